@@ -1,0 +1,205 @@
+//! What can go wrong, as data: every variant has a stable [`code`](Error::code) and carries facts, not sentences.
+//!
+//! The sentence for a person is the `Display` form. It never contains a secret, SQL or a path; the chain behind
+//! [`Error::Database`] and [`Error::Internal`] is for the log only.
+
+use std::time::Duration;
+
+/// The result of every operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation did not happen. Whatever the variant, nothing was changed, unless the variant says so.
+///
+/// ```
+/// use authfort::Error;
+/// assert_eq!(Error::UserNotFound.code(), "user_not_found");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No user has this id, or the user was anonymised.
+    #[error("No user has this id.")]
+    UserNotFound,
+    /// Another user has this email address.
+    #[error("A user with this email address exists already.")]
+    UserExists,
+    /// The user has no session with this id.
+    #[error("No such session.")]
+    SessionNotFound,
+    /// The user has no account at this provider.
+    #[error("No such account.")]
+    AccountNotFound,
+    /// No signing key has this id.
+    #[error("No such key.")]
+    KeyNotFound,
+    /// The change would leave nobody able to administer.
+    #[error("This is the last usable administrator.")]
+    LastAdmin,
+    /// The provider account belongs to another user.
+    #[error("This account is linked to another user, or the user has another account at this provider.")]
+    AccountLinkedElsewhere,
+    /// The account is the user's only way to sign in.
+    #[error("This is the user's only way to sign in.")]
+    LastCredential,
+    /// A row of the application refers to the user and does not allow it to go.
+    #[error("Rows of {} refer to this user.", table.as_deref().unwrap_or("another table"))]
+    BlockedByReference {
+        /// The table that refers to the user, where the engine tells.
+        table: Option<String>,
+    },
+    /// The row changed since it was read (`If-Match`).
+    #[error("The user was changed in the meantime; read it again.")]
+    PreconditionFailed,
+    /// Input that is well formed and not acceptable.
+    #[error("{}", summary(.0))]
+    Validation(Vec<FieldError>),
+    /// A cursor that this library did not make, or that belongs to another list.
+    #[error("The cursor does not belong to this list; start again without it.")]
+    InvalidCursor,
+    /// Email and password do not belong together. One answer for every reason.
+    #[error("Email or password is wrong.")]
+    InvalidCredentials,
+    /// The user is banned.
+    #[error("This user is banned.")]
+    UserBanned,
+    /// The user, or the actor, lacks the role.
+    #[error("This needs the role {role}.")]
+    InsufficientRole {
+        /// The role that is missing.
+        role: String,
+    },
+    /// Sign-up is switched off.
+    #[error("Sign-up is switched off.")]
+    SignupDisabled,
+    /// The access token is none of ours: malformed, forged, or signed by a key that no longer counts.
+    #[error("The access token is not valid.")]
+    TokenInvalid,
+    /// The access token ran out.
+    #[error("The access token has expired.")]
+    TokenExpired,
+    /// The user's standing changed since the access token was issued.
+    #[error("The access token is out of date.")]
+    TokenVersionMismatch,
+    /// The session behind the access token was ended.
+    #[error("The session was ended.")]
+    SessionRevoked,
+    /// The user of the access token is gone.
+    #[error("The user of this token is gone.")]
+    TokenUserNotFound,
+    /// The refresh token is unknown, expired, or its session was ended.
+    #[error("The refresh token is not valid.")]
+    RefreshTokenInvalid,
+    /// A refresh token that was already exchanged came back. Its whole session was ended, and that is committed.
+    #[error("The refresh token was used before; the session was ended.")]
+    RefreshTokenReused,
+    /// The single-use token is unknown, expired or used.
+    #[error("The token is not valid.")]
+    VerificationTokenInvalid,
+    /// More attempts than allowed.
+    #[error("Too many attempts.")]
+    RateLimited {
+        /// When the next attempt can succeed.
+        retry_after: Duration,
+    },
+    /// More passwords wait to be hashed than the configured queue holds.
+    #[error("Too much work at once.")]
+    Overloaded,
+    /// The database cannot be reached, is full, or stayed locked.
+    #[error("The database is not available.")]
+    DatabaseUnavailable(#[source] sqlx::Error),
+    /// An option that cannot be.
+    #[error("{field}: {message}")]
+    Config {
+        /// The option.
+        field: &'static str,
+        /// What to change.
+        message: String,
+    },
+    /// The schema is not one this version can work with.
+    #[error("{0}")]
+    Migration(String),
+    /// A fault of the database that no input should cause.
+    #[error("An internal error occurred.")]
+    Database(#[source] sqlx::Error),
+    /// A fault that no input should cause.
+    #[error("An internal error occurred.")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// One field of the input and what is wrong with it.
+///
+/// ```
+/// use authfort::FieldError;
+/// let error = FieldError::new("limit", "out_of_range", "must be between 1 and 200");
+/// assert_eq!(error.field, "limit");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// The field as the caller named it.
+    pub field: String,
+    /// A stable word for the kind of fault.
+    pub code: &'static str,
+    /// What to change.
+    pub message: String,
+}
+
+impl FieldError {
+    /// Names a field, the kind of fault, and what to change.
+    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: field.into(), code, message: message.into() }
+    }
+}
+
+fn summary(fields: &[FieldError]) -> String {
+    let list: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+    format!("Invalid input: {}.", list.join("; "))
+}
+
+impl Error {
+    /// The stable word for this error; the HTTP contract uses the same.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UserNotFound | Self::TokenUserNotFound => "user_not_found",
+            Self::UserExists => "user_exists",
+            Self::SessionNotFound => "session_not_found",
+            Self::AccountNotFound => "account_not_found",
+            Self::KeyNotFound => "not_found",
+            Self::LastAdmin => "last_admin",
+            Self::AccountLinkedElsewhere => "account_linked_elsewhere",
+            Self::LastCredential => "last_credential",
+            Self::BlockedByReference { .. } => "blocked_by_reference",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::Validation(_) | Self::VerificationTokenInvalid => "validation_failed",
+            Self::InvalidCursor => "invalid_request",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::UserBanned => "user_banned",
+            Self::InsufficientRole { .. } => "insufficient_role",
+            Self::SignupDisabled => "signup_disabled",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenVersionMismatch => "token_version_mismatch",
+            Self::SessionRevoked => "session_revoked",
+            Self::RefreshTokenInvalid => "refresh_token_invalid",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::DatabaseUnavailable(_) => "database_unavailable",
+            Self::Config { .. } => "config",
+            Self::Migration(_) => "migration",
+            Self::Database(_) | Self::Internal(_) => "internal",
+        }
+    }
+
+    /// One field that is not acceptable.
+    pub fn invalid(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Validation(vec![FieldError::new(field, code, message)])
+    }
+
+    pub(crate) fn config(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Config { field, message: message.into() }
+    }
+
+    pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}

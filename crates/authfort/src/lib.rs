@@ -1,0 +1,5 @@
+//! User management on SQLite and PostgreSQL.
+
+mod error;
+
+pub use error::{Error, FieldError, Result};
