@@ -4,5 +4,7 @@
 #[allow(dead_code, unused_imports)]
 mod crypto;
 mod error;
+#[allow(dead_code, unused_imports)]
+mod passwords;
 
 pub use error::{Error, FieldError, Result};
