@@ -217,12 +217,12 @@ macro_rules! sql {
             $crate::db::Conn::Postgres(c) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **c).await.map(|r| r.rows_affected()),
         }
     };
-    ($conn:expr, $method:ident, $kind:ident, $sql:expr $(, $bind:expr)* $(,)?) => {
+    ($conn:expr, $method:ident, $kind:ident $(::<$($ty:ty),*>)?, $sql:expr $(, $bind:expr)* $(,)?) => {
         match $conn {
             #[cfg(feature = "sqlite")]
-            $crate::db::Conn::Sqlite(c) => sqlx::$kind($sql)$(.bind($bind))*.$method(&mut **c).await,
+            $crate::db::Conn::Sqlite(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
             #[cfg(feature = "postgres")]
-            $crate::db::Conn::Postgres(c) => sqlx::$kind($sql)$(.bind($bind))*.$method(&mut **c).await,
+            $crate::db::Conn::Postgres(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
         }
     };
 }

@@ -160,6 +160,15 @@ pub(crate) fn future(field: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Chec
     }
 }
 
+/// A time that both engines can hold and RFC 3339 can write.
+pub(crate) fn time(field: &str, at: DateTime<Utc>) -> Checked<()> {
+    if (0..=9999).contains(&at.year()) {
+        Ok(())
+    } else {
+        Err(FieldError::new(field, "out_of_range", "must lie between the years 0000 and 9999"))
+    }
+}
+
 pub(crate) fn provider(value: &str) -> Checked<String> {
     let shaped = !value.is_empty()
         && value.len() <= PROVIDER_CHARS
