@@ -7,4 +7,7 @@ mod error;
 #[allow(dead_code, unused_imports)]
 mod passwords;
 
+#[allow(dead_code, unused_imports)]
+mod tokens;
+
 pub use error::{Error, FieldError, Result};
