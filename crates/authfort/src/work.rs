@@ -36,6 +36,11 @@ pub(crate) trait Operation: Send + Sync + 'static {
     }
 
     fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
+
+    /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
+    fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// What an operation works with: the connection inside its transaction, the time, and the events to write.
@@ -163,6 +168,7 @@ async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output
             let events = work.events;
             tx.commit().await?;
             auth.hooks().publish(events);
+            op.committed(auth).await;
             match verdict {
                 Verdict::Done(output) => Ok(output),
                 Verdict::Refuse(error) => Err(error),

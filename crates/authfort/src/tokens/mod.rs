@@ -6,6 +6,8 @@
 //! | `key` | key pairs, their public JWKs (RFC 7517) and ids (RFC 7638) |
 //! | `claims` | what a token says, read strictly |
 //! | `jwt` | signing, and every rule a token must pass |
+//! | `keyring` | the keys of the database, as this process knows them |
+//! | `rotate` | changing the key that signs |
 //!
 //! The signatures are AWS-LC's. What surrounds them is written here rather than taken from a JWT library, because such
 //! libraries read what this one must refuse (absent or array-valued `iss`, `nbf` in the future, unknown `crit`, any
@@ -17,8 +19,11 @@ mod algorithm;
 mod claims;
 mod jwt;
 mod key;
+pub(crate) mod keyring;
+mod rotate;
 
 pub use algorithm::Algorithm;
+pub use rotate::{KeyInfo, RotateKeys};
 
 pub(crate) use claims::Claims;
 pub(crate) use jwt::{Rules, VerifyError, self_test, sign, verify};

@@ -1,0 +1,95 @@
+//! `authfort_events`.
+
+use chrono::{DateTime, Utc};
+
+use crate::context::Actor;
+use crate::db::dynamic::{Statement, run};
+use crate::db::{Conn, fault, sql};
+use crate::events::Event;
+use crate::events::log::EventQuery;
+use crate::users::SortOrder;
+use crate::{Error, EventId, Result, UserId};
+
+/// Appends all events of a change by one statement.
+pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor) -> Result<()> {
+    let mut statement = Statement::new(
+        "INSERT INTO authfort_events (id, type, timestamp, user_id, actor_id, session_id, request_id, ip_address, data) \
+         VALUES ",
+    );
+    for (index, event) in events.iter().enumerate() {
+        statement.push(if index == 0 { "(" } else { ", (" }).bind(event.id.0);
+        statement.push(", ").bind(event.r#type.as_str());
+        statement.push(", ").bind(event.timestamp);
+        statement.push(", ").bind(event.user_id.map(|id| id.0));
+        statement.push(", ").bind(event.actor_id.map(|id| id.0));
+        statement.push(", ").bind(actor.session_id.map(|id| id.0));
+        statement.push(", ").bind(event.request_id.clone());
+        statement.push(", ").bind(actor.ip_address.clone());
+        statement.push(", ").bind(serde_json::to_string(&event.data).map_err(Error::internal)?);
+        statement.push(")");
+    }
+    run!(conn, execute, statement).map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn exists(conn: &mut Conn<'_>, id: EventId) -> Result<bool> {
+    sql!(
+        conn,
+        fetch_one,
+        query_scalar::<_, bool>,
+        "SELECT EXISTS (SELECT 1 FROM authfort_events WHERE id = $1)",
+        id
+    )
+    .map_err(fault)
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    id: EventId,
+    r#type: String,
+    timestamp: DateTime<Utc>,
+    user_id: Option<UserId>,
+    actor_id: Option<UserId>,
+    request_id: Option<String>,
+    data: String,
+}
+
+pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<Event>> {
+    let mut statement =
+        Statement::new("SELECT id, type, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE");
+    if let Some(id) = query.user_id {
+        statement.push(" AND user_id = ").bind(id);
+    }
+    if let Some((first, others)) = query.types.split_first() {
+        statement.push(" AND type IN (").bind(first.as_str());
+        for name in others {
+            statement.push(", ").bind(name.as_str());
+        }
+        statement.push(")");
+    }
+    if let Some(id) = query.after {
+        statement.push(" AND id > ").bind(id.0);
+    }
+    if let Some(id) = query.before {
+        statement.push(" AND id < ").bind(id.0);
+    }
+    statement.push(match query.order {
+        SortOrder::Asc => " ORDER BY id LIMIT ",
+        SortOrder::Desc => " ORDER BY id DESC LIMIT ",
+    });
+    statement.bind(query.limit);
+    let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(fault)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Event {
+                id: row.id,
+                r#type: row.r#type,
+                timestamp: row.timestamp,
+                user_id: row.user_id,
+                actor_id: row.actor_id,
+                request_id: row.request_id,
+                data: serde_json::from_str(&row.data).map_err(Error::internal)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,217 @@
+//! `authfort_sessions` and `authfort_refresh_tokens`.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, fault, sql};
+use crate::{Result, SessionId, UserId};
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct SessionRow {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub user_agent: Option<String>,
+    pub ip_address: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub final_expires_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl SessionRow {
+    pub(crate) fn is_active(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at > now
+    }
+}
+
+const COLUMNS: &str = "SELECT id, user_id, user_agent, ip_address, created_at, last_seen_at, expires_at, \
+     final_expires_at, revoked_at FROM authfort_sessions WHERE ";
+
+pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "INSERT INTO authfort_sessions (id, user_id, user_agent, ip_address, created_at, last_seen_at, expires_at,
+             final_expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        session.id,
+        session.user_id,
+        &session.user_agent,
+        &session.ip_address,
+        session.created_at,
+        session.last_seen_at,
+        session.expires_at,
+        session.final_expires_at
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Newest first.
+pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<SessionRow>> {
+    let text = sqlx::AssertSqlSafe(format!("{COLUMNS} user_id = $1 ORDER BY id DESC"));
+    sql!(conn, fetch_all, query_as::<_, SessionRow>, text.clone(), user).map_err(fault)
+}
+
+/// The session, locked until the transaction ends. Two statements where the engine has row locks: what is read must be
+/// as new as the lock.
+pub(crate) async fn lock(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<SessionRow>> {
+    if conn.has_row_locks() {
+        sql!(conn, execute, "SELECT 1 FROM authfort_sessions WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
+    }
+    let text = sqlx::AssertSqlSafe(format!("{COLUMNS} id = $1"));
+    sql!(conn, fetch_optional, query_as::<_, SessionRow>, text.clone(), id).map_err(fault)
+}
+
+pub(crate) async fn seen(
+    conn: &mut Conn<'_>,
+    id: SessionId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1",
+        id,
+        now,
+        expires_at
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn revoke(conn: &mut Conn<'_>, id: SessionId, now: DateTime<Utc>) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        id,
+        now
+    )
+    .map_err(fault)
+}
+
+/// Ends the user's live sessions, all or all but one.
+pub(crate) async fn revoke_all(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    except: Option<SessionId>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_sessions SET revoked_at = $3
+         WHERE user_id = $1 AND ($2 IS NULL OR id <> $2) AND revoked_at IS NULL AND expires_at > $3",
+        user,
+        except,
+        now
+    )
+    .map_err(fault)
+}
+
+pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_sessions WHERE user_id = $1", user).map_err(fault)
+}
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct RefreshTokenRow {
+    pub session_id: SessionId,
+    pub user_id: UserId,
+    pub expires_at: DateTime<Utc>,
+    pub used_at: Option<DateTime<Utc>>,
+    pub child_salt: Option<Vec<u8>>,
+}
+
+pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<Option<RefreshTokenRow>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, RefreshTokenRow>,
+        "SELECT session_id, user_id, expires_at, used_at, child_salt FROM authfort_refresh_tokens WHERE token_hash = $1",
+        hash.as_slice()
+    )
+    .map_err(fault)
+}
+
+pub(crate) async fn insert_refresh_token(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    session: SessionId,
+    user: UserId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "INSERT INTO authfort_refresh_tokens (token_hash, session_id, user_id, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)",
+        hash.as_slice(),
+        session,
+        user,
+        now,
+        expires_at
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Spends the token: 1 for the one caller who does, 0 for everyone after.
+pub(crate) async fn use_refresh_token(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    child_salt: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_refresh_tokens SET used_at = $2, child_salt = $3 WHERE token_hash = $1 AND used_at IS NULL",
+        hash.as_slice(),
+        now,
+        child_salt.as_slice()
+    )
+    .map_err(fault)
+}
+
+pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(fault)
+}
+
+/// What decides whether an access token counts.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct StandingRow {
+    pub token_version: i64,
+    pub banned: bool,
+    pub ban_expires_at: Option<DateTime<Utc>>,
+    pub deleted: bool,
+    pub session_live: bool,
+    pub key_live: bool,
+}
+
+/// The standing of a token's user, session and key, by one statement.
+pub(crate) async fn standing(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    session: SessionId,
+    kid: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<StandingRow>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, StandingRow>,
+        "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
+             EXISTS (SELECT 1 FROM authfort_sessions s
+                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
+             EXISTS (SELECT 1 FROM authfort_signing_keys k
+                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
+         FROM authfort_users u WHERE u.id = $1",
+        user,
+        session,
+        kid,
+        now
+    )
+    .map_err(fault)
+}
