@@ -146,7 +146,7 @@ mod tests {
         let megabyte = SecretString::from("\u{FDFA}".repeat(350_000));
         let start = std::time::Instant::now();
         assert!(PasswordPolicy::default().check("password", &megabyte).is_err());
-        assert!(start.elapsed().as_millis() < 5);
+        assert!(start.elapsed().as_millis() < 50);
     }
 
     #[test]
