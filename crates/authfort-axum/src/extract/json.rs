@@ -182,7 +182,7 @@ fn malformed(error: &serde_json::Error) -> Rejection {
     })
 }
 
-/// serde_json has bounded the depth before this walks down.
+/// The parser has bounded the depth before this walks down.
 fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -376,7 +376,7 @@ mod tests {
         for depth in [200, 20_000] {
             let body = format!(r#"{{"metadata": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
             assert_eq!(fault(body), malformed());
-            assert_eq!(fault(format!(r#"{}{}"#, r#"{"a":"#.repeat(depth), "}".repeat(depth))), malformed());
+            assert_eq!(fault(format!("{}{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))), malformed());
         }
     }
 

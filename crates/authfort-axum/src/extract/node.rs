@@ -7,7 +7,7 @@ use std::fmt;
 
 use authfort::FieldError;
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{
         self, DeserializeOwned, DeserializeSeed, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
         Unexpected, VariantAccess, Visitor,
@@ -114,14 +114,12 @@ fn wanted(expected: &dyn Expected) -> String {
 
 struct Node(Value);
 
-impl Node {
-    fn refused(&self, expected: &dyn Expected) -> Fault {
-        // Nothing of the value is used by `invalid_type`; only serde's signature asks for it.
-        de::Error::invalid_type(Unexpected::Other("another type"), expected)
-    }
+/// Nothing of the value is used by `invalid_type`; only serde's signature asks for it.
+fn refused(expected: &dyn Expected) -> Fault {
+    de::Error::invalid_type(Unexpected::Other("another type"), expected)
 }
 
-impl<'de> IntoDeserializer<'de, Fault> for Node {
+impl IntoDeserializer<'_, Fault> for Node {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -174,7 +172,7 @@ impl<'de> Deserializer<'de> for Node {
     ) -> Result<V::Value, Fault> {
         match self.0 {
             Value::Object(_) => self.deserialize_any(visitor),
-            _ => Err(self.refused(&"an object")),
+            _ => Err(refused(&"an object")),
         }
     }
 
@@ -187,7 +185,7 @@ impl<'de> Deserializer<'de> for Node {
     ) -> Result<V::Value, Fault> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(Choice(name)),
-            _ => Err(self.refused(&"a string")),
+            _ => Err(refused(&"a string")),
         }
     }
 
@@ -278,6 +276,7 @@ impl<'de> MapAccess<'de> for Members {
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde::Deserialize;
     use serde_json::json;
     use uuid::Uuid;
 
