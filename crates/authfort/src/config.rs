@@ -1,0 +1,281 @@
+//! The options, each with a default that is safe, and each checked when the library starts.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::db::{Db, Pool, PoolOptions};
+use crate::passwords::{BreachCheck, BreachFailure, Hashing, PasswordPolicy};
+use crate::roles::role_name;
+use crate::tokens::Algorithm;
+use crate::{AuthFort, Clock, Error, Result};
+
+pub(crate) struct Config {
+    pub issuer: String,
+    pub audience: Option<String>,
+    pub algorithm: Algorithm,
+    pub secret: Option<SecretString>,
+    pub access_ttl: Duration,
+    pub refresh_ttl: Duration,
+    pub session_ttl: Duration,
+    pub refresh_grace: Duration,
+    pub leeway: Duration,
+    pub signup: bool,
+    pub admin_role: String,
+    pub declared_roles: Option<BTreeSet<String>>,
+    pub metadata_max_bytes: usize,
+    pub password_policy: PasswordPolicy,
+    pub hashing: Hashing,
+    pub breach_check: Option<Arc<dyn BreachCheck>>,
+    pub breach_failure: BreachFailure,
+    pub breach_timeout: Duration,
+    pub email_verification_ttl: Duration,
+    pub password_reset_ttl: Duration,
+    pub clock: Clock,
+}
+
+/// Options, then a database: [`connect`](Builder::connect) or [`from_pool`](Builder::from_pool).
+///
+/// Every option is checked before the database is touched; [`Error::Config`] names the one to change.
+///
+/// ```
+/// use std::time::Duration;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// let auth = authfort::AuthFort::builder()
+///     .issuer("https://example.com")
+///     .algorithm(authfort::Algorithm::EdDsa)
+///     .access_ttl(Duration::from_secs(300))
+///     .connect("sqlite::memory:")
+///     .await?;
+///
+/// let error = authfort::AuthFort::builder().access_ttl(Duration::ZERO).connect("sqlite::memory:").await.unwrap_err();
+/// assert!(error.to_string().starts_with("access_ttl"));
+/// # Ok(()) }
+/// ```
+#[must_use = "a builder does nothing until it is connected"]
+pub struct Builder {
+    config: Config,
+    pool: PoolOptions,
+    migrate: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            config: Config {
+                issuer: "authfort".into(),
+                audience: None,
+                algorithm: Algorithm::default(),
+                secret: None,
+                access_ttl: Duration::from_secs(15 * 60),
+                refresh_ttl: Duration::from_secs(30 * 24 * 3600),
+                session_ttl: Duration::from_secs(90 * 24 * 3600),
+                refresh_grace: Duration::from_secs(10),
+                leeway: Duration::ZERO,
+                signup: true,
+                admin_role: "admin".into(),
+                declared_roles: None,
+                metadata_max_bytes: 16 * 1024,
+                password_policy: PasswordPolicy::default(),
+                hashing: Hashing::default(),
+                breach_check: None,
+                breach_failure: BreachFailure::default(),
+                breach_timeout: Duration::from_secs(2),
+                email_verification_ttl: Duration::from_secs(24 * 3600),
+                password_reset_ttl: Duration::from_secs(3600),
+                clock: Clock::system(),
+            },
+            pool: PoolOptions { max_connections: 10, acquire_timeout: Duration::from_secs(5) },
+            migrate: true,
+        }
+    }
+}
+
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?) => {
+        $($(#[$doc])* pub fn $name(mut self, $name: $type) -> Self {
+            self.config.$name = $name;
+            self
+        })*
+    };
+}
+
+impl Builder {
+    options! {
+        /// The signature algorithm of access tokens; RS256 unless set. A key of another algorithm is rotated out at start.
+        algorithm: Algorithm,
+        /// How long an access token is good; 15 minutes unless set, at least a second.
+        access_ttl: Duration,
+        /// How long a refresh token is good; 30 days unless set. Each rotation starts it anew.
+        refresh_ttl: Duration,
+        /// How long a session lasts however often it is refreshed; 90 days unless set.
+        session_ttl: Duration,
+        /// How long a refresh token that was just exchanged still answers, with the same child; 10 seconds unless set,
+        /// at most 60. Zero treats every second use as theft. (RFC 9700, section 4.14)
+        refresh_grace: Duration,
+        /// By how much a token's times may be off; nothing unless set, at most 30 seconds.
+        leeway: Duration,
+        /// Whether people may register themselves; on unless set.
+        signup: bool,
+        /// The largest metadata object as JSON, in bytes; 16 KiB unless set.
+        metadata_max_bytes: usize,
+        /// What a password must be; at least 8 characters and at most 1,024 bytes unless set.
+        password_policy: PasswordPolicy,
+        /// The cost of hashing and how much of it runs at once.
+        hashing: Hashing,
+        /// What happens when the breach check fails or takes too long: refuse (the default) or let pass.
+        breach_failure: BreachFailure,
+        /// How long the breach check may take; 2 seconds unless set.
+        breach_timeout: Duration,
+        /// How long a token for email verification is good; a day unless set.
+        email_verification_ttl: Duration,
+        /// How long a token for a password reset is good; an hour unless set.
+        password_reset_ttl: Duration,
+        /// The clock; the system's unless set.
+        clock: Clock,
+    }
+
+    /// The `iss` of access tokens; `authfort` unless set.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.config.issuer = issuer.into();
+        self
+    }
+
+    /// The `aud` of access tokens; none unless set. Tokens without it are then refused.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.config.audience = Some(audience.into());
+        self
+    }
+
+    /// Encrypts the private signing keys in the database (AES-256-GCM, the key derived by HKDF-SHA256). Without it they
+    /// lie there in clear and a warning is logged: who reads the database can then sign tokens.
+    pub fn secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.config.secret = Some(secret.into());
+        self
+    }
+
+    /// The role that administers; `admin` unless set. The last usable holder cannot lose it.
+    pub fn admin_role(mut self, role: impl Into<String>) -> Self {
+        self.config.admin_role = role.into();
+        self
+    }
+
+    /// Refuses every role outside this set (the admin role always belongs to it). Without it, any valid name is a role.
+    pub fn roles<I: IntoIterator<Item = S>, S: Into<String>>(mut self, roles: I) -> Self {
+        self.config.declared_roles = Some(roles.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks the application whether a new password is known from a breach.
+    pub fn breach_check(mut self, check: impl BreachCheck) -> Self {
+        self.config.breach_check = Some(Arc::new(check));
+        self
+    }
+
+    /// The most connections of the pool; 10 unless set. The guard has up to two of its own.
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.pool.max_connections = max;
+        self
+    }
+
+    /// How long a call waits for a connection before it fails with
+    /// [`Error::DatabaseUnavailable`]; 5 seconds unless set.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.acquire_timeout = timeout;
+        self
+    }
+
+    /// Whether missing migrations run at the start; on unless set. When off, an incomplete schema is refused.
+    pub fn migrate(mut self, on: bool) -> Self {
+        self.migrate = on;
+        self
+    }
+
+    /// Opens the database, brings its schema up to date, and makes sure that a signing key is there.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] names the option that cannot be.
+    /// - [`Error::Migration`] where the schema is newer than this build, or incomplete and migrations are off.
+    /// - [`Error::DatabaseUnavailable`] where the database cannot be reached.
+    pub async fn connect(self, url: impl AsRef<str>) -> Result<AuthFort> {
+        self.check()?;
+        let db = Db::connect(url.as_ref(), &self.pool).await?;
+        AuthFort::start(db, self.config, self.migrate).await
+    }
+
+    /// The same on a pool of the application's own.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); on SQLite also where the pool has foreign keys switched off.
+    pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
+        self.check()?;
+        let db = Db::from_pool(pool.into()).await?;
+        AuthFort::start(db, self.config, self.migrate).await
+    }
+
+    fn check(&self) -> Result<()> {
+        let c = &self.config;
+        let second = Duration::from_secs(1);
+        let decade = Duration::from_secs(10 * 366 * 24 * 3600);
+        for (field, value) in [
+            ("access_ttl", c.access_ttl),
+            ("refresh_ttl", c.refresh_ttl),
+            ("session_ttl", c.session_ttl),
+            ("email_verification_ttl", c.email_verification_ttl),
+            ("password_reset_ttl", c.password_reset_ttl),
+        ] {
+            if value < second || value > decade {
+                return Err(Error::config(field, "must be between one second and ten years"));
+            }
+        }
+        if c.session_ttl < c.refresh_ttl {
+            return Err(Error::config("session_ttl", "must be at least refresh_ttl"));
+        }
+        if c.refresh_grace > Duration::from_secs(60) {
+            return Err(Error::config("refresh_grace", "must be at most 60 seconds"));
+        }
+        if c.leeway > Duration::from_secs(30) {
+            return Err(Error::config("leeway", "must be at most 30 seconds"));
+        }
+        if c.issuer.is_empty() || c.issuer.len() > 512 {
+            return Err(Error::config("issuer", "must have 1 to 512 bytes"));
+        }
+        if c.audience.as_ref().is_some_and(|a| a.is_empty() || a.len() > 512) {
+            return Err(Error::config("audience", "must have 1 to 512 bytes"));
+        }
+        if c.metadata_max_bytes < 2 || c.metadata_max_bytes > 1024 * 1024 {
+            return Err(Error::config("metadata_max_bytes", "must be between 2 bytes and 1 MiB"));
+        }
+        if c.breach_timeout.is_zero() {
+            return Err(Error::config("breach_timeout", "must be longer than nothing"));
+        }
+        if role_name("admin_role", &c.admin_role).is_err() {
+            return Err(Error::config("admin_role", "must match ^[a-z][a-z0-9_-]{0,49}$"));
+        }
+        for role in c.declared_roles.iter().flatten() {
+            if role_name("roles", role).is_err() {
+                return Err(Error::config("roles", "must each match ^[a-z][a-z0-9_-]{0,49}$"));
+            }
+        }
+        if self.pool.max_connections == 0 {
+            return Err(Error::config("max_connections", "must be at least 1"));
+        }
+        if self.pool.acquire_timeout.is_zero() {
+            return Err(Error::config("acquire_timeout", "must be longer than nothing"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("issuer", &self.config.issuer)
+            .field("algorithm", &self.config.algorithm)
+            .field("secret", &self.config.secret.as_ref().map(|_| "…"))
+            .finish_non_exhaustive()
+    }
+}

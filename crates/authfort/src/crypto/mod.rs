@@ -1,0 +1,113 @@
+//! The few primitives everything secret is built from, all of them from AWS-LC.
+//!
+//! Guaranteed here: randomness comes from the operating system's generator and from nowhere else; secrets are compared
+//! in constant time; text encodings are canonical, so one value has one spelling; what holds a key clears it when
+//! dropped and never shows it, not in `{:?}` either.
+//!
+//! | to | use |
+//! |---|---|
+//! | make salts and ids | [`random`] |
+//! | fingerprint what is public or has 256 random bits | [`sha256`] |
+//! | derive a secret from a secret | [`hmac_sha256`] |
+//! | compare secrets | [`constant_time_eq`] |
+//! | keep a secret in the database that must come back | [`Sealer`] |
+//! | hand out a secret that need not come back | [`OpaqueToken`] |
+//!
+//! Passwords have little entropy and belong to [`passwords`](crate::passwords), not to [`sha256`].
+
+mod opaque;
+mod seal;
+
+pub(crate) use opaque::OpaqueToken;
+pub(crate) use seal::Sealer;
+
+use aws_lc_rs::{constant_time, digest, hmac, rand};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{Error, Result};
+
+/// `N` bytes from the operating system's generator.
+///
+/// # Errors
+/// - [`Error::Internal`] when the generator fails; nothing weaker takes its place.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| Error::internal("the system's random generator failed"))?;
+    Ok(bytes)
+}
+
+/// SHA-256 (FIPS 180-4).
+pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
+    array(digest::digest(&digest::SHA256, data).as_ref())
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    array(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref())
+}
+
+/// Whether both are the same, in time that tells at most their lengths.
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Base64url without padding (RFC 4648 §5).
+pub(crate) fn base64url_encode(data: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(data)
+}
+
+/// The bytes of canonical base64url: no padding, no white space, no other alphabet, and no stray bits in the last
+/// character. `None` for every other spelling.
+pub(crate) fn base64url_decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+fn array(digest: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
+    #[test]
+    fn sha256_agrees_with_fips_180() {
+        assert_eq!(hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn hmac_agrees_with_rfc_4231() {
+        assert_eq!(
+            hex(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+
+    #[test]
+    fn two_draws_differ() {
+        assert_ne!(random::<32>().unwrap(), random::<32>().unwrap());
+    }
+
+    #[test]
+    fn row_89_comparison_knows_equal_unequal_and_other_lengths() {
+        assert!(constant_time_eq(b"same", b"same"));
+        assert!(!constant_time_eq(b"same", b"sama"));
+        assert!(!constant_time_eq(b"same", b"same "));
+        assert!(constant_time_eq(b"", b""));
+    }
+
+    #[test]
+    fn row_09_only_canonical_base64url_is_read() {
+        assert_eq!(base64url_encode([0xfb, 0xff]), "-_8");
+        assert_eq!(base64url_decode("-_8"), Some(vec![0xfb, 0xff]));
+        for other in ["-_8=", "+/8", "-_9", "-_8 ", " -_8", "-_\n8", "-", "-_8\0", "é"] {
+            assert_eq!(base64url_decode(other), None, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Two engines behind one set of names.
+//!
+//! [`Db`] owns the pools, [`Conn`] is a connection borrowed from a pool or from a transaction, and [`sql!`] runs one
+//! SQL text on either. What truly differs sits in `sqlite.rs` and `postgres.rs` under the same names.
+//!
+//! | pool | SQLite | PostgreSQL | used for |
+//! |---|---|---|---|
+//! | `read` | many connections, `query_only` | the pool | lists, lookups |
+//! | `write` | one connection, `BEGIN IMMEDIATE` | the pool | transactions |
+//! | `guard` | one or two of its own | two of its own | the guard and health: never behind slow queries |
+//!
+//! A pool that the application hands in serves all three.
+
+pub(crate) mod dynamic;
+pub(crate) mod migrate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+mod tx;
+
+use std::time::Duration;
+
+pub(crate) use tx::{Savepoint, Tx};
+
+use crate::{Error, Result};
+
+/// The pool of an application, of either engine.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use authfort::AuthFort;
+/// let pool = authfort::sqlx::SqlitePool::connect("sqlite::memory:").await?;
+/// let auth = AuthFort::from_pool(pool).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Pool {
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+    /// PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+}
+
+#[cfg(feature = "sqlite")]
+impl From<sqlx::SqlitePool> for Pool {
+    fn from(pool: sqlx::SqlitePool) -> Self {
+        Self::Sqlite(pool)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<sqlx::PgPool> for Pool {
+    fn from(pool: sqlx::PgPool) -> Self {
+        Self::Postgres(pool)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    read: Pool,
+    write: Pool,
+    guard: Pool,
+}
+
+/// How the pools of [`Db::connect`] are made.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolOptions {
+    pub max_connections: u32,
+    pub acquire_timeout: Duration,
+}
+
+/// A connection, on a pool or inside a transaction.
+#[derive(Debug)]
+pub enum Conn<'a> {
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'a mut sqlx::SqliteConnection),
+    /// PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(&'a mut sqlx::PgConnection),
+}
+
+#[cfg(feature = "sqlite")]
+impl<'a> From<&'a mut sqlx::SqliteConnection> for Conn<'a> {
+    fn from(conn: &'a mut sqlx::SqliteConnection) -> Self {
+        Self::Sqlite(conn)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl<'a> From<&'a mut sqlx::PgConnection> for Conn<'a> {
+    fn from(conn: &'a mut sqlx::PgConnection) -> Self {
+        Self::Postgres(conn)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Sqlite>> for Conn<'a> {
+    fn from(tx: &'a mut sqlx::Transaction<'_, sqlx::Sqlite>) -> Self {
+        Self::Sqlite(tx)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Postgres>> for Conn<'a> {
+    fn from(tx: &'a mut sqlx::Transaction<'_, sqlx::Postgres>) -> Self {
+        Self::Postgres(tx)
+    }
+}
+
+/// A connection that goes back to its pool when dropped.
+pub(crate) enum PooledConn {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+}
+
+impl PooledConn {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+impl Pool {
+    async fn acquire(&self) -> Result<PooledConn> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Ok(PooledConn::Sqlite(pool.acquire().await.map_err(fault)?)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Ok(PooledConn::Postgres(pool.acquire().await.map_err(fault)?)),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => pool.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Db {
+    /// Opens the database that the URL names: `sqlite:…` or `postgres://…`.
+    pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => sqlite::connect(url, options).await,
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => postgres::connect(url, options).await,
+            // The URL may hold a password: it is not repeated.
+            _ => Err(Error::config(
+                "database_url",
+                "must begin with sqlite: or postgres:, and the feature of that name must be on",
+            )),
+        }
+    }
+
+    pub(crate) async fn from_pool(pool: Pool) -> Result<Self> {
+        match &pool {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(inner) => sqlite::check_pool(inner).await?,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(inner) => postgres::check_pool(inner).await?,
+        }
+        Ok(Self { read: pool.clone(), write: pool.clone(), guard: pool })
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn read(&self) -> Result<PooledConn> {
+        self.read.acquire().await
+    }
+
+    /// A connection for the guard: it does not wait behind lists.
+    pub(crate) async fn guard(&self) -> Result<PooledConn> {
+        self.guard.acquire().await
+    }
+
+    /// A transaction that may write.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        match &self.write {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => sqlite::begin(pool).await.map(Tx::Sqlite),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await.map_err(fault)?)),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+        self.guard.close().await;
+    }
+}
+
+/// Runs one SQL text on whichever engine the connection has: `sql!(conn, fetch_all, query_as::<_, Row>(SQL), bind, …)`.
+///
+/// Any number may be bound: both engines read `$1`, `$2`, …; SQLite takes NULL for one that is missing, so each
+/// statement is run by a test on both.
+macro_rules! sql {
+    ($conn:expr, execute, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $conn {
+            #[cfg(feature = "sqlite")]
+            $crate::db::Conn::Sqlite(c) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **c).await.map(|r| r.rows_affected()),
+            #[cfg(feature = "postgres")]
+            $crate::db::Conn::Postgres(c) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **c).await.map(|r| r.rows_affected()),
+        }
+    };
+    ($conn:expr, $method:ident, $kind:ident $(::<$($ty:ty),*>)?, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $conn {
+            #[cfg(feature = "sqlite")]
+            $crate::db::Conn::Sqlite(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
+            #[cfg(feature = "postgres")]
+            $crate::db::Conn::Postgres(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
+        }
+    };
+}
+pub(crate) use sql;
+
+impl Conn<'_> {
+    /// Takes row locks where the engine has them; SQLite's one writer needs none.
+    pub(crate) fn has_row_locks(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Makes changes to administrators wait for each other until the transaction ends.
+    pub(crate) async fn lock_admins(&mut self) -> Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => sqlite::lock_admins(conn).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => postgres::lock_admins(conn).await,
+        }
+    }
+
+    /// A table of the application whose rows do not let this user go.
+    pub(crate) async fn blocking_table(&mut self, user: crate::UserId) -> Result<Option<String>> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => sqlite::blocking_table(conn, user).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => postgres::blocking_table(conn, user).await,
+        }
+    }
+
+    /// The condition that finds a folded term in the search key of `u`: what stands before and after the bound value,
+    /// and that value.
+    pub(crate) fn search_condition(&self, term: &str) -> (&'static str, &'static str, String) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::search_condition(term),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => postgres::search_condition(term),
+        }
+    }
+}
+
+/// Sorts an error of the driver: the database is not there, or it is a fault of ours.
+pub(crate) fn fault(error: sqlx::Error) -> Error {
+    if is_unavailable(&error) || is_conflict(&error) {
+        Error::DatabaseUnavailable(error)
+    } else {
+        Error::Database(error)
+    }
+}
+
+fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(inner) => engine_says(
+            &**inner,
+            #[cfg(feature = "sqlite")]
+            sqlite::is_unavailable,
+            #[cfg(feature = "postgres")]
+            postgres::is_unavailable,
+        ),
+        _ => false,
+    }
+}
+
+/// Whether running the whole transaction again can succeed: deadlock, serialisation failure, a locked file.
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(inner) => engine_says(
+            &**inner,
+            #[cfg(feature = "sqlite")]
+            sqlite::is_conflict,
+            #[cfg(feature = "postgres")]
+            postgres::is_conflict,
+        ),
+        _ => false,
+    }
+}
+
+type Asked = fn(&dyn sqlx::error::DatabaseError, &str) -> bool;
+
+fn engine_says(
+    error: &dyn sqlx::error::DatabaseError,
+    #[cfg(feature = "sqlite")] sqlite: Asked,
+    #[cfg(feature = "postgres")] postgres: Asked,
+) -> bool {
+    let code = error.code().unwrap_or_default();
+    #[cfg(feature = "sqlite")]
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        return sqlite(error, &code);
+    }
+    #[cfg(feature = "postgres")]
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return postgres(error, &code);
+    }
+    false
+}
+
+/// Which rule of the schema a statement ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// Two rows with one key in this table.
+    Unique(String),
+    /// A row refers to one that goes or is not there; the table that refers, where the engine tells.
+    ForeignKey(Option<String>),
+}
+
+/// Reads the violated rule out of an error: SQLite names columns in its message, PostgreSQL has fields for it.
+pub(crate) fn violation(error: &sqlx::Error) -> Option<Violation> {
+    let sqlx::Error::Database(inner) = error else { return None };
+    match inner.kind() {
+        sqlx::error::ErrorKind::UniqueViolation => {
+            let table = inner.table().map_or_else(
+                || {
+                    let message = inner.message();
+                    let list = message.split_once("failed: ").map_or("", |(_, columns)| columns);
+                    list.split('.').next().unwrap_or_default().to_owned()
+                },
+                ToOwned::to_owned,
+            );
+            Some(Violation::Unique(table))
+        }
+        sqlx::error::ErrorKind::ForeignKeyViolation => {
+            Some(Violation::ForeignKey(inner.table().map(ToOwned::to_owned)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! What only PostgreSQL has.
+
+use std::str::FromStr;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use super::{Db, Pool, PoolOptions, fault};
+use crate::{Error, Result, UserId};
+
+/// The guard asks one short question a request; two connections answer thousands a second.
+const GUARD_CONNECTIONS: u32 = 2;
+
+/// Advisory locks are shared by all of a database: these two numbers are ours ("auth" in ASCII, then a count).
+const LOCK_MIGRATIONS: i64 = 0x6175_7468_0001;
+const LOCK_ADMINS: i64 = 0x6175_7468_0002;
+
+pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
+    let parsed = PgConnectOptions::from_str(url)
+        .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
+    let base = parsed.application_name("authfort");
+    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout);
+    let main = pool(options.max_connections).connect_with(base.clone()).await.map_err(fault)?;
+    check_pool(&main).await?;
+    let guard = pool(GUARD_CONNECTIONS).connect_lazy_with(base);
+    Ok(Db { read: Pool::Postgres(main.clone()), write: Pool::Postgres(main), guard: Pool::Postgres(guard) })
+}
+
+/// Refuses a database that cannot hold every text.
+pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await.map_err(fault)?;
+    if encoding == "UTF8" {
+        Ok(())
+    } else {
+        Err(Error::config("database_url", format!("the database's encoding is {encoding}; it must be UTF8")))
+    }
+}
+
+/// Opens a transaction that alone may migrate, or says that another node does.
+///
+/// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
+/// The lock belongs to the transaction, so a node that dies leaves none.
+pub(crate) async fn begin_migration(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>> {
+    let mut tx = pool.begin().await.map_err(fault)?;
+    let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(LOCK_MIGRATIONS)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(fault)?;
+    Ok(mine.then_some(tx))
+}
+
+/// Makes changes to administrators wait for each other until the transaction ends.
+pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_ADMINS).execute(conn).await.map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 25006 read only, 58 system.
+    matches!(code.get(..2), Some("08" | "53" | "58")) || matches!(code, "57P01" | "57P02" | "57P03" | "25006")
+}
+
+pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    // Serialisation failure, deadlock, lock not available.
+    matches!(code, "40001" | "40P01" | "55P03")
+}
+
+/// The condition that finds `term` in the search key of `u`, and the value to bind.
+pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
+    let mut pattern = String::with_capacity(term.len() + 2);
+    pattern.push('%');
+    for c in term.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    ("u.search_key LIKE ", "", pattern)
+}
+
+/// PostgreSQL names the table in its error, so nothing is asked beforehand.
+pub(crate) async fn blocking_table(_: &mut PgConnection, _: UserId) -> Result<Option<String>> {
+    Ok(None)
+}

@@ -1,0 +1,145 @@
+//! What only SQLite has.
+//!
+//! WAL and `synchronous = FULL` (a commit that was acknowledged survives a power loss), foreign keys asserted, one
+//! connection that writes and takes its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting when it
+//! turns into a writer too late), and readers that cannot write.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use super::{Db, Pool, PoolOptions, fault};
+use crate::{Error, Result};
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const GUARD_CONNECTIONS: u32 = 2;
+
+pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
+    let parsed = SqliteConnectOptions::from_str(url)
+        .map_err(|_| Error::config("database_url", "is no SQLite URL; write sqlite://path/to/file.db"))?;
+    let base = parsed
+        .create_if_missing(!url.contains("mode="))
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .synchronous(SqliteSynchronous::Full)
+        .optimize_on_close(true, 400);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
+
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        // The database lives as long as its one connection.
+        let only = pool().max_connections(1).min_connections(1).idle_timeout(None).connect_with(base).await;
+        return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
+    }
+
+    let base = base.journal_mode(SqliteJournalMode::Wal);
+    let write = pool().max_connections(1).connect_with(base.clone()).await.map_err(fault)?;
+    check_pool(&write).await?;
+    let reader = base.pragma("query_only", "ON");
+    let read = pool().max_connections(options.max_connections).connect_lazy_with(reader.clone());
+    let guard = pool().max_connections(GUARD_CONNECTIONS.min(options.max_connections)).connect_lazy_with(reader);
+    Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
+}
+
+/// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
+pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
+    let mut conn = pool.acquire().await.map_err(fault)?;
+    assert_foreign_keys(&mut conn).await
+}
+
+async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
+    let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(fault)?;
+    if on {
+        Ok(())
+    } else {
+        Err(Error::config("pool", "foreign keys are off; open it with SqliteConnectOptions::foreign_keys(true)"))
+    }
+}
+
+pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
+    assert_foreign_keys(&mut tx).await?;
+    Ok(tx)
+}
+
+/// Holds the file alone while migrations run; others wait for `BUSY_TIMEOUT`.
+pub(crate) async fn begin_migration(pool: &SqlitePool) -> Result<Option<Transaction<'static, Sqlite>>> {
+    match pool.begin_with("BEGIN EXCLUSIVE").await {
+        Ok(tx) => Ok(Some(tx)),
+        Err(error) if super::is_conflict(&error) => Ok(None),
+        Err(error) => Err(fault(error)),
+    }
+}
+
+const READONLY: i32 = 8;
+const IOERR: i32 = 10;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+
+/// The primary code: the extended one carries it in its low byte.
+fn primary(code: &str) -> i32 {
+    code.parse::<i32>().unwrap_or_default() & 0xff
+}
+
+pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    matches!(primary(code), READONLY | IOERR | FULL | CANTOPEN)
+}
+
+pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    matches!(primary(code), BUSY | LOCKED)
+}
+
+/// The shortest term that the trigram index answers, in characters.
+const TRIGRAM: usize = 3;
+
+/// The condition that finds `term` in the search key of `u`, and the value to bind.
+pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
+    if term.chars().count() >= TRIGRAM {
+        let phrase = format!("\"{}\"", term.replace('"', "\"\""));
+        (
+            "u.seq IN (SELECT rowid FROM authfort_users_search WHERE authfort_users_search MATCH ",
+            ")",
+            phrase,
+        )
+    } else {
+        ("instr(u.search_key, ", ") > 0", term.to_owned())
+    }
+}
+
+/// Tables that refer to users by a foreign key which does not let a user go.
+pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: crate::UserId) -> Result<Option<String>> {
+    let refs: Vec<(String, String, Option<String>)> = sqlx::query_as(
+        "SELECT t.name, k.\"from\", k.\"to\" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
+         WHERE t.type = 'table' AND k.\"table\" = 'authfort_users' COLLATE NOCASE
+           AND k.on_delete IN ('NO ACTION', 'RESTRICT') ORDER BY t.name",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(fault)?;
+    for (table, column, _) in refs {
+        let text = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} = $1)", quote(&table), quote(&column));
+        let blocks: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(text))
+            .bind(user)
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(fault)?;
+        if blocks {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.
+pub(crate) async fn lock_admins(_: &mut sqlx::SqliteConnection) -> Result<()> {
+    Ok(())
+}

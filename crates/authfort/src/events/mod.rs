@@ -1,0 +1,89 @@
+//! What happened. Every change appends its events to the log in its own transaction; hooks run after the commit.
+//!
+//! - No event without its change, and no change without its event: both are in one transaction.
+//! - A change that changes nothing writes nothing.
+//! - An event names who acted and under which request, and holds no secret: no password, token or hash.
+//!
+//! | event | when | data |
+//! |---|---|---|
+//! | [`UserCreated`] | a user was created, by sign-up or otherwise | `email, name, provider` |
+//! | [`UserUpdated`] | fields changed | `fields` |
+//! | [`UserDeleted`] | the user is gone or was anonymised; it outlives the user | `email, mode` |
+//! | [`UserBanned`], [`UserUnbanned`] | a ban was set or changed, lifted | `reason, expires_at` |
+//! | [`RoleAdded`], [`RoleRemoved`] | | `role` |
+//! | [`Login`], [`LoginFailed`], [`Logout`] | | `email, provider, ip_address, user_agent` |
+//! | [`TokenRefreshed`] | a refresh token was exchanged | `ip_address, user_agent` |
+//! | [`SessionRevoked`] | one session, or all, were ended | `session_id, revoke_all` |
+//! | [`PasswordChanged`], [`PasswordSet`], [`PasswordReset`] | replaced, given where there was none, replaced by token | |
+//! | [`PasswordResetRequested`], [`EmailVerificationRequested`], [`EmailVerified`] | | `email` |
+//! | [`OauthLink`], [`OauthUnlink`] | | `email, provider` |
+//! | [`KeyRotated`] | | `old_kid, new_kid` |
+
+mod hooks;
+mod log;
+mod types;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+pub(crate) use hooks::Hooks;
+pub use log::{EventPage, ListEvents};
+pub use types::*;
+
+use crate::{EventId, UserId};
+
+/// One entry of the log, as it is stored.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// auth.create_user("jane@example.com").await?;
+/// let page = auth.list_events().await?;
+/// assert_eq!(page.events[0].r#type, "user_created");
+/// assert_eq!(page.events[0].data["email"], "jane@example.com");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// The event, for ever.
+    pub id: EventId,
+    /// What happened, such as `user_deleted`.
+    pub r#type: String,
+    /// When.
+    pub timestamp: DateTime<Utc>,
+    /// To whom; none where no user is concerned.
+    pub user_id: Option<UserId>,
+    /// Who did it; none where nobody was signed in.
+    pub actor_id: Option<UserId>,
+    /// Under which request.
+    pub request_id: Option<String>,
+    /// The facts of this type.
+    pub data: Map<String, Value>,
+}
+
+/// An event that is still to be written: the writer adds id, time, actor and request.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub r#type: &'static str,
+    pub user_id: Option<UserId>,
+    pub data: Map<String, Value>,
+}
+
+/// An event that hooks can be written for.
+pub trait TypedEvent: Sized + Send + 'static {
+    /// The type as the log has it.
+    const TYPE: &'static str;
+    /// Reads the typed form; `None` where the entry is of another type.
+    fn from_event(event: &Event) -> Option<Self>;
+}
+
+pub(crate) fn value(fact: impl Serialize) -> Value {
+    serde_json::to_value(fact).unwrap_or(Value::Null)
+}
+
+pub(crate) fn uuid_text(id: impl Into<Option<Uuid>>) -> Value {
+    id.into().map_or(Value::Null, |id| Value::String(id.to_string()))
+}

@@ -1,0 +1,93 @@
+//! Typed ids. A user's id cannot be passed where a session's is wanted.
+//!
+//! All are UUIDs of version 7 (RFC 9562): ordered by the time of their making, also within one millisecond of one
+//! process. They are names, not secrets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
+use uuid::timestamp::context::ContextV7;
+use uuid::{Timestamp, Uuid};
+
+/// Keeps ids of one process in order within a millisecond, over all threads.
+static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
+pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(&ORDER, seconds, now.timestamp_subsec_nanos()))
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            pub(crate) fn new(now: DateTime<Utc>) -> Self {
+                Self(new_v7(now))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+    };
+}
+
+id! {
+    /// Names a user, for ever: an id is never given twice.
+    ///
+    /// ```
+    /// use authfort::UserId;
+    /// let id: UserId = "0198c0de-0000-7000-8000-000000000001".parse()?;
+    /// assert_eq!(id.to_string(), "0198c0de-0000-7000-8000-000000000001");
+    /// # Ok::<(), uuid::Error>(())
+    /// ```
+    UserId
+}
+id! {
+    /// Names a session: one sign-in on one device, however often its tokens are renewed.
+    ///
+    /// ```
+    /// use authfort::SessionId;
+    /// assert!("not an id".parse::<SessionId>().is_err());
+    /// ```
+    SessionId
+}
+id! {
+    /// Names an event of the log. The same event keeps its id however often it is delivered.
+    ///
+    /// ```
+    /// use authfort::EventId;
+    /// let id: EventId = "0198c0de-0000-7000-8000-000000000002".parse()?;
+    /// # Ok::<(), uuid::Error>(())
+    /// ```
+    EventId
+}

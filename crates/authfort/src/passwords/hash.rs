@@ -1,0 +1,529 @@
+//! Keeping and checking passwords with Argon2id (RFC 9106), off the async runtime, no more at once than configured.
+//!
+//! Guaranteed:
+//! - Every new hash is `$argon2id$v=19$` under the configured parameters, with 16 random bytes of salt.
+//! - At most `permits` hashes run at once, so memory stays below `permits` × `memory_kib`; at most `queue` more wait, and
+//!   the next one is told [`Error::Overloaded`] at once. A caller who goes away gives its place back.
+//! - A check costs one hash whatever it is given: an unknown user, a user without a password, a password of a megabyte and
+//!   a row that holds no hash at all cost the same as a wrong password under the current parameters. A row with older
+//!   parameters costs what those cost, until the next successful sign-in replaces it.
+//! - What a row says is not trusted: a hash that asks for more than [`Hashing`] tolerates is not computed. It counts as a
+//!   wrong password, and the log gets an error without the hash.
+//!
+//! Argon2i, Argon2d, version 16 and weaker parameters still verify, and are reported as [`Verdict::RightButWeaker`].
+//! bcrypt, scrypt and PBKDF2 are not understood and count as unusable.
+
+use std::{num::NonZero, sync::Arc};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, Version};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::NormalisedPassword;
+use crate::{
+    Error, Result,
+    crypto::{constant_time_eq, random},
+};
+
+const SALT_BYTES: usize = 16;
+const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
+const MIN_MEMORY_KIB: u32 = Params::DEFAULT_M_COST;
+const MIN_ITERATIONS: u32 = Params::DEFAULT_T_COST;
+/// 1 GiB a hash.
+const MAX_MEMORY_KIB: u32 = 1 << 20;
+const MAX_ITERATIONS: u32 = 64;
+
+/// A stored hash may use this much memory even where the configured parameters are small: what other libraries choose
+/// by default (64 MiB) must verify.
+const TOLERATED_MEMORY_KIB: u64 = 256 * 1024;
+/// And fill this much in all its passes together: some two seconds.
+const TOLERATED_WORK_KIB: u64 = 2 * 1024 * 1024;
+/// Beyond that, how many times the configured parameters are tolerated.
+const TOLERATED_FACTOR: u64 = 8;
+
+/// What one password hash costs, and how many may run at once.
+///
+/// The defaults are OWASP's first choice for Argon2id: 19 MiB, two passes, one lane; about 20 ms of one core.
+///
+/// ```ignore
+/// let hashing = Hashing::default().memory_kib(64 * 1024).iterations(3);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashing {
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+    permits: Option<usize>,
+    queue: usize,
+    insecure: bool,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self {
+            memory_kib: Params::DEFAULT_M_COST,
+            iterations: Params::DEFAULT_T_COST,
+            parallelism: Params::DEFAULT_P_COST,
+            permits: None,
+            queue: 256,
+            insecure: false,
+        }
+    }
+}
+
+impl Hashing {
+    /// Sets the memory one hash fills, in KiB: 19,456 (the default) to 1,048,576.
+    #[must_use]
+    pub fn memory_kib(mut self, memory_kib: u32) -> Self {
+        self.memory_kib = memory_kib;
+        self
+    }
+
+    /// Sets how often it is filled: 2 (the default) to 64.
+    #[must_use]
+    pub fn iterations(mut self, iterations: u32) -> Self {
+        self.iterations = iterations;
+        self
+    }
+
+    /// Sets the number of lanes: 1 (the default) to 16. Lanes are computed one after the other.
+    #[must_use]
+    pub fn parallelism(mut self, parallelism: u32) -> Self {
+        self.parallelism = parallelism;
+        self
+    }
+
+    /// Sets how many hashes run at once: 1 to 1,024; by default one a core.
+    #[must_use]
+    pub fn permits(mut self, permits: usize) -> Self {
+        self.permits = Some(permits);
+        self
+    }
+
+    /// Sets how many more may wait: 0 to 100,000, by default 256. Each holds one password in memory.
+    #[must_use]
+    pub fn queue(mut self, queue: usize) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Parameters that protect nothing and take a fraction of a millisecond: for test suites, where the password is not
+    /// what is tested. Never for passwords of people.
+    #[must_use]
+    pub fn insecure_fast_for_tests() -> Self {
+        Self { memory_kib: 32, iterations: 1, insecure: true, ..Self::default() }
+    }
+
+    fn params(&self) -> Result<Params> {
+        let (min_memory, min_iterations) =
+            if self.insecure { (Params::MIN_M_COST, Params::MIN_T_COST) } else { (MIN_MEMORY_KIB, MIN_ITERATIONS) };
+        within("hashing.memory_kib", u64::from(self.memory_kib), u64::from(min_memory), u64::from(MAX_MEMORY_KIB))?;
+        within("hashing.iterations", u64::from(self.iterations), u64::from(min_iterations), u64::from(MAX_ITERATIONS))?;
+        within("hashing.parallelism", u64::from(self.parallelism), 1, 16)?;
+        Params::new(self.memory_kib, self.iterations, self.parallelism, Some(OUTPUT_BYTES))
+            .map_err(|error| Error::config("hashing.memory_kib", error.to_string()))
+    }
+
+    fn places(&self) -> Result<(usize, usize)> {
+        let permits =
+            self.permits.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get).min(1024));
+        within("hashing.permits", permits as u64, 1, 1024)?;
+        within("hashing.queue", self.queue as u64, 0, 100_000)?;
+        Ok((permits, self.queue))
+    }
+}
+
+fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<()> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::config(field, format!("must be between {min} and {max}, and is {value}")))
+    }
+}
+
+/// What a check found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Not this user's password, or nothing to compare with.
+    Wrong,
+    /// The user's password.
+    Right,
+    /// The user's password, kept under parameters weaker than configured: hash it anew.
+    RightButWeaker,
+}
+
+/// Hashes and checks, within its bounds. One for the whole process; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PasswordHasher {
+    params: Params,
+    running: Arc<Semaphore>,
+    /// One place for each that runs or waits.
+    places: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for PasswordHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordHasher").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+impl PasswordHasher {
+    /// # Errors
+    /// - [`Error::Config`] for the first option of [`Hashing`] that is out of range.
+    pub(crate) fn new(config: &Hashing) -> Result<Self> {
+        let params = config.params()?;
+        let (permits, queue) = config.places()?;
+        Ok(Self {
+            params,
+            running: Arc::new(Semaphore::new(permits)),
+            places: Arc::new(Semaphore::new(permits.saturating_add(queue))),
+        })
+    }
+
+    /// The PHC string to store for a password that a policy accepted.
+    ///
+    /// # Errors
+    /// - [`Error::Overloaded`] when as many wait as may wait.
+    /// - [`Error::Internal`] when there is no memory or no randomness.
+    pub(crate) async fn hash(&self, password: &NormalisedPassword) -> Result<String> {
+        let (password, argon2) = (password.clone(), self.argon2());
+        self.off_the_runtime(move || {
+            let salt = random::<SALT_BYTES>()?;
+            let hash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).map_err(Error::internal)?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// Compares a password as it was typed with the stored PHC string; `None` for a user who is unknown or has no
+    /// password. The password is normalised here, and one that is too long is wrong.
+    ///
+    /// # Errors
+    /// - [`Error::Overloaded`] when as many wait as may wait.
+    /// - [`Error::Internal`] when there is no memory or no randomness.
+    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+        let password = NormalisedPassword::of(password);
+        let stored = stored.and_then(|stored| {
+            Stored::parse(stored, &self.params)
+                .inspect_err(|reason| tracing::error!(reason, "a stored password hash is unusable"))
+                .ok()
+        });
+        let argon2 = self.argon2();
+        self.off_the_runtime(move || {
+            if let (Some(password), Some(stored)) = (password, stored) {
+                return stored.verify(password.expose());
+            }
+            let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
+            argon2
+                .hash_password_into(b"no password to compare with", &random::<SALT_BYTES>()?, output.as_mut())
+                .map_err(Error::internal)?;
+            Ok(Verdict::Wrong)
+        })
+        .await
+    }
+
+    fn argon2(&self) -> Argon2<'static> {
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
+    }
+
+    async fn off_the_runtime<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let result = work();
+            // Given back by the work, not by who waits for it: what runs counts until it is done.
+            drop((permit, place));
+            result
+        });
+        task.await.map_err(|_| Error::internal("a password hash was interrupted"))?
+    }
+}
+
+/// A hash as a row holds it, checked to be one that may be computed.
+struct Stored {
+    argon2: Argon2<'static>,
+    salt: Vec<u8>,
+    expected: Vec<u8>,
+    weaker: bool,
+}
+
+impl Stored {
+    fn parse(text: &str, current: &Params) -> Result<Self, &'static str> {
+        let hash = PasswordHash::new(text).map_err(|_| "not a PHC string")?;
+        let algorithm = Algorithm::new(hash.algorithm.as_str()).map_err(|_| "not Argon2")?;
+        // A PHC string of Argon2 without `v` is of the first version.
+        let version = match hash.version {
+            None => Version::V0x10,
+            Some(version) => Version::try_from(version).map_err(|_| "an unknown version of Argon2")?,
+        };
+        let salt = hash.salt.as_ref().ok_or("no salt")?;
+        let expected = hash.hash.as_ref().ok_or("no hash")?;
+        let params = Params::try_from(&hash).map_err(|_| "impossible parameters")?;
+        if !tolerated(&params, current) {
+            return Err("parameters beyond what is tolerated");
+        }
+        let weaker = algorithm != Algorithm::Argon2id
+            || version != Version::V0x13
+            || params.m_cost() < current.m_cost()
+            || params.t_cost() < current.t_cost()
+            || salt.as_ref().len() < SALT_BYTES
+            || expected.as_bytes().len() < OUTPUT_BYTES;
+        Ok(Self {
+            argon2: Argon2::new(algorithm, version, params),
+            salt: salt.as_ref().to_vec(),
+            expected: expected.as_bytes().to_vec(),
+            weaker,
+        })
+    }
+
+    fn verify(&self, password: &str) -> Result<Verdict> {
+        let mut output = Zeroizing::new(vec![0; self.expected.len()]);
+        self.argon2.hash_password_into(password.as_bytes(), &self.salt, &mut output).map_err(Error::internal)?;
+        Ok(match (constant_time_eq(&output, &self.expected), self.weaker) {
+            (false, _) => Verdict::Wrong,
+            (true, false) => Verdict::Right,
+            (true, true) => Verdict::RightButWeaker,
+        })
+    }
+}
+
+fn tolerated(params: &Params, current: &Params) -> bool {
+    let memory = |params: &Params| u64::from(params.m_cost());
+    let work = |params: &Params| memory(params).saturating_mul(u64::from(params.t_cost()));
+    memory(params) <= TOLERATED_MEMORY_KIB.max(memory(current).saturating_mul(TOLERATED_FACTOR))
+        && work(params) <= TOLERATED_WORK_KIB.max(work(current).saturating_mul(TOLERATED_FACTOR))
+        && params.m_cost() <= MAX_MEMORY_KIB
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text)
+    }
+
+    fn normalised(text: &str) -> NormalisedPassword {
+        NormalisedPassword::of(&secret(text)).unwrap()
+    }
+
+    fn fast() -> PasswordHasher {
+        PasswordHasher::new(&Hashing::insecure_fast_for_tests()).unwrap()
+    }
+
+    /// What another configuration or library would have stored.
+    fn stored(algorithm: Algorithm, version: Version, (m, t, p): (u32, u32, u32), length: usize) -> String {
+        Argon2::new(algorithm, version, Params::new(m, t, p, Some(length)).unwrap())
+            .hash_password_with_salt(b"correct horse", b"sixteen bytes ok")
+            .unwrap()
+            .to_string()
+    }
+
+    #[tokio::test]
+    async fn row_21_a_new_hash_is_argon2id_with_the_default_parameters() {
+        let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
+        let one = hasher.hash(&normalised("correct horse")).await.unwrap();
+        let two = hasher.hash(&normalised("correct horse")).await.unwrap();
+        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
+        assert_ne!(one, two);
+        let salt = PasswordHash::new(&one).unwrap().salt.unwrap();
+        assert_eq!(salt.as_ref().len(), 16);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&one)).await.unwrap(), Verdict::Right);
+        assert_eq!(hasher.verify(&secret("correct horsE"), Some(&one)).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn row_21_weaker_hashes_verify_and_are_reported() {
+        let hasher = PasswordHasher::new(&Hashing { insecure: true, ..Hashing::default().memory_kib(64) }).unwrap();
+        let current = stored(Algorithm::Argon2id, Version::V0x13, (64, 2, 1), 32);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&current)).await.unwrap(), Verdict::Right);
+        let stronger = stored(Algorithm::Argon2id, Version::V0x13, (256, 3, 4), 64);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&stronger)).await.unwrap(), Verdict::Right);
+        for weaker in [
+            stored(Algorithm::Argon2id, Version::V0x13, (63, 2, 1), 32),
+            stored(Algorithm::Argon2id, Version::V0x13, (64, 1, 1), 32),
+            stored(Algorithm::Argon2id, Version::V0x10, (64, 2, 1), 32),
+            stored(Algorithm::Argon2id, Version::V0x10, (64, 2, 1), 32).replace("v=16$", ""),
+            stored(Algorithm::Argon2i, Version::V0x13, (64, 2, 1), 32),
+            stored(Algorithm::Argon2d, Version::V0x13, (64, 2, 1), 32),
+            stored(Algorithm::Argon2id, Version::V0x13, (64, 2, 1), 16),
+        ] {
+            let right = hasher.verify(&secret("correct horse"), Some(&weaker)).await.unwrap();
+            assert_eq!(right, Verdict::RightButWeaker, "{weaker}");
+            assert_eq!(hasher.verify(&secret("wrong"), Some(&weaker)).await.unwrap(), Verdict::Wrong, "{weaker}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_implementation_verifies() {
+        // RFC 9106's reference implementation: `echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e`.
+        let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
+        assert_ne!(hasher.verify(&secret("password"), Some(reference)).await.unwrap(), Verdict::Wrong);
+        assert_eq!(hasher.verify(&secret("passwore"), Some(reference)).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn row_23_both_spellings_of_a_password_verify() {
+        let hasher = fast();
+        let hash = hasher.hash(&normalised("caf\u{e9} au lait")).await.unwrap();
+        for spelling in ["cafe\u{301} au lait", "caf\u{e9} au lait"] {
+            assert_eq!(hasher.verify(&secret(spelling), Some(&hash)).await.unwrap(), Verdict::Right);
+        }
+    }
+
+    #[tokio::test]
+    async fn row_22_nothing_is_truncated() {
+        let hasher = fast();
+        let long = "a".repeat(1024);
+        let hash = hasher.hash(&normalised(&long)).await.unwrap();
+        assert_eq!(hasher.verify(&secret(&long), Some(&hash)).await.unwrap(), Verdict::Right);
+        for other in [&long[1..], &format!("{}b", &long[1..]), &format!("{long}a")] {
+            assert_eq!(hasher.verify(&secret(other), Some(&hash)).await.unwrap(), Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn row_28_a_malformed_or_foreign_hash_is_a_wrong_password() {
+        let hasher = fast();
+        let good = hasher.hash(&normalised("correct horse")).await.unwrap();
+        let (without_hash, _) = good.rsplit_once('$').unwrap();
+        for unusable in [
+            "",
+            "$",
+            "correct horse",
+            "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW",
+            "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+            "$argon2id$v=19$m=19456,t=2,p=1$",
+            "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$",
+            "$argon2id$v=20$m=64,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=64,t=0,p=1$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=-1,t=1,p=1$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=64,t=1,p=16777215$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "\0\u{7f}$argon2id",
+            without_hash,
+            &good[..good.len() - 40],
+            &format!("{good}\n"),
+            &format!(" {good}"),
+            &good.repeat(1000),
+        ] {
+            assert_eq!(hasher.verify(&secret("correct horse"), Some(unusable)).await.unwrap(), Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn row_28_absurd_parameters_are_not_computed() {
+        let hasher = fast();
+        let start = Instant::now();
+        for (m, t) in [(u32::MAX, 1), (4 << 20, 1), ((256 << 10) + 1, 1), (8, u32::MAX), (64 << 10, 33)] {
+            let text = format!(
+                "$argon2id$v=19$m={m},t={t},p=1$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+            );
+            assert!(matches!(Stored::parse(&text, &hasher.params), Err("parameters beyond what is tolerated")));
+            assert_eq!(hasher.verify(&secret("correct horse"), Some(&text)).await.unwrap(), Verdict::Wrong);
+        }
+        assert!(start.elapsed() < Duration::from_millis(500));
+    }
+
+    #[tokio::test]
+    async fn row_24_nothing_to_compare_with_costs_as_much_as_a_wrong_password() {
+        let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
+        let good = hasher.hash(&normalised("correct horse")).await.unwrap();
+        let megabyte = "x".repeat(1 << 20);
+        let cases = [("wrong", Some(&*good)), ("wrong", None), (&*megabyte, Some(&*good)), ("wrong", Some("garbage"))];
+        let mut times = [const { Vec::new() }; 4];
+        for _ in 0..15 {
+            for ((password, stored), times) in cases.iter().zip(&mut times) {
+                let password = secret(password);
+                let start = Instant::now();
+                assert_eq!(hasher.verify(&password, *stored).await.unwrap(), Verdict::Wrong);
+                times.push(start.elapsed());
+            }
+        }
+        let medians = times.map(|mut times| {
+            times.sort();
+            times[times.len() / 2].as_secs_f64()
+        });
+        for median in medians {
+            // Wide, since the machine is shared; a missing hash would be off by a factor of a thousand.
+            assert!((0.5..2.0).contains(&(median / medians[0])), "{medians:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn row_26_more_than_may_wait_are_refused_at_once() {
+        let hasher = PasswordHasher::new(&Hashing::default().permits(1).queue(3)).unwrap();
+        let attempts: Vec<_> = (0..20)
+            .map(|_| {
+                let hasher = hasher.clone();
+                tokio::spawn(async move { hasher.verify(&secret("wrong"), None).await })
+            })
+            .collect();
+        let mut refused = 0;
+        for attempt in attempts {
+            match attempt.await.unwrap() {
+                Ok(verdict) => assert_eq!(verdict, Verdict::Wrong),
+                Err(Error::Overloaded) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!((10..=16).contains(&refused), "{refused}");
+        assert_eq!((hasher.running.available_permits(), hasher.places.available_permits()), (1, 4));
+    }
+
+    #[tokio::test]
+    async fn row_26_who_goes_away_gives_the_place_back() {
+        let hasher = PasswordHasher::new(&Hashing::default().permits(1).queue(1)).unwrap();
+        for _ in 0..5 {
+            let (password, other) = (secret("wrong"), secret("other"));
+            let both = async { tokio::join!(hasher.verify(&password, None), hasher.verify(&other, None)) };
+            assert!(tokio::time::timeout(Duration::from_millis(1), both).await.is_err());
+            // The one that had begun runs to its end and only then frees its permit.
+            let end = Instant::now() + Duration::from_secs(10);
+            while hasher.places.available_permits() < 2 {
+                assert!(Instant::now() < end);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        assert_eq!(hasher.running.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn row_26_the_runtime_stays_free_while_hashing() {
+        let hasher = PasswordHasher::new(&Hashing::default().permits(1)).unwrap();
+        let (password, busy) = (secret("wrong"), Instant::now());
+        let ticks = async {
+            let mut ticks = 0;
+            while busy.elapsed() < Duration::from_millis(10) {
+                tokio::task::yield_now().await;
+                ticks += 1;
+            }
+            ticks
+        };
+        let (verdict, ticks) = tokio::join!(hasher.verify(&password, None), ticks);
+        assert_eq!(verdict.unwrap(), Verdict::Wrong);
+        assert!(ticks > 10, "{ticks}");
+    }
+
+    #[test]
+    fn an_option_out_of_range_is_named() {
+        let field = |hashing: Hashing| match PasswordHasher::new(&hashing) {
+            Err(Error::Config { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(Hashing::default().memory_kib(19_455)), "hashing.memory_kib");
+        assert_eq!(field(Hashing::default().memory_kib(u32::MAX)), "hashing.memory_kib");
+        assert_eq!(field(Hashing::default().iterations(1)), "hashing.iterations");
+        assert_eq!(field(Hashing::default().iterations(65)), "hashing.iterations");
+        assert_eq!(field(Hashing::default().parallelism(0)), "hashing.parallelism");
+        assert_eq!(field(Hashing::default().parallelism(17)), "hashing.parallelism");
+        assert_eq!(field(Hashing::default().permits(0)), "hashing.permits");
+        assert_eq!(field(Hashing::default().permits(usize::MAX)), "hashing.permits");
+        assert_eq!(field(Hashing::default().queue(usize::MAX)), "hashing.queue");
+        assert_eq!(field(Hashing::insecure_fast_for_tests().parallelism(16)), "hashing.memory_kib");
+        assert!(PasswordHasher::new(&Hashing::default()).is_ok());
+    }
+}

@@ -1,0 +1,9 @@
+//! All the SQL, one file for each family of tables. No rule lives here: a function runs one statement.
+
+pub(crate) mod accounts;
+pub(crate) mod events;
+pub(crate) mod keys;
+pub(crate) mod roles;
+pub(crate) mod sessions;
+pub(crate) mod users;
+pub(crate) mod verification;

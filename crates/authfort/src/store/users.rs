@@ -1,0 +1,378 @@
+//! `authfort_users` and `authfort_blocked_emails`.
+
+pub(crate) mod list;
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, Violation, fault, sql, violation};
+use crate::{Error, Result, UserId};
+
+/// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
+macro_rules! columns {
+    () => {
+        "u.id, u.email, u.email_verified, u.name, u.name_key, u.avatar_url, u.phone, u.password_hash IS NOT NULL AS \
+         has_password, u.token_version, u.version, u.banned, u.banned_at, u.banned_by, u.ban_reason, u.ban_expires_at, \
+         u.metadata, u.created_at, u.updated_at, u.last_login_at, u.deleted_at, \
+         (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles"
+    };
+}
+pub(crate) use columns;
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct UserRow {
+    pub id: UserId,
+    pub email: String,
+    pub email_verified: bool,
+    pub name: Option<String>,
+    pub name_key: Option<String>,
+    pub avatar_url: Option<String>,
+    pub phone: Option<String>,
+    pub has_password: bool,
+    pub token_version: i64,
+    pub version: i64,
+    pub banned: bool,
+    pub banned_at: Option<DateTime<Utc>>,
+    pub banned_by: Option<UserId>,
+    pub ban_reason: Option<String>,
+    pub ban_expires_at: Option<DateTime<Utc>>,
+    pub metadata: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub last_login_at: Option<DateTime<Utc>>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub roles: Option<String>,
+}
+
+/// A ban ends at its expiry, without anybody's doing.
+pub(crate) fn ban_lasts(banned: bool, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    banned && expires_at.is_none_or(|at| at > now)
+}
+
+impl UserRow {
+    pub(crate) fn is_banned(&self, now: DateTime<Utc>) -> bool {
+        ban_lasts(self.banned, self.ban_expires_at, now)
+    }
+
+    /// Sorted. A role's name holds no comma.
+    pub(crate) fn role_list(&self) -> Vec<String> {
+        let mut roles: Vec<String> = self.roles.iter().flat_map(|all| all.split(',')).map(ToOwned::to_owned).collect();
+        roles.sort();
+        roles
+    }
+}
+
+/// What a user's owner and an administrator can edit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Profile {
+    pub email: String,
+    pub email_verified: bool,
+    pub name: Option<String>,
+    pub avatar_url: Option<String>,
+    pub phone: Option<String>,
+    pub metadata: String,
+}
+
+impl Profile {
+    pub(crate) fn of(row: &UserRow) -> Self {
+        Self {
+            email: row.email.clone(),
+            email_verified: row.email_verified,
+            name: row.name.clone(),
+            avatar_url: row.avatar_url.clone(),
+            phone: row.phone.clone(),
+            metadata: row.metadata.clone(),
+        }
+    }
+
+    /// The names of the fields that differ.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("email", self.email != other.email),
+            ("email_verified", self.email_verified != other.email_verified),
+            ("name", self.name != other.name),
+            ("avatar_url", self.avatar_url != other.avatar_url),
+            ("phone", self.phone != other.phone),
+            ("metadata", self.metadata != other.metadata),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+}
+
+pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.id = $1");
+    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(fault)
+}
+
+pub(crate) async fn by_email(conn: &mut Conn<'_>, email: &str) -> Result<Option<UserRow>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.email = $1");
+    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, email).map_err(fault)
+}
+
+/// Locks, then reads: what a statement that waited for the lock reads of other tables is older than the lock.
+pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+    if conn.has_row_locks() {
+        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
+    }
+    by_id(conn, id).await
+}
+
+/// Keeps the user as it is until the transaction ends; others may do so at the same time.
+pub(crate) async fn lock_shared(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+    if conn.has_row_locks() {
+        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR SHARE", id).map_err(fault)?;
+    }
+    by_id(conn, id).await
+}
+
+pub(crate) struct NewUser<'a> {
+    pub id: UserId,
+    pub email: &'a str,
+    pub email_verified: bool,
+    pub name: Option<&'a str>,
+    pub name_key: Option<&'a str>,
+    pub search_key: &'a str,
+    pub avatar_url: Option<&'a str>,
+    pub phone: Option<&'a str>,
+    pub password_hash: Option<&'a str>,
+    pub metadata: &'a str,
+    pub created_at: DateTime<Utc>,
+    pub last_login_at: Option<DateTime<Utc>>,
+}
+
+pub(crate) async fn insert(conn: &mut Conn<'_>, user: NewUser<'_>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "INSERT INTO authfort_users (id, email, email_verified, name, name_key, search_key, avatar_url, phone,
+             password_hash, metadata, created_at, updated_at, last_login_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)",
+        user.id,
+        user.email,
+        user.email_verified,
+        user.name,
+        user.name_key,
+        user.search_key,
+        user.avatar_url,
+        user.phone,
+        user.password_hash,
+        user.metadata,
+        user.created_at,
+        user.last_login_at
+    )
+    .map_err(duplicate)?;
+    Ok(())
+}
+
+fn duplicate(error: sqlx::Error) -> Error {
+    match violation(&error) {
+        Some(Violation::Unique(_)) => Error::UserExists,
+        _ => fault(error),
+    }
+}
+
+pub(crate) async fn update_profile(
+    conn: &mut Conn<'_>,
+    id: UserId,
+    profile: &Profile,
+    name_key: Option<&str>,
+    search_key: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET email = $2, email_verified = $3, name = $4, name_key = $5, search_key = $6,
+             avatar_url = $7, phone = $8, metadata = $9, updated_at = $10, version = version + 1 WHERE id = $1",
+        id,
+        &profile.email,
+        profile.email_verified,
+        &profile.name,
+        name_key,
+        search_key,
+        &profile.avatar_url,
+        &profile.phone,
+        &profile.metadata,
+        now
+    )
+    .map_err(duplicate)?;
+    Ok(())
+}
+
+/// Marks a change that sits in another table.
+pub(crate) async fn touch(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(conn, execute, "UPDATE authfort_users SET updated_at = $2, version = version + 1 WHERE id = $1", id, now)
+        .map_err(fault)?;
+    Ok(())
+}
+
+/// Makes every access token of the user worthless.
+pub(crate) async fn bump_token_version(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
+    sql!(conn, execute, "UPDATE authfort_users SET token_version = token_version + 1 WHERE id = $1", id)
+        .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn set_email_verified(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET email_verified = TRUE, updated_at = $2, version = version + 1 WHERE id = $1",
+        id,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn set_last_login(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(conn, execute, "UPDATE authfort_users SET last_login_at = $2 WHERE id = $1", id, now).map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn ban(
+    conn: &mut Conn<'_>,
+    id: UserId,
+    reason: Option<&str>,
+    expires_at: Option<DateTime<Utc>>,
+    by: Option<UserId>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET banned = TRUE, banned_at = $2, banned_by = $3, ban_reason = $4, ban_expires_at = $5,
+             updated_at = $2, version = version + 1 WHERE id = $1",
+        id,
+        now,
+        by,
+        reason,
+        expires_at
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn unban(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET banned = FALSE, banned_at = NULL, banned_by = NULL, ban_reason = NULL,
+             ban_expires_at = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+        id,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn delete(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(|error| match violation(&error) {
+        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        _ => fault(error),
+    })
+}
+
+pub(crate) async fn anonymize(conn: &mut Conn<'_>, id: UserId, email: &str, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET email = $2, email_verified = FALSE, name = 'Deleted user', name_key = 'deleted user',
+             search_key = '', avatar_url = NULL, phone = NULL, password_hash = NULL, banned = FALSE, banned_at = NULL,
+             banned_by = NULL, ban_reason = NULL, ban_expires_at = NULL, metadata = '{}', last_login_at = NULL,
+             deleted_at = $3, updated_at = $3, version = version + 1, token_version = token_version + 1
+         WHERE id = $1",
+        id,
+        email,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Credentials {
+    pub id: UserId,
+    pub password_hash: Option<String>,
+    pub banned: bool,
+    pub ban_expires_at: Option<DateTime<Utc>>,
+}
+
+/// What a login needs to know of a user who is not anonymised.
+pub(crate) async fn credentials(conn: &mut Conn<'_>, email: &str) -> Result<Option<Credentials>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, Credentials>,
+        "SELECT id, password_hash, banned, ban_expires_at FROM authfort_users WHERE email = $1 AND deleted_at IS NULL",
+        email
+    )
+    .map_err(fault)
+}
+
+pub(crate) async fn password_hash(conn: &mut Conn<'_>, id: UserId) -> Result<Option<String>> {
+    let found: Option<Option<String>> = sql!(
+        conn,
+        fetch_optional,
+        query_scalar,
+        "SELECT password_hash FROM authfort_users WHERE id = $1 AND deleted_at IS NULL",
+        id
+    )
+    .map_err(fault)?;
+    Ok(found.flatten())
+}
+
+pub(crate) async fn set_password_hash(conn: &mut Conn<'_>, id: UserId, hash: &str, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET password_hash = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        id,
+        hash,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Keeps the same password under a stronger hash; only where nobody replaced it in the meantime.
+pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, new: &str) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        id,
+        old,
+        new
+    )
+    .map_err(fault)
+}
+
+pub(crate) async fn email_is_blocked(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<bool> {
+    let found: Option<i64> = sql!(
+        conn,
+        fetch_optional,
+        query_scalar,
+        "SELECT CAST(1 AS bigint) FROM authfort_blocked_emails WHERE email_hash = $1",
+        hash.as_slice()
+    )
+    .map_err(fault)?;
+    Ok(found.is_some())
+}
+
+pub(crate) async fn block_email(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "INSERT INTO authfort_blocked_emails (email_hash, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        hash.as_slice(),
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
+pub(crate) async fn unblock_email(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_blocked_emails WHERE email_hash = $1", hash.as_slice()).map_err(fault)
+}

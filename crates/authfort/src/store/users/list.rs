@@ -1,0 +1,172 @@
+//! Pages and counts of users, put together from fixed pieces.
+
+use chrono::{DateTime, Utc};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+
+use super::{UserRow, columns};
+use crate::db::dynamic::{Statement, run};
+use crate::db::{Conn, fault};
+use crate::users::list::{Cursor, DeletedFilter, Key, SortBy, SortOrder, Total, UserFilter};
+use crate::{Result, UserId};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub filter: UserFilter,
+    pub sort_by: SortBy,
+    pub sort_order: SortOrder,
+    pub limit: i64,
+    pub seek: Seek,
+    pub total: Total,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Seek {
+    Offset(i64),
+    Cursor(Cursor),
+}
+
+/// The pieces that an order needs. The literal in them is U+10FFFF, which no name holds: a missing name sorts last in
+/// both directions, and each direction has an index over the very same expression.
+struct Order {
+    /// `ORDER BY` of the page as it is read.
+    by: &'static str,
+    /// The row that a cursor compares with, and how.
+    after: &'static str,
+    /// What a missing name counts as.
+    missing: &'static str,
+}
+
+fn order(sort_by: SortBy, sort_order: SortOrder, backward: bool) -> Order {
+    use {SortBy::*, SortOrder::*};
+    let missing = if sort_order == Asc { "\u{10ffff}" } else { "" };
+    let up = (sort_order == Asc) != backward;
+    let (by, after) = match (sort_by, sort_order, up) {
+        (CreatedAt, _, true) => (" ORDER BY u.created_at, u.id", "(u.created_at, u.id) > ("),
+        (CreatedAt, _, false) => (" ORDER BY u.created_at DESC, u.id DESC", "(u.created_at, u.id) < ("),
+        (Email, _, true) => (" ORDER BY u.email, u.id", "(u.email, u.id) > ("),
+        (Email, _, false) => (" ORDER BY u.email DESC, u.id DESC", "(u.email, u.id) < ("),
+        (Name, Asc, true) => {
+            (" ORDER BY coalesce(u.name_key, '\u{10ffff}'), u.id", "(coalesce(u.name_key, '\u{10ffff}'), u.id) > (")
+        }
+        (Name, Asc, false) => (
+            " ORDER BY coalesce(u.name_key, '\u{10ffff}') DESC, u.id DESC",
+            "(coalesce(u.name_key, '\u{10ffff}'), u.id) < (",
+        ),
+        (Name, Desc, true) => (" ORDER BY coalesce(u.name_key, ''), u.id", "(coalesce(u.name_key, ''), u.id) > ("),
+        (Name, Desc, false) => {
+            (" ORDER BY coalesce(u.name_key, '') DESC, u.id DESC", "(coalesce(u.name_key, ''), u.id) < (")
+        }
+    };
+    Order { by, after, missing }
+}
+
+/// Appends `WHERE …`; true is the first condition, so that each of the others begins with AND.
+fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) {
+    to.push(match filter.deleted {
+        DeletedFilter::Without => " WHERE u.deleted_at IS NULL",
+        DeletedFilter::With => " WHERE TRUE",
+        DeletedFilter::Only => " WHERE u.deleted_at IS NOT NULL",
+    });
+    match filter.banned {
+        Some(true) => {
+            to.push(" AND u.banned AND (u.ban_expires_at IS NULL OR u.ban_expires_at > ").bind(now).push(")");
+        }
+        Some(false) => {
+            to.push(" AND (NOT u.banned OR u.ban_expires_at <= ").bind(now).push(")");
+        }
+        None => {}
+    }
+    if let Some(verified) = filter.email_verified {
+        to.push(" AND u.email_verified = ").bind(verified);
+    }
+    if let Some(time) = filter.created_after {
+        to.push(" AND u.created_at >= ").bind(time);
+    }
+    if let Some(time) = filter.created_before {
+        to.push(" AND u.created_at < ").bind(time);
+    }
+    if let Some((first, others)) = filter.roles.split_first() {
+        to.push(" AND u.id IN (SELECT r.user_id FROM authfort_user_roles r WHERE r.role IN (").bind(first.as_str());
+        for role in others {
+            to.push(", ").bind(role.as_str());
+        }
+        to.push("))");
+    }
+    if let Some(term) = &filter.query {
+        let (before, after, value) = conn.search_condition(term);
+        to.push(" AND ").push(before).bind(value).push(after);
+    }
+}
+
+pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
+    let mut statement = Statement::new("SELECT count(*) FROM authfort_users u");
+    push_filter(&mut statement, conn, filter, now);
+    statement
+}
+
+/// The page, its roles and its total in one statement, thus of one snapshot. The total stands left of the join: an empty
+/// page has one too.
+pub(crate) fn page_statement(conn: &Conn<'_>, page: &Page, now: DateTime<Utc>) -> Statement {
+    let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
+    let order = order(page.sort_by, page.sort_order, backward);
+    let mut statement = Statement::new("SELECT t.total, u.* FROM (SELECT ");
+    match page.total {
+        Total::Exact => {
+            statement.push("count(*) AS total FROM authfort_users u");
+            push_filter(&mut statement, conn, &page.filter, now);
+        }
+        Total::None => {
+            statement.push("CAST(NULL AS bigint) AS total");
+        }
+    }
+    statement.push(concat!(") t LEFT JOIN (SELECT ", columns!(), " FROM authfort_users u"));
+    push_filter(&mut statement, conn, &page.filter, now);
+    let offset = match &page.seek {
+        Seek::Offset(offset) => *offset,
+        Seek::Cursor(cursor) => {
+            statement.push(" AND ").push(order.after);
+            match &cursor.key {
+                Key::Time(time) => statement.bind(*time),
+                Key::Text(text) => statement.bind(text.as_str()),
+                Key::Missing => statement.bind(order.missing),
+            };
+            statement.push(", ").bind(cursor.id).push(")");
+            0
+        }
+    };
+    statement.push(order.by).push(" LIMIT ").bind(page.limit).push(" OFFSET ").bind(offset);
+    statement.push(") u ON TRUE").push(order.by);
+    statement
+}
+
+/// A row of the join: the total alone, or with a user.
+struct PageRow {
+    total: Option<i64>,
+    user: Option<UserRow>,
+}
+
+impl<'r, R: Row> FromRow<'r, R> for PageRow
+where
+    UserRow: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<UserId>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let id: Option<UserId> = row.try_get("id")?;
+        let user = id.map(|_| UserRow::from_row(row)).transpose()?;
+        Ok(Self { total: row.try_get("total")?, user })
+    }
+}
+
+pub(crate) async fn page(conn: &mut Conn<'_>, page: &Page, now: DateTime<Utc>) -> Result<(Vec<UserRow>, Option<i64>)> {
+    let statement = page_statement(conn, page, now);
+    let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(fault)?;
+    let total = rows.first().and_then(|row| row.total);
+    Ok((rows.into_iter().filter_map(|row| row.user).collect(), total))
+}
+
+pub(crate) async fn count(conn: &mut Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Result<i64> {
+    let statement = count_statement(conn, filter, now);
+    run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(fault)
+}

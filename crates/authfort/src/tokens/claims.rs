@@ -1,0 +1,140 @@
+//! What an access token says, and reading it without goodwill.
+//!
+//! A payload is read only after its signature was checked, and still strictly: one JSON object in which no member occurs
+//! twice; every claim has its one type (numbers are integers, ids are lower-case hyphenated UUIDs, `iss` and `aud` are
+//! strings and never arrays); `null` is not the same as absent. Members that are not known are ignored, so that nodes of
+//! two versions can run side by side.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The claims of an access token. Times are seconds since 1970 (RFC 7519 `NumericDate`, whole seconds only).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    /// The user.
+    #[serde(deserialize_with = "canonical")]
+    pub(crate) sub: Uuid,
+    pub(crate) email: String,
+    pub(crate) name: Option<String>,
+    pub(crate) roles: Vec<String>,
+    /// The user's token version when the token was issued.
+    pub(crate) ver: i64,
+    /// The session.
+    #[serde(deserialize_with = "canonical")]
+    pub(crate) sid: Uuid,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
+    pub(crate) iss: String,
+    /// This token.
+    #[serde(deserialize_with = "canonical")]
+    pub(crate) jti: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) aud: Option<String>,
+}
+
+/// Claims, and the one that is honoured though never issued.
+pub(super) struct Payload {
+    pub(super) claims: Claims,
+    pub(super) nbf: Option<i64>,
+}
+
+impl Payload {
+    pub(super) fn read(json: &[u8]) -> Option<Self> {
+        let object = read_object(json)?;
+        let nbf = match object.get("nbf") {
+            None => None,
+            Some(nbf) => Some(nbf.as_i64()?),
+        };
+        let claims = Claims::deserialize(Value::Object(object)).ok()?;
+        Some(Self { claims, nbf })
+    }
+}
+
+/// The one JSON object that these bytes are, if no member of it occurs twice. An array is no object here, and nesting is
+/// bounded by the parser.
+pub(super) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
+}
+
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some(name) = members.next_key::<String>()? {
+                    if object.contains_key(&name) {
+                        return Err(A::Error::custom("a member occurs twice"));
+                    }
+                    object.insert(name, members.next_value()?);
+                }
+                Ok(Object(object))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A UUID in its one canonical spelling; the `uuid` crate reads four others as well.
+fn canonical<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let id = Uuid::try_parse(&text).map_err(D::Error::custom)?;
+    let mut buffer = Uuid::encode_buffer();
+    if *id.hyphenated().encode_lower(&mut buffer) == *text {
+        Ok(id)
+    } else {
+        Err(D::Error::custom("not the canonical spelling of a UUID"))
+    }
+}
+
+/// A member that may be absent but not `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_09_an_object_has_each_member_once() {
+        assert_eq!(read_object(br#"{"a":1,"b":{"c":[]}}"#).unwrap().len(), 2);
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"["a"]"#,
+            "null",
+            "",
+            r#"{"a":1}x"#,
+            r#"{"a":1}{"#,
+            "{\"a\":\"\u{0}\"}",
+        ] {
+            assert!(read_object(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(read_object(b"{\"a\":\"\xff\"}").is_none());
+    }
+
+    #[test]
+    fn row_08_nesting_is_bounded() {
+        let deep = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(read_object(deep(20).as_bytes()).is_some());
+        assert!(read_object(deep(200).as_bytes()).is_none());
+        assert!(read_object(deep(100_000).as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,25 @@
+//! Access tokens: signed claims (JWS, RFC 7515) that a node checks without asking anyone.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `algorithm` | the three algorithms that exist here |
+//! | `key` | key pairs, their public JWKs (RFC 7517) and ids (RFC 7638) |
+//! | `claims` | what a token says, read strictly |
+//! | `jwt` | signing, and every rule a token must pass |
+//!
+//! The signatures are AWS-LC's. What surrounds them is written here rather than taken from a JWT library, because such
+//! libraries read what this one must refuse (absent or array-valued `iss`, `nbf` in the future, unknown `crit`, any
+//! `typ`, repeated members), because they parse the key again for every token, and because their choice of a
+//! cryptographic backend is a feature flag that another crate of the application can turn into a panic. The tests check
+//! that an independent implementation reads our tokens and that we read its.
+
+mod algorithm;
+mod claims;
+mod jwt;
+mod key;
+
+pub use algorithm::Algorithm;
+
+pub(crate) use claims::Claims;
+pub(crate) use jwt::{Rules, VerifyError, self_test, sign, verify};
+pub(crate) use key::{SigningKey, VerifyingKey};

@@ -1,0 +1,78 @@
+//! Banning and unbanning.
+
+use chrono::{DateTime, Utc};
+
+use super::{User, validate};
+use crate::events::{UserBanned, UserUnbanned};
+use crate::sessions::end_all;
+use crate::work::{Operation, Verdict, Work, Write};
+use crate::{AuthFort, Result, UserId, store};
+
+/// Bans a user; made by [`AuthFort::ban_user`].
+#[derive(Clone)]
+pub struct BanUser {
+    pub(crate) id: UserId,
+    pub(crate) reason: Option<String>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+/// Lifts a ban; made by [`AuthFort::unban_user`].
+#[derive(Clone)]
+pub struct UnbanUser(pub(crate) UserId);
+
+impl Write<BanUser> {
+    /// Why, at most 1,000 characters.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.op.reason = Some(reason.into());
+        self
+    }
+
+    /// Until when; without end unless set. The ban ends by itself at that moment.
+    pub fn expires_at(mut self, at: DateTime<Utc>) -> Self {
+        self.op.expires_at = Some(at);
+        self
+    }
+}
+
+impl Operation for BanUser {
+    type Output = User;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        let mut faults = validate::Faults::default();
+        self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
+        if let Some(at) = self.expires_at {
+            faults.take(validate::future("expires_at", at, auth.now()));
+            self.expires_at = Some(chrono::SubsecRound::trunc_subsecs(at, 6));
+        }
+        faults.finish()
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
+        let row = work.lock_user(self.id).await?;
+        let same = row.is_banned(work.now) && row.ban_reason == self.reason && row.ban_expires_at == self.expires_at;
+        if same {
+            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+        }
+        work.protect_admins(&row).await?;
+        let by = work.actor().user_id;
+        store::users::ban(&mut work.conn, self.id, self.reason.as_deref(), self.expires_at, by, work.now).await?;
+        work.append(UserBanned::draft(self.id, self.reason.clone(), self.expires_at));
+        end_all(work, self.id, None).await?;
+        Ok(Verdict::Done(work.read_user(self.id).await?))
+    }
+}
+
+impl Operation for UnbanUser {
+    type Output = User;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
+        let row = work.lock_user(self.0).await?;
+        // A ban that ran out is gone already.
+        if !row.is_banned(work.now) {
+            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+        }
+        store::users::unban(&mut work.conn, self.0, work.now).await?;
+        work.append(UserUnbanned::draft(self.0));
+        Ok(Verdict::Done(work.read_user(self.0).await?))
+    }
+}

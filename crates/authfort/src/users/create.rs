@@ -1,0 +1,162 @@
+//! Creating a user. It opens no session: that is sign-up, which begins with this.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::{User, validate};
+use crate::events::{EmailVerified, RoleAdded, UserCreated};
+use crate::roles::checked_role;
+use crate::store::users::NewUser;
+use crate::work::{Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, UserId, crypto, store};
+
+/// Creates a user; made by [`AuthFort::create_user`].
+#[derive(Clone, Default)]
+pub struct CreateUser {
+    pub(crate) email: String,
+    pub(crate) password: Option<SecretString>,
+    pub(crate) name: Option<String>,
+    pub(crate) avatar_url: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) email_verified: bool,
+    pub(crate) roles: Vec<String>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) provider: Option<String>,
+    pub(crate) password_hash: Option<String>,
+}
+
+impl Write<CreateUser> {
+    /// With this password. Without one the user cannot sign in by password until one is set.
+    pub fn password(mut self, password: impl Into<SecretString>) -> Self {
+        self.op.password = Some(password.into());
+        self
+    }
+
+    /// With this name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.op.name = Some(name.into());
+        self
+    }
+
+    /// With a picture at this `http` or `https` URL.
+    pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
+        self.op.avatar_url = Some(url.into());
+        self
+    }
+
+    /// With this phone number.
+    pub fn phone(mut self, phone: impl Into<String>) -> Self {
+        self.op.phone = Some(phone.into());
+        self
+    }
+
+    /// Whether the address is known to be the user's.
+    pub fn email_verified(mut self, verified: bool) -> Self {
+        self.op.email_verified = verified;
+        self
+    }
+
+    /// With this role; called again, with this one too.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.op.roles.push(role.into());
+        self
+    }
+
+    /// What the application keeps about the user.
+    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.op.metadata = metadata;
+        self
+    }
+
+    /// By what the user will sign in, for the event; `email` unless set.
+    pub fn provider(mut self, provider: impl Into<String>) -> Self {
+        self.op.provider = Some(provider.into());
+        self
+    }
+}
+
+impl CreateUser {
+    /// Normalises and validates; all faults at once.
+    pub(crate) async fn check(&mut self, auth: &AuthFort) -> Result<()> {
+        let mut faults = validate::Faults::default();
+        if let Some(email) = faults.take(validate::email("email", &self.email)) {
+            self.email = email;
+        }
+        if let Some(password) = &self.password {
+            faults.take(auth.passwords().check_shape("password", password));
+        }
+        self.name = self.name.take().and_then(|v| faults.take(validate::name(&v)));
+        self.avatar_url = self.avatar_url.take().and_then(|v| faults.take(validate::avatar_url(&v)));
+        self.phone = self.phone.take().and_then(|v| faults.take(validate::phone(&v)));
+        if let Some(provider) = &self.provider {
+            faults.take(validate::provider(provider));
+        }
+        for role in &self.roles {
+            faults.take(checked_role(auth, "roles", role));
+        }
+        faults.take(validate::metadata(&self.metadata, auth.config().metadata_max_bytes));
+        faults.finish()?;
+        self.roles.sort();
+        self.roles.dedup();
+        if let Some(password) = &self.password {
+            self.password_hash = Some(auth.passwords().hash_new("password", password).await?);
+        }
+        Ok(())
+    }
+}
+
+impl Operation for CreateUser {
+    type Output = User;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        self.check(auth).await
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
+        let id = insert_user(work, self, None).await?;
+        Ok(Verdict::Done(work.read_user(id).await?))
+    }
+}
+
+/// Writes the checked user, its roles and its events.
+pub(crate) async fn insert_user(
+    work: &mut Work<'_>,
+    new: &CreateUser,
+    last_login_at: Option<DateTime<Utc>>,
+) -> Result<UserId> {
+    let hash = crypto::sha256(new.email.as_bytes());
+    if store::users::email_is_blocked(&mut work.conn, &hash).await? {
+        return Err(Error::invalid("email", "email_blocked", "may not be used again"));
+    }
+    if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
+        work.confirm_actor().await?;
+    }
+    let id = UserId::new(work.now);
+    let name_key = new.name.as_deref().map(validate::fold);
+    let row = NewUser {
+        id,
+        email: &new.email,
+        email_verified: new.email_verified,
+        name: new.name.as_deref(),
+        search_key: &validate::search_key(&new.email, name_key.as_deref()),
+        name_key: name_key.as_deref(),
+        avatar_url: new.avatar_url.as_deref(),
+        phone: new.phone.as_deref(),
+        password_hash: new.password_hash.as_deref(),
+        metadata: &serde_json::to_string(&new.metadata).map_err(Error::internal)?,
+        created_at: work.now,
+        last_login_at,
+    };
+    store::users::insert(&mut work.conn, row).await?;
+    let provider = new.provider.clone().unwrap_or_else(|| "email".to_owned());
+    work.append(UserCreated::draft(id, new.email.clone(), new.name.clone(), provider));
+    for role in &new.roles {
+        store::roles::add(&mut work.conn, id, role, work.now).await?;
+        work.append(RoleAdded::draft(id, role.clone()));
+    }
+    if new.email_verified {
+        work.append(EmailVerified::draft(id, new.email.clone()));
+    }
+    Ok(id)
+}

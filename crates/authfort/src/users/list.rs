@@ -1,0 +1,386 @@
+//! Many users: a page, or their number, by one filter.
+//!
+//! - The order is total (`…, id`): a walk by cursor shows each user once, whatever is written meanwhile.
+//! - A page, the roles of its users and the exact total come from one statement: they cannot contradict each other.
+//! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first.
+//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally.
+
+mod cursor;
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{User, validate};
+use crate::roles::role_name;
+use crate::store::users::list::{Page, Seek};
+use crate::{AuthFort, Error, Result, store};
+pub(crate) use cursor::{Cursor, Key};
+
+/// By what a list is sorted. The id breaks ties, in the same direction.
+///
+/// ```
+/// assert_eq!(authfort::SortBy::default(), authfort::SortBy::CreatedAt);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum SortBy {
+    /// When the user was created.
+    #[default]
+    CreatedAt,
+    /// The address, by code points.
+    Email,
+    /// The name in lower case, by code points; a missing name comes last in both directions.
+    Name,
+}
+
+/// In which direction a list is sorted.
+///
+/// ```
+/// assert_eq!(authfort::SortOrder::default(), authfort::SortOrder::Desc);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SortOrder {
+    /// Smallest first.
+    Asc,
+    /// Largest first; newest first.
+    #[default]
+    Desc,
+}
+
+/// Whether anonymised users belong to the answer.
+///
+/// ```
+/// assert_eq!(authfort::DeletedFilter::default(), authfort::DeletedFilter::Without);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DeletedFilter {
+    /// They do not.
+    #[default]
+    Without,
+    /// They do as well.
+    With,
+    /// Only they do.
+    Only,
+}
+
+/// How the users that match are counted.
+///
+/// ```
+/// assert_eq!(authfort::Total::default(), authfort::Total::Exact);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Total {
+    /// Exactly.
+    #[default]
+    Exact,
+    /// Not at all.
+    None,
+}
+
+/// Which users. The same type for a list and for a count.
+///
+/// ```
+/// let mut filter = authfort::UserFilter::default();
+/// filter.banned = Some(true);
+/// filter.roles = vec!["admin".into(), "editor".into()];
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct UserFilter {
+    /// A part of address or name; at most 256 characters.
+    pub query: Option<String>,
+    /// Banned now, or not.
+    pub banned: Option<bool>,
+    /// Having any of these roles.
+    pub roles: Vec<String>,
+    /// With a verified address, or not.
+    pub email_verified: Option<bool>,
+    /// With, without, or only anonymised users.
+    pub deleted: DeletedFilter,
+    /// Created at this time or later.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Created before this time.
+    pub created_before: Option<DateTime<Utc>>,
+}
+
+/// The most roles that one filter may name.
+const MAX_ROLES: usize = 20;
+
+impl UserFilter {
+    /// Validates, folds the search term, and brings the roles in order.
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        let mut faults = validate::Faults::default();
+        self.query = self.query.take().and_then(|query| faults.take(validate::query(&query)).flatten());
+        for role in &self.roles {
+            faults.take(role_name("role", role));
+        }
+        if self.roles.len() > MAX_ROLES {
+            faults.take::<()>(Err(crate::FieldError::new("role", "too_many", "may be given at most 20 times")));
+        }
+        for (field, time) in [("created_after", self.created_after), ("created_before", self.created_before)] {
+            if let Some(time) = time {
+                faults.take(validate::time(field, time));
+            }
+        }
+        faults.finish()?;
+        self.roles.sort();
+        self.roles.dedup();
+        Ok(self)
+    }
+}
+
+macro_rules! filters {
+    ($name:ident) => {
+        impl $name {
+            /// Finds a part of address or name, without regard to case.
+            pub fn query(mut self, query: impl Into<String>) -> Self {
+                self.filter.query = Some(query.into());
+                self
+            }
+
+            /// Only users banned now, or only others.
+            pub fn banned(mut self, banned: bool) -> Self {
+                self.filter.banned = Some(banned);
+                self
+            }
+
+            /// Only users with this role; called again, with any of them.
+            pub fn role(mut self, role: impl Into<String>) -> Self {
+                self.filter.roles.push(role.into());
+                self
+            }
+
+            /// Only users whose address is verified, or only others.
+            pub fn email_verified(mut self, verified: bool) -> Self {
+                self.filter.email_verified = Some(verified);
+                self
+            }
+
+            /// With, without (the default), or only anonymised users.
+            pub fn deleted(mut self, deleted: DeletedFilter) -> Self {
+                self.filter.deleted = deleted;
+                self
+            }
+
+            /// Only users created at this time or later.
+            pub fn created_after(mut self, time: DateTime<Utc>) -> Self {
+                self.filter.created_after = Some(time);
+                self
+            }
+
+            /// Only users created before this time.
+            pub fn created_before(mut self, time: DateTime<Utc>) -> Self {
+                self.filter.created_before = Some(time);
+                self
+            }
+
+            /// Replaces the whole filter.
+            pub fn filter(mut self, filter: UserFilter) -> Self {
+                self.filter = filter;
+                self
+            }
+        }
+    };
+}
+
+/// Lists users; made by [`AuthFort::list_users`]. 50 of them, newest first, unless told otherwise.
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ListUsers {
+    auth: AuthFort,
+    filter: UserFilter,
+    sort_by: SortBy,
+    sort_order: SortOrder,
+    limit: i64,
+    offset: Option<i64>,
+    cursor: Option<String>,
+    total: Total,
+}
+
+/// Counts users; made by [`AuthFort::get_user_count`].
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is awaited"]
+pub struct CountUsers {
+    auth: AuthFort,
+    filter: UserFilter,
+}
+
+filters!(ListUsers);
+filters!(CountUsers);
+
+/// A page of users.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// # for n in 0..5 { auth.create_user(format!("user{n}@example.com")).await?; }
+/// let first = auth.list_users().limit(2).await?;
+/// assert_eq!((first.users.len(), first.total), (2, Some(5)));
+/// let second = auth.list_users().limit(2).cursor(first.next_cursor.unwrap()).await?;
+/// assert_ne!(first.users[1].id, second.users[0].id);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct UserPage {
+    /// The users, with their roles.
+    pub users: Vec<User>,
+    /// How many match in all; none where no total was asked for.
+    pub total: Option<i64>,
+    /// The limit that was asked for.
+    pub limit: i64,
+    /// The offset that was asked for; 0 where a cursor was given.
+    pub offset: i64,
+    /// Where the next page begins; none on the last.
+    pub next_cursor: Option<String>,
+    /// Where the previous page is; none on the first.
+    pub prev_cursor: Option<String>,
+}
+
+impl ListUsers {
+    pub(crate) fn new(auth: AuthFort) -> Self {
+        Self {
+            auth,
+            filter: UserFilter::default(),
+            sort_by: SortBy::default(),
+            sort_order: SortOrder::default(),
+            limit: 50,
+            offset: None,
+            cursor: None,
+            total: Total::default(),
+        }
+    }
+
+    /// By what to sort.
+    pub fn sort_by(mut self, by: SortBy) -> Self {
+        self.sort_by = by;
+        self
+    }
+
+    /// In which direction.
+    pub fn sort_order(mut self, order: SortOrder) -> Self {
+        self.sort_order = order;
+        self
+    }
+
+    /// How many, 1 to 200.
+    pub fn limit(mut self, limit: i64) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// How many to pass over. A cursor is cheaper for pages far in.
+    pub fn offset(mut self, offset: i64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// Begins where a cursor of this list points; with the same filter and order.
+    pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
+        self.cursor = Some(cursor.into());
+        self
+    }
+
+    /// How to count.
+    pub fn total(mut self, total: Total) -> Self {
+        self.total = total;
+        self
+    }
+
+    fn page(&self) -> Result<Page> {
+        let mut faults = validate::Faults::default();
+        let mut refuse = |field: &str, code, message: &str| {
+            faults.take::<()>(Err(crate::FieldError::new(field, code, message)));
+        };
+        if !(1..=200).contains(&self.limit) {
+            refuse("limit", "out_of_range", "must be between 1 and 200");
+        }
+        if self.offset.is_some_and(|offset| offset < 0) {
+            refuse("offset", "out_of_range", "must be 0 or more");
+        }
+        if self.offset.is_some() && self.cursor.is_some() {
+            refuse("offset", "conflict", "must not be given together with a cursor");
+        }
+        faults.finish()?;
+        let filter = self.filter.clone().checked()?;
+        let seek = match &self.cursor {
+            None => Seek::Offset(self.offset.unwrap_or(0)),
+            Some(text) => {
+                let cursor = Cursor::decode(text, &filter, self.sort_by, self.sort_order).ok_or(Error::InvalidCursor)?;
+                Seek::Cursor(cursor)
+            }
+        };
+        Ok(Page {
+            filter,
+            sort_by: self.sort_by,
+            sort_order: self.sort_order,
+            // One more than asked for tells whether another page follows.
+            limit: self.limit + 1,
+            seek,
+            total: self.total,
+        })
+    }
+
+    async fn run(self) -> Result<UserPage> {
+        let page = self.page()?;
+        let now = self.auth.now();
+        let mut conn = self.auth.db().read().await?;
+        let (mut rows, total) = store::users::list::page(&mut conn.conn(), &page, now).await?;
+        drop(conn);
+
+        let size = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
+        if backward {
+            rows.reverse();
+        }
+        let (has_next, has_prev) = match &page.seek {
+            Seek::Offset(offset) => (more, *offset > 0),
+            Seek::Cursor(_) if backward => (true, more),
+            Seek::Cursor(_) => (more, true),
+        };
+        let cursor = |row: Option<&store::users::UserRow>, backward| {
+            row.map(|row| Cursor::at(row, self.sort_by, backward).encode(&page.filter, self.sort_by, self.sort_order))
+        };
+        let next_cursor = if has_next { cursor(rows.last(), false) } else { None };
+        let prev_cursor = if has_prev { cursor(rows.first(), true) } else { None };
+        let users = rows.into_iter().map(|row| User::from_row(row, now)).collect::<Result<_>>()?;
+        Ok(UserPage { users, total, limit: self.limit, offset: self.offset.unwrap_or(0), next_cursor, prev_cursor })
+    }
+}
+
+impl CountUsers {
+    pub(crate) fn new(auth: AuthFort) -> Self {
+        Self { auth, filter: UserFilter::default() }
+    }
+
+    async fn run(self) -> Result<i64> {
+        let filter = self.filter.checked()?;
+        let now = self.auth.now();
+        let mut conn = self.auth.db().read().await?;
+        store::users::list::count(&mut conn.conn(), &filter, now).await
+    }
+}
+
+impl IntoFuture for ListUsers {
+    type Output = Result<UserPage>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl IntoFuture for CountUsers {
+    type Output = Result<i64>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

@@ -1,0 +1,210 @@
+//! Changing what can be edited of a user.
+
+use serde_json::{Map, Value};
+
+use super::{User, validate};
+use crate::events::{EmailVerified, UserUpdated};
+use crate::sessions::end_all;
+use crate::store::users::Profile;
+use crate::work::{Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, UserId, crypto, store};
+
+/// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
+#[derive(Clone)]
+pub struct UpdateUser {
+    id: UserId,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    // Outer: named at all. Inner: the value, or cleared.
+    name: Option<Option<String>>,
+    avatar_url: Option<Option<String>>,
+    phone: Option<Option<String>>,
+    metadata: Option<Metadata>,
+    if_version: Option<i64>,
+}
+
+#[derive(Clone)]
+enum Metadata {
+    Replace(Map<String, Value>),
+    Merge(Map<String, Value>),
+}
+
+impl UpdateUser {
+    pub(crate) fn new(id: UserId) -> Self {
+        Self {
+            id,
+            email: None,
+            email_verified: None,
+            name: None,
+            avatar_url: None,
+            phone: None,
+            metadata: None,
+            if_version: None,
+        }
+    }
+}
+
+impl Write<UpdateUser> {
+    /// Gives another address. It turns unverified unless [`email_verified`](Self::email_verified) is set by the same
+    /// call; all sessions end, and tokens sent to the old address are void.
+    pub fn email(mut self, email: impl Into<String>) -> Self {
+        self.op.email = Some(email.into());
+        self
+    }
+
+    /// Says whether the address is known to be the user's.
+    pub fn email_verified(mut self, verified: bool) -> Self {
+        self.op.email_verified = Some(verified);
+        self
+    }
+
+    /// Gives another name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.op.name = Some(Some(name.into()));
+        self
+    }
+
+    /// Takes the name away.
+    pub fn clear_name(mut self) -> Self {
+        self.op.name = Some(None);
+        self
+    }
+
+    /// Gives another picture, at an `http` or `https` URL.
+    pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
+        self.op.avatar_url = Some(Some(url.into()));
+        self
+    }
+
+    /// Takes the picture away.
+    pub fn clear_avatar_url(mut self) -> Self {
+        self.op.avatar_url = Some(None);
+        self
+    }
+
+    /// Gives another phone number.
+    pub fn phone(mut self, phone: impl Into<String>) -> Self {
+        self.op.phone = Some(Some(phone.into()));
+        self
+    }
+
+    /// Takes the phone number away.
+    pub fn clear_phone(mut self) -> Self {
+        self.op.phone = Some(None);
+        self
+    }
+
+    /// Replaces the metadata.
+    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.op.metadata = Some(Metadata::Replace(metadata));
+        self
+    }
+
+    /// Merges into the metadata after RFC 7396: members are set, `null` removes one, objects merge.
+    pub fn merge_metadata(mut self, patch: Map<String, Value>) -> Self {
+        self.op.metadata = Some(Metadata::Merge(patch));
+        self
+    }
+
+    /// Only if the user is still at this [`version`](User::version); otherwise [`Error::PreconditionFailed`].
+    pub fn if_version(mut self, version: i64) -> Self {
+        self.op.if_version = Some(version);
+        self
+    }
+}
+
+impl Operation for UpdateUser {
+    type Output = User;
+
+    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+        let mut faults = validate::Faults::default();
+        self.email = self.email.take().and_then(|v| faults.take(validate::email("email", &v)));
+        let mut clean = |field: &mut Option<Option<String>>, rule: fn(&str) -> validate::Checked<String>| {
+            if let Some(Some(value)) = field {
+                *field = faults.take(rule(value)).map(Some);
+            }
+        };
+        clean(&mut self.name, validate::name);
+        clean(&mut self.avatar_url, validate::avatar_url);
+        clean(&mut self.phone, validate::phone);
+        faults.finish()
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
+        let row = work.lock_user(self.id).await?;
+        if self.if_version.is_some_and(|version| version != row.version) {
+            return Err(Error::PreconditionFailed);
+        }
+        let before = Profile::of(&row);
+        let mut after = before.clone();
+        let mut metadata: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(Error::internal)?;
+        match &self.metadata {
+            Some(Metadata::Replace(new)) => metadata.clone_from(new),
+            Some(Metadata::Merge(patch)) => merge(&mut metadata, patch),
+            None => {}
+        }
+        let limit = work.auth.config().metadata_max_bytes;
+        after.metadata = validate::metadata(&metadata, limit).map_err(|fault| Error::Validation(vec![fault]))?;
+        if let Some(email) = &self.email {
+            after.email.clone_from(email);
+            if after.email != before.email {
+                after.email_verified = false;
+            }
+        }
+        if let Some(verified) = self.email_verified {
+            after.email_verified = verified;
+        }
+        for (field, value) in [
+            (&mut after.name, &self.name),
+            (&mut after.avatar_url, &self.avatar_url),
+            (&mut after.phone, &self.phone),
+        ] {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        }
+        let fields = before.differences(&after);
+        if fields.is_empty() {
+            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+        }
+
+        let new_address = after.email != before.email;
+        if new_address && store::users::email_is_blocked(&mut work.conn, &crypto::sha256(after.email.as_bytes())).await? {
+            return Err(Error::invalid("email", "email_blocked", "may not be used again"));
+        }
+        let name_key = after.name.as_deref().map(validate::fold);
+        let search_key = validate::search_key(&after.email, name_key.as_deref());
+        store::users::update_profile(&mut work.conn, self.id, &after, name_key.as_deref(), &search_key, work.now).await?;
+        work.append(UserUpdated::draft(self.id, fields.into_iter().map(ToOwned::to_owned).collect()));
+        if after.email_verified && (new_address || !before.email_verified) {
+            work.append(EmailVerified::draft(self.id, after.email.clone()));
+        }
+        if new_address {
+            end_all(work, self.id, None).await?;
+        }
+        Ok(Verdict::Done(work.read_user(self.id).await?))
+    }
+}
+
+/// RFC 7396, section 2. The depth is bounded by the depth of the patch, which its parser bounds.
+fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(key);
+            }
+            Value::Object(patch) => {
+                let entry = target.entry(key.clone()).or_insert(Value::Null);
+                if !entry.is_object() {
+                    *entry = Value::Object(Map::new());
+                }
+                if let Value::Object(inner) = entry {
+                    merge(inner, patch);
+                }
+            }
+            other => {
+                target.insert(key.clone(), other.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The one write path.
+//!
+//! Begin; lock what the rule needs; check the rule; write; append the events; commit; then fan out. Each operation
+//! says only what lies between begin and commit ([`Operation::apply`]); the rest is here, once.
+//!
+//! - The unit of work runs in a task of its own: a client that hangs up cannot leave a transaction open or half done.
+//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times.
+//! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::context::Actor;
+use crate::db::{Conn, Savepoint, Tx};
+use crate::events::{Draft, Event};
+use crate::{AuthFort, Error, EventId, Result, store};
+
+/// What becomes of the transaction.
+pub(crate) enum Verdict<T> {
+    /// Commit, and succeed.
+    Done(T),
+    /// Commit, and fail with this.
+    Refuse(Error),
+}
+
+/// A change: what happens between begin and commit. It may run more than once.
+pub(crate) trait Operation: Send + Sync + 'static {
+    type Output: Send + 'static;
+
+    /// Checks and slow work before the transaction, such as hashing a password.
+    fn prepare(&mut self, _auth: &AuthFort) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
+}
+
+/// What an operation works with: the connection inside its transaction, the time, and the events to write.
+pub(crate) struct Work<'a> {
+    pub auth: &'a AuthFort,
+    pub conn: Conn<'a>,
+    pub now: DateTime<Utc>,
+    events: Vec<Event>,
+}
+
+impl Work<'_> {
+    pub(crate) fn actor(&self) -> &Actor {
+        self.auth.actor()
+    }
+
+    /// Writes an event at the end of the transaction.
+    pub(crate) fn append(&mut self, draft: Draft) {
+        let actor = self.auth.actor();
+        let event = Event {
+            id: EventId::new(self.now),
+            r#type: draft.r#type.to_owned(),
+            timestamp: self.now,
+            user_id: draft.user_id,
+            actor_id: actor.user_id,
+            request_id: actor.request_id.clone(),
+            data: draft.data,
+        };
+        self.events.push(event);
+    }
+}
+
+/// A change that happens when it is awaited, or inside the application's transaction by [`in_tx`](Write::in_tx).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use authfort::{Algorithm, AuthFort};
+/// let pool = authfort::sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).from_pool(pool.clone()).await?;
+///
+/// let mut tx = pool.begin().await?;
+/// auth.create_user("jane@example.com").in_tx(&mut tx).await?;
+/// tx.rollback().await?;
+/// assert!(auth.find_user_by_email("jane@example.com").await?.is_none());
+/// # Ok(()) }
+/// ```
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Write<O> {
+    pub(crate) auth: AuthFort,
+    pub(crate) op: O,
+}
+
+impl<O> std::fmt::Debug for Write<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Operations may hold passwords and tokens.
+        f.write_str(std::any::type_name::<O>())
+    }
+}
+
+const ATTEMPTS: u32 = 6;
+
+#[expect(private_bounds, reason = "operations are named in public and made only here")]
+impl<O: Operation> Write<O> {
+    pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
+        Self { auth: auth.clone(), op }
+    }
+
+    /// Takes part in the application's own transaction: what this does is committed or rolled back with it. Where it
+    /// fails, the transaction stays usable and holds nothing of it. Hooks run once the transaction has committed.
+    ///
+    /// Row locks are held until then, so keep the transaction short. On SQLite begin it with `BEGIN IMMEDIATE`.
+    ///
+    /// # Errors
+    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool.
+    pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
+        let mut conn = tx.into();
+        self.auth.db().check_engine(&conn)?;
+        self.op.prepare(&self.auth).await?;
+        Savepoint::begin(&mut conn).await?;
+        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn, events: Vec::new() };
+        match settle(&self.op, &mut work).await {
+            Ok(verdict) => {
+                Savepoint::release(&mut work.conn).await?;
+                self.auth.hooks().publish_when_committed(self.auth.db().clone(), work.events);
+                match verdict {
+                    Verdict::Done(output) => Ok(output),
+                    Verdict::Refuse(error) => Err(error),
+                }
+            }
+            Err(error) => {
+                Savepoint::roll_back(&mut work.conn).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn run(mut self) -> Result<O::Output> {
+        // A task of its own: dropping the caller's future does not cancel it between begin and commit.
+        let task = tokio::spawn(async move {
+            self.op.prepare(&self.auth).await?;
+            let mut pause = Duration::from_millis(5);
+            for attempt in 1.. {
+                match attempt_once(&self.auth, &self.op).await {
+                    Err(Error::DatabaseUnavailable(error)) if crate::db::is_conflict(&error) && attempt < ATTEMPTS => {
+                        tracing::debug!(%error, attempt, "running the transaction again");
+                        tokio::time::sleep(pause + jitter(pause)).await;
+                        pause *= 2;
+                    }
+                    outcome => return outcome,
+                }
+            }
+            Err(Error::Overloaded)
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Error::internal(error)),
+        }
+    }
+}
+
+async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output> {
+    let mut tx: Tx = auth.db().begin().await?;
+    let mut work = Work { auth, now: auth.now(), conn: tx.conn(), events: Vec::new() };
+    match settle(op, &mut work).await {
+        Ok(verdict) => {
+            let events = work.events;
+            tx.commit().await?;
+            auth.hooks().publish(events);
+            match verdict {
+                Verdict::Done(output) => Ok(output),
+                Verdict::Refuse(error) => Err(error),
+            }
+        }
+        Err(error) => {
+            // The error of the operation is the one to report.
+            if let Err(second) = tx.rollback().await {
+                tracing::debug!(error = %second, "rolling back");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn settle<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::Output>> {
+    let verdict = op.apply(work).await?;
+    if !work.events.is_empty() {
+        store::events::append(&mut work.conn, &work.events, work.auth.actor()).await?;
+    }
+    Ok(verdict)
+}
+
+/// Up to as much again, so that two who ran into each other do not do so once more.
+fn jitter(pause: Duration) -> Duration {
+    let random = crate::crypto::random::<1>().map_or(0, |[byte]| u32::from(byte));
+    pause * random / 256
+}
+
+impl<O: Operation> IntoFuture for Write<O> {
+    type Output = Result<O::Output>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

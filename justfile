@@ -1,0 +1,29 @@
+# Shortcuts. Nothing needs `just`: each recipe is the command it runs.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Starts the example server.
+run *args:
+    cargo run -p example-server -- {{ args }}
+
+# Runs every check, or `cargo test` with the arguments given.
+test *args:
+    scripts/test {{ args }}
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Runs clippy as the test run does.
+lint:
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# Builds the documentation, as published.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked
+
+# Builds the packages that would be published, and compiles them from there.
+package:
+    cargo package -p authfort -p authfort-axum --locked
