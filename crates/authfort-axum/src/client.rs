@@ -1,13 +1,15 @@
 //! Who is calling, as far as a network address tells.
 //!
-//! The address of the connection is the only one that cannot be invented. `X-Forwarded-For` is a text that any client can send, so it is read
-//! only if the connection comes from a proxy that was declared, and then from its right end: every proxy appends the address it saw, so what
-//! stands to the left of the first address that is not a declared proxy was written by a client. That right-most hop which is not a proxy
-//! of ours is the client. The left-most one, which many programs take, is whatever the client wished to be.
+//! The address of the connection is the only one that cannot be invented. `X-Forwarded-For` is a text that any client
+//! can send, so it is read only if the connection comes from a proxy that was declared, and then from its right end:
+//! every proxy appends the address it saw, so what stands to the left of the first address that is not a declared proxy
+//! was written by a client. That right-most hop which is not a proxy of ours is the client. The left-most one, which
+//! many programs take, is whatever the client wished to be.
 //!
 //! - No proxy is trusted unless it is declared, and "everybody" cannot be declared.
 //! - All lines of the header count, in their order, as one list.
-//! - A hop that cannot be read ends the walk at the last proxy that could be; it is never skipped to believe what stands left of it.
+//! - A hop that cannot be read ends the walk at the last proxy that could be; it is never skipped to believe what
+//!   stands left of it.
 //! - `Forwarded` (RFC 7239), `X-Real-IP` and their relatives are not read at all.
 //!
 //! The peer's address is known only if the application is served with
@@ -52,7 +54,8 @@ impl TrustedProxies {
         Self::default()
     }
 
-    /// Trusts loopback and the private networks (RFC 1918, RFC 4193), for a proxy on the same machine or in the same cluster.
+    /// Trusts loopback and the private networks (RFC 1918, RFC 4193), for a proxy on the same machine or in the same
+    /// cluster.
     ///
     /// Only if no client can reach the application from such an address without passing the proxy.
     pub fn private_networks() -> Self {
@@ -63,8 +66,8 @@ impl TrustedProxies {
     /// Trusts the listed addresses and networks.
     ///
     /// # Errors
-    /// - [`Error::Config`] that names what is neither an address nor a network, or a network of all addresses: if every hop is a proxy, the
-    ///   client is whoever the client says
+    /// - [`Error::Config`] that names what is neither an address nor a network, or a network of all addresses: if every
+    ///   hop is a proxy, the client is whoever the client says
     pub fn parse<I>(networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -152,8 +155,8 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 
 /// Whose attempts are counted together.
 ///
-/// One IPv4 address is one client. Of IPv6 it is a /64, since that is what a single household or server is given, and a limit per address would
-/// be none. All clients without a known address are one.
+/// One IPv4 address is one client. Of IPv6 it is a /64, since that is what a single household or server is given, and a
+/// limit per address would be none. All clients without a known address are one.
 ///
 /// ```
 /// use authfort_axum::ClientKey;
@@ -169,7 +172,7 @@ pub struct ClientKey(Network);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Network {
     V4([u8; 4]),
-    V6([u8; 8]),
+    V6([u16; 4]),
     Unknown,
 }
 
@@ -179,8 +182,8 @@ impl From<Option<IpAddr>> for ClientKey {
             None => Network::Unknown,
             Some(IpAddr::V4(v4)) => Network::V4(v4.octets()),
             Some(IpAddr::V6(v6)) => {
-                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
-                Network::V6([a, b, c, d, e, f, g, h])
+                let [a, b, c, d, ..] = v6.segments();
+                Network::V6([a, b, c, d])
             }
         })
     }
@@ -193,7 +196,9 @@ impl ClientKey {
         match self.0 {
             Network::Unknown => 0,
             Network::V4(octets) => tagged(1, u32::from_be_bytes(octets).into()),
-            Network::V6(octets) => tagged(2, u64::from_be_bytes(octets)),
+            Network::V6(segments) => {
+                tagged(2, segments.iter().fold(0, |bits, segment| bits << 16 | u64::from(*segment)))
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The two cookies of cookie mode: what they are called, how they are set, read and cleared.
 //!
 //! - `HttpOnly`, `Secure`, `SameSite=Lax`, `Path=/`, and no `Domain`, unless configured otherwise.
-//! - While they are `Secure` and have no `Domain`, their names begin with `__Host-`: a browser then refuses such a cookie from a sub-domain or
-//!   from plain HTTP, so nobody can plant one (RFC 6265bis, section 4.1.3).
+//! - While they are `Secure` and have no `Domain`, their names begin with `__Host-`: a browser then refuses such a
+//!   cookie from a sub-domain or from plain HTTP, so nobody can plant one (RFC 6265bis, section 4.1.3).
 //! - They are cleared with the attributes they were set with, or else a browser would keep them.
-//! - A request that carries one of them twice is refused. The order of cookies says nothing about who set them, so neither can be preferred.
+//! - A request that carries one of them twice is refused. The order of cookies says nothing about who set them, so
+//!   neither can be preferred.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ pub enum SameSite {
     Lax,
     /// None: a link from elsewhere finds the user signed out.
     Strict,
-    /// All. Needs `Secure`; forms on other sites are then held back by the check of `Origin` and `Sec-Fetch-Site` alone.
+    /// All. Needs `Secure`; forms on other sites are then held back by the check of `Origin` and `Sec-Fetch-Site`
+    /// alone.
     None,
 }
 
@@ -76,7 +78,8 @@ impl CookieOptions {
         self
     }
 
-    /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can then plant them.
+    /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can
+    /// then plant them.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -101,8 +104,8 @@ impl Cookies {
     /// Checks the options.
     ///
     /// # Errors
-    /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is none; `SameSite=None`
-    ///   without `Secure`, which no browser accepts
+    /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is
+    ///   none; `SameSite=None` without `Secure`, which no browser accepts
     pub fn new(options: CookieOptions) -> Result<Self> {
         let wrong = |field, message: String| Err(Error::Config { field, message });
         for name in [&options.access_name, &options.refresh_name] {
@@ -218,7 +221,8 @@ impl Cookies {
 
 struct Unreadable;
 
-/// By hand and on bytes: a jar keeps the last of two cookies with one name, and gives up a whole line for one foreign cookie that is not ASCII.
+/// By hand and on bytes: a jar keeps the last of two cookies with one name, and gives up a whole line for one foreign
+/// cookie that is not ASCII.
 fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Option<&'h str>, Unreadable> {
     let mut values =
         headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(
@@ -253,7 +257,7 @@ fn is_cookie_octet(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn set(options: CookieOptions) -> Vec<String> {
         let cookies = Cookies::new(options).unwrap();

@@ -1,9 +1,10 @@
 //! Whether a request that a cookie authenticates came from a page of this site.
 //!
-//! A browser attaches cookies to requests that other sites make. It also says where they come from, in headers that a page cannot forge; so no
-//! token in a form is needed. The algorithm is the one of Go's `CrossOriginProtection` (Filippo Valsorda, "Cross-Site Request Forgery",
-//! <https://words.filippo.io/csrf/>), which tower-http's `csrf` layer follows too. That layer judges every request; this judges only those
-//! that a cookie authenticates, since a bearer token is nothing a browser would attach by itself.
+//! A browser attaches cookies to requests that other sites make. It also says where they come from, in headers that a
+//! page cannot forge; so no token in a form is needed. The algorithm is the one of Go's `CrossOriginProtection`
+//! (Filippo Valsorda, "Cross-Site Request Forgery", <https://words.filippo.io/csrf/>), which tower-http's `csrf` layer
+//! follows too. That layer judges every request; this judges only those that a cookie authenticates, since a bearer
+//! token is nothing a browser would attach by itself.
 //!
 //! In this order, for a method other than GET, HEAD and OPTIONS:
 //!
@@ -16,11 +17,11 @@
 //! | no `Sec-Fetch-Site`, and another `Origin`, or `null` | refused |
 //! | neither header | passes: no browser made it |
 //!
-//! `same-site` is refused: a sub-domain in other hands is another site as far as cookies are concerned. Allow its origin where it is wanted.
-//! A header that comes twice is refused whatever it says.
+//! `same-site` is refused: a sub-domain in other hands is another site as far as cookies are concerned. Allow its
+//! origin where it is wanted. A header that comes twice is refused whatever it says.
 //!
-//! The host is the one the request names, so a proxy in front must leave `Host` as it is, or the public origin must be allowed by name.
-//! `X-Forwarded-Host` is not read.
+//! The host is the one the request names, so a proxy in front must leave `Host` as it is, or the public origin must be
+//! allowed by name. `X-Forwarded-Host` is not read.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +59,8 @@ pub struct CrossSite {
 }
 
 impl CrossSite {
-    /// Lets pages of this origin act for a signed-in user: `https://app.example.com`, with a port if it is not the usual one.
+    /// Lets pages of this origin act for a signed-in user: `https://app.example.com`, with a port if it is not the
+    /// usual one.
     ///
     /// # Errors
     /// - [`Error::Config`]: it is not an origin, so no browser would ever send it
@@ -146,7 +148,8 @@ impl Origin {
         Some(Self { https, host, port })
     }
 
-    /// The request does not say which scheme it came by, a proxy may have taken the TLS off; the usual port of the origin's own is assumed.
+    /// The request does not say which scheme it came by, a proxy may have taken the TLS off; the usual port of the
+    /// origin's own is assumed.
     fn is_at(&self, own: &Authority) -> bool {
         host_and_port(own, self.https).is_some_and(|(host, port)| host == self.host && port == self.port)
     }
@@ -158,7 +161,7 @@ fn host_and_port(authority: &Authority, https: bool) -> Option<(String, u16)> {
     let port = match authority.port() {
         Some(port) => port.as_u16(),
         // `host:` and `host:99999` have no port that could be read, and are no origin.
-        None if authority.as_str().ends_with(&authority.host()[..]) => usual,
+        None if authority.as_str().ends_with(authority.host()) => usual,
         None => return None,
     };
     (!host.is_empty()).then_some((host, port))

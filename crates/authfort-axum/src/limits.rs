@@ -1,19 +1,21 @@
 //! How often something may be tried.
 //!
-//! Two counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts, and one for the account,
-//! against many clients that try one. Both are asked before any password is hashed, and asking is taking: one atomic step, so fifty attempts at
-//! the same moment are no more than fifty attempts one after the other. The right password is refused as well while the counter is
-//! empty, or else the refusals would be an oracle.
+//! Two counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts,
+//! and one for the account, against many clients that try one. Both are asked before any password is hashed, and asking
+//! is taking: one atomic step, so fifty attempts at the same moment are no more than fifty attempts one after the
+//! other. The right password is refused as well while the counter is empty, or else the refusals would be an oracle.
 //!
-//! It is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts come back one by one. An attempt that is
-//! refused takes nothing, so nobody is ever locked out for longer than one interval after the attacks end. While they last, the owner of
-//! an attacked account competes with the attacker for new sign-ins, and keeps every session that is open.
+//! It is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts come back one by
+//! one. An attempt that is refused takes nothing, so nobody is ever locked out for longer than one interval after the
+//! attacks end. While they last, the owner of an attacked account competes with the attacker for new sign-ins, and
+//! keeps every session that is open.
 //!
-//! Memory is bounded. A table that is full is first cleared of buckets that have refilled; if that does not help, new keys share one
-//! overflow bucket of the same rate. It fails closed: a flood of addresses slows newcomers down and never switches the limit off.
+//! Memory is bounded. A table that is full is first cleared of buckets that have refilled; if that does not help, new
+//! keys share one overflow bucket of the same rate. It fails closed: a flood of addresses slows newcomers down and
+//! never switches the limit off.
 //!
-//! The counters are per process. N nodes allow N times as much, and a restart empties them: a limit over the whole cluster belongs into the
-//! proxy in front of it.
+//! The counters are per process. N nodes allow N times as much, and a restart empties them: a limit over the whole
+//! cluster belongs into the proxy in front of it.
 //!
 //! | action | per client | per account |
 //! |---|---|---|
@@ -89,8 +91,11 @@ impl Rate {
 
     const fn per(count: u32, period: Duration) -> Self {
         let count = at_least_one(count);
-        // Not zero: the longest count divides a minute into fourteen nanoseconds.
-        Self { burst: count, interval: Duration::from_nanos(period.as_nanos() as u64 / count.get() as u64) }
+        let interval = match period.checked_div(count.get()) {
+            Some(interval) => interval,
+            None => period,
+        };
+        Self { burst: count, interval }
     }
 
     /// Allows this many at once instead. Zero counts as one.
@@ -128,7 +133,8 @@ const fn at_least_one(count: u32) -> NonZeroU32 {
 pub struct RateLimits {
     clients: PerAction,
     accounts: PerAction,
-    // Two independent keyed hashes make 128 bits that nobody outside can aim at; the table need not keep addresses of people.
+    // Two independent keyed hashes make 128 bits that nobody outside can aim at; the table need not keep addresses of
+    // people.
     hashers: [RandomState; 2],
 }
 
@@ -269,8 +275,8 @@ impl<C: Clock> fmt::Debug for Limiter<C> {
 
 /// The states of all keys, and one that the keys share which find no room.
 ///
-/// governor's own tables grow with their keys. One lock is enough here: it is held for a look-up and an addition, before work that takes
-/// a thousand times as long.
+/// governor's own tables grow with their keys. One lock is enough here: it is held for a look-up and an addition,
+/// before work that takes a thousand times as long.
 struct Table {
     states: Mutex<States>,
     max_keys: usize,
@@ -340,7 +346,7 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+        text.parse().ok()
     }
 
     fn allowed(mut attempt: impl FnMut() -> Result<()>) -> usize {
@@ -444,7 +450,7 @@ mod tests {
         assert!(limiter.check(1).is_err());
         clock.advance(Duration::from_millis(1));
         assert_eq!(allowed(|| limiter.check(1)), 1);
-        clock.advance(Duration::from_mins(60));
+        clock.advance(Duration::from_hours(1));
         assert_eq!(allowed(|| limiter.check(1)), 10);
     }
 

@@ -1,7 +1,8 @@
 //! The one answer to a request that is refused, and the one place where an [`authfort::Error`] becomes a status.
 //!
 //! Every refusal, whether it comes from an extractor, a guard, a rate limit or an operation, has the same shape:
-//! `{"error": "<code>", "message": "<one sentence>"}`, with `"fields"` for input that is well formed and not acceptable.
+//! `{"error": "<code>", "message": "<one sentence>"}`, with `"fields"` for input that is well formed and not
+//! acceptable.
 //!
 //! What it guarantees:
 //!
@@ -23,8 +24,8 @@ use serde::Serialize;
 
 /// A refused request: the status, the code, the sentence, and what hangs on them.
 ///
-/// It is made from an [`authfort::Error`] by `?`, or by one of its constructors. A handler of the application can return it
-/// too, and then answers in the same shape as the routers of this crate.
+/// It is made from an [`authfort::Error`] by `?`, or by one of its constructors. A handler of the application can
+/// return it too, and then answers in the same shape as the routers of this crate.
 ///
 /// ```
 /// use authfort_axum::Rejection;
@@ -247,8 +248,8 @@ impl From<Error> for Rejection {
                 Self::of(StatusCode::SERVICE_UNAVAILABLE, &error).retry_after(Duration::from_secs(1))
             }
 
-            // Config and Migration belong to start-up; one that turns up in a request is a fault of ours like any other.
-            // A variant that is newer than this file lands here as well: unknown is never a client's mistake.
+            // Config and Migration belong to start-up; one that turns up in a request is a fault of ours like any
+            // other. A variant that is newer than this file lands here as well: unknown is never a client's mistake.
             _ => {
                 tracing::error!(error = %Chain(&error), code = error.code(), "a request failed with an internal error");
                 Self::internal()
@@ -257,7 +258,8 @@ impl From<Error> for Rejection {
     }
 }
 
-/// An error and its causes on one line: control characters are escaped, so that a cause that quotes input cannot forge a log line.
+/// An error and its causes on one line: control characters are escaped, so that a cause that quotes input cannot forge
+/// a log line.
 struct Chain<'a>(&'a dyn std::error::Error);
 
 impl fmt::Display for Chain<'_> {

@@ -1,7 +1,7 @@
 //! Members of a JSON body that plain serde cannot tell apart, or cannot refuse well.
 //!
-//! [`Field`] keeps "absent" and "null" apart, as a JSON merge patch (RFC 7396) needs. [`rfc3339`] reads a time and, unlike chrono's own
-//! implementation, says what it wanted without repeating what it got.
+//! [`Field`] keeps "absent" and "null" apart, as a JSON merge patch (RFC 7396) needs. [`rfc3339`] reads a time and,
+//! unlike chrono's own implementation, says what it wanted without repeating what it got.
 
 use std::fmt;
 
@@ -120,7 +120,8 @@ pub fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date
     Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
 }
 
-/// RFC 3339 and no more: chrono also takes a space for the `T`, which in a query is a `+` that somebody forgot to encode.
+/// RFC 3339 and no more: chrono also takes a space for the `T`, which in a query is a `+` that somebody forgot to
+/// encode.
 pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     if text.contains(' ') {
         return None;

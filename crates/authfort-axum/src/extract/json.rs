@@ -9,9 +9,9 @@
 //! | NUL in any string or name | 422 on the top-level member that holds it |
 //! | a member that is unknown, missing, of the wrong type or not an allowed value | 422 on that member |
 //!
-//! The content type is not a formality: an HTML form can send a JSON-looking body from another site, but only as `text/plain`.
-//! Duplicates are refused because two readers disagree on which one counts (RFC 8259, section 4), and NUL because PostgreSQL cannot
-//! store it and SQLite can.
+//! The content type is not a formality: an HTML form can send a JSON-looking body from another site, but only as
+//! `text/plain`. Duplicates are refused because two readers disagree on which one counts (RFC 8259, section 4), and NUL
+//! because PostgreSQL cannot store it and SQLite can.
 //!
 //! The unknown is refused only if `T` says `#[serde(deny_unknown_fields)]`, and `T` always should.
 
@@ -149,8 +149,9 @@ fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(bytes).map_err(|_| Rejection::invalid_request("The body is not valid UTF-8."))?;
 
-    // Two passes: the first sees every member, also the second of two with one name, which a map would swallow; the second builds the
-    // map, with serde_json's own idea of a number, whichever of its features the application has switched on.
+    // Two passes: the first sees every member, also the second of two with one name, which a map would swallow; the
+    // second builds the map, with serde_json's own idea of a number, whichever of its features the application has
+    // switched on.
     let top: Top = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     if !matches!(top, Top::Object) {
         return Err(refused("body", "invalid_type", "must be an object"));
@@ -173,7 +174,8 @@ fn refused(field: &str, code: &'static str, message: &str) -> Rejection {
     Rejection::validation(vec![FieldError::new(field, code, message)])
 }
 
-/// The position helps; the text around it could be anything, so it stays out. The one sentence of our own is about a name.
+/// The position helps; the text around it could be anything, so it stays out. The one sentence of our own is about a
+/// name.
 fn malformed(error: &serde_json::Error) -> Rejection {
     let (line, column) = (error.line(), error.column());
     Rejection::invalid_request(match error.classify() {

@@ -6,8 +6,8 @@
 //! | [`Query`] over [`Params`] | the query string | repeated scalars, unknown names, NUL, broken encodings |
 //! | [`Path`] | path segments | identifiers that are not canonical UUIDs, NUL, broken encodings |
 //!
-//! Two rules hold for all of them. What cannot be read is 400 and what can be read and is not acceptable is 422. And no refusal ever
-//! repeats a value, since any value may be a password; names are repeated, cut to a bearable length.
+//! Two rules hold for all of them. What cannot be read is 400 and what can be read and is not acceptable is 422. And no
+//! refusal ever repeats a value, since any value may be a password; names are repeated, cut to a bearable length.
 
 mod field;
 mod json;

@@ -1,7 +1,8 @@
 //! From a JSON value to a type, with faults that are data: which member, what kind of fault, what was wanted.
 //!
-//! `serde_json` does the same with sentences, and its sentences quote the value they refuse, which may be a password. Here a fault is
-//! built from serde's own calls (`invalid_type`, `unknown_field`, …): what was wanted is kept, what came is dropped.
+//! `serde_json` does the same with sentences, and its sentences quote the value they refuse, which may be a password.
+//! Here a fault is built from serde's own calls (`invalid_type`, `unknown_field`, …): what was wanted is kept, what
+//! came is dropped.
 
 use std::fmt;
 
@@ -162,8 +163,8 @@ impl<'de> Deserializer<'de> for Node {
         visitor.visit_newtype_struct(self)
     }
 
-    // serde's derive reads an array as a struct, member by position. A client that sends `["a@b.c", "secret"]` for an object is refused,
-    // on every level.
+    // serde's derive reads an array as a struct, member by position. A client that sends `["a@b.c", "secret"]` for an
+    // object is refused, on every level.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,

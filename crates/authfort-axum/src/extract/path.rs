@@ -1,10 +1,11 @@
 //! Path segments, read strictly.
 //!
-//! An identifier is a UUID in its canonical hyphenated form; the other spellings that a parser would take (without hyphens, in braces, as a
-//! URN) are refused, so that one resource has one address. What is not one is 400 and never reaches the database; so are NUL and invalid UTF-8.
+//! An identifier is a UUID in its canonical hyphenated form; the other spellings that a parser would take (without
+//! hyphens, in braces, as a URN) are refused, so that one resource has one address. What is not one is 400 and never
+//! reaches the database; so are NUL and invalid UTF-8.
 //!
-//! The last segments of the route count. A router that is nested under `/tenants/{tenant}/admin` has one parameter more than its own
-//! routes know of, and that one is the application's.
+//! The last segments of the route count. A router that is nested under `/tenants/{tenant}/admin` has one parameter more
+//! than its own routes know of, and that one is the application's.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, rejection::RawPathParamsRejection},

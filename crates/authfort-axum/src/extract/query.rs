@@ -1,7 +1,8 @@
 //! The query string, read strictly and by hand.
 //!
-//! Deriving it with serde gives sentences of serde, takes the last of two contradicting parameters, and drops unknown ones. A filter that is
-//! dropped because of a typing error shows everybody, so here each parameter is asked for by name and whatever was not asked for is refused.
+//! Deriving it with serde gives sentences of serde, takes the last of two contradicting parameters, and drops unknown
+//! ones. A filter that is dropped because of a typing error shows everybody, so here each parameter is asked for by
+//! name and whatever was not asked for is refused.
 //!
 //! | what comes | answer |
 //! |---|---|
