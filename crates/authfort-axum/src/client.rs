@@ -1,0 +1,323 @@
+//! Who is calling, as far as a network address tells.
+//!
+//! The address of the connection is the only one that cannot be invented. `X-Forwarded-For` is a text that any client
+//! can send, so it is read only if the connection comes from a proxy that was declared, and then from its right end:
+//! every proxy appends the address it saw, so what stands to the left of the first address that is not a declared proxy
+//! was written by a client. That right-most hop which is not a proxy of ours is the client. The left-most one, which
+//! many programs take, is whatever the client wished to be.
+//!
+//! - No proxy is trusted unless it is declared, and "everybody" cannot be declared.
+//! - All lines of the header count, in their order, as one list.
+//! - A hop that cannot be read ends the walk at the last proxy that could be; it is never skipped to believe what
+//!   stands left of it.
+//! - `Forwarded` (RFC 7239), `X-Real-IP` and their relatives are not read at all.
+//!
+//! The peer's address is known only if the application is served with
+//! `into_make_service_with_connect_info::<SocketAddr>()`. Without it every client is the same unknown one.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Once,
+};
+
+use authfort::Error;
+use axum::{
+    extract::{ConnectInfo, connect_info::MockConnectInfo},
+    http::{HeaderMap, HeaderName, request::Parts},
+};
+use ipnet::{IpNet, Ipv4Net};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies in front of the application, whose `X-Forwarded-For` is believed. None, unless declared.
+///
+/// ```
+/// use authfort_axum::TrustedProxies;
+/// use axum::http::HeaderMap;
+///
+/// let proxies = TrustedProxies::parse(["10.0.0.0/8", "2001:db8::1"])?;
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-forwarded-for", "1.2.3.4, 203.0.113.7, 10.0.0.9".parse().unwrap());
+///
+/// let client = proxies.client_ip(Some("10.0.0.1:40000".parse().unwrap()), &headers);
+/// assert_eq!(client, Some("203.0.113.7".parse().unwrap()));
+/// # Ok::<_, authfort::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+}
+
+impl TrustedProxies {
+    /// Trusts nobody: the client is the peer of the connection.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Trusts loopback and the private networks (RFC 1918, RFC 4193), for a proxy on the same machine or in the same
+    /// cluster.
+    ///
+    /// Only if no client can reach the application from such an address without passing the proxy.
+    pub fn private_networks() -> Self {
+        let networks = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"];
+        Self { networks: networks.iter().filter_map(|network| network.parse().ok()).collect() }
+    }
+
+    /// Trusts the listed addresses and networks.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] that names what is neither an address nor a network, or a network of all addresses: if every
+    ///   hop is a proxy, the client is whoever the client says
+    pub fn parse<I>(networks: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let networks = networks.into_iter().map(|text| parse_network(text.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { networks })
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address; `None` if not even the peer's is known.
+    ///
+    /// IPv4 addresses in IPv6 clothing (`::ffff:192.0.2.1`) come out as IPv4.
+    pub fn client_ip(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut client = peer?.ip().to_canonical();
+        if !self.trusts(client) {
+            return Some(client);
+        }
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
+        let from_the_right = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        for hop in from_the_right {
+            // An empty element of a list means nothing (RFC 9110, section 5.6.1.2).
+            if hop.trim_ascii().is_empty() {
+                continue;
+            }
+            let Some(address) = parse_hop(hop) else { break };
+            client = address;
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        Some(client)
+    }
+
+    /// The same for a request that axum serves.
+    pub fn client_of(&self, parts: &Parts) -> Option<IpAddr> {
+        let real = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let peer = real.or_else(|| parts.extensions.get::<MockConnectInfo<SocketAddr>>().map(|mock| mock.0));
+        if peer.is_none() {
+            // Once is enough: it is a mistake of the set-up, and each request would repeat it.
+            static WARNED: Once = Once::new();
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    "client addresses are unknown, so all clients share one rate limit; \
+                     serve with into_make_service_with_connect_info::<SocketAddr>()"
+                );
+            });
+        }
+        self.client_ip(peer, &parts.headers)
+    }
+}
+
+fn parse_network(text: &str) -> Result<IpNet, Error> {
+    let wrong = |what: &str| Error::Config { field: "trusted_proxies", message: format!("`{text}` {what}") };
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| wrong("is neither an address nor a network"))?;
+    let network = canonical(network);
+    if network.prefix_len() == 0 {
+        return Err(wrong("would let every client choose its own address"));
+    }
+    Ok(network)
+}
+
+/// Addresses are compared in their IPv4 form where they have one, so networks must be written in it too.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let (Some(v4), Some(prefix)) = (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) else {
+        return network;
+    };
+    Ipv4Net::new(v4, prefix).map_or(network, IpNet::V4)
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`: proxies write all of these.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+/// Whose attempts are counted together.
+///
+/// One IPv4 address is one client. Of IPv6 it is a /64, since that is what a single household or server is given, and a
+/// limit per address would be none. All clients without a known address are one.
+///
+/// ```
+/// use authfort_axum::ClientKey;
+///
+/// let key = |text: &str| ClientKey::from(Some(text.parse().unwrap()));
+/// assert_eq!(key("2001:db8::1"), key("2001:DB8::ffff:1"));
+/// assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+/// assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientKey(Network);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    V4([u8; 4]),
+    V6([u16; 4]),
+    Unknown,
+}
+
+impl From<Option<IpAddr>> for ClientKey {
+    fn from(address: Option<IpAddr>) -> Self {
+        Self(match address.map(|address| address.to_canonical()) {
+            None => Network::Unknown,
+            Some(IpAddr::V4(v4)) => Network::V4(v4.octets()),
+            Some(IpAddr::V6(v6)) => {
+                let [a, b, c, d, ..] = v6.segments();
+                Network::V6([a, b, c, d])
+            }
+        })
+    }
+}
+
+impl ClientKey {
+    /// The same without loss: a tag above the address, so that the kinds never meet.
+    pub(crate) fn bits(self) -> u128 {
+        let tagged = |tag: u128, address: u64| tag << 64 | u128::from(address);
+        match self.0 {
+            Network::Unknown => 0,
+            Network::V4(octets) => tagged(1, u32::from_be_bytes(octets).into()),
+            Network::V6(segments) => {
+                tagged(2, segments.iter().fold(0, |bits, segment| bits << 16 | u64::from(*segment)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderValue, Request};
+
+    use super::*;
+
+    fn client(proxies: &TrustedProxies, peer: &str, lines: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+        }
+        proxies.client_ip(Some(peer.parse().unwrap()), &headers).unwrap().to_string()
+    }
+
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::parse(["10.0.0.0/8", "2001:db8:1::/48", "192.0.2.10"]).unwrap()
+    }
+
+    #[test]
+    fn row_57_the_header_of_a_client_is_ignored() {
+        assert_eq!(client(&TrustedProxies::none(), "203.0.113.7:1", &["1.2.3.4"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "203.0.113.7:1", &["1.2.3.4", "10.0.0.1"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "192.0.2.11:1", &["1.2.3.4"]), "192.0.2.11");
+    }
+
+    #[test]
+    fn defect_16_and_row_57_the_right_most_hop_that_is_no_proxy_counts() {
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["203.0.113.7"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["1.2.3.4, 203.0.113.7"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["1.2.3.4, 203.0.113.7, 10.9.9.9,192.0.2.10"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "[2001:db8:1::5]:1", &["10.1.1.1, 2001:db8:2::1"]), "2001:db8:2::1");
+    }
+
+    #[test]
+    fn row_57_all_lines_are_one_list_in_their_order() {
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["1.2.3.4", "203.0.113.7", "10.9.9.9"]), "203.0.113.7");
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["203.0.113.7", "1.2.3.4"]), "1.2.3.4");
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["203.0.113.7, ,", ""]), "203.0.113.7");
+    }
+
+    #[test]
+    fn row_57_a_hop_that_cannot_be_read_ends_the_walk() {
+        for junk in ["unknown", "1.2.3", "_hidden", "1.2.3.4.5", "\"1.2.3.4\"", "for=1.2.3.4"] {
+            assert_eq!(client(&proxies(), "10.0.0.1:1", &[&format!("1.2.3.4, {junk}")]), "10.0.0.1", "{junk}");
+            assert_eq!(
+                client(&proxies(), "10.0.0.1:1", &[&format!("1.2.3.4, {junk}, 10.9.9.9")]),
+                "10.9.9.9",
+                "{junk}"
+            );
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, HeaderValue::from_bytes(b"1.2.3.4, \xff").unwrap());
+        assert_eq!(proxies().client_ip(Some("10.0.0.1:1".parse().unwrap()), &headers).unwrap().to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_list_of_proxies_only_ends_at_its_left_and_no_list_at_the_peer() {
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        assert_eq!(client(&proxies(), "10.0.0.1:1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn row_58_ports_brackets_case_and_mapped_addresses_are_one_client() {
+        for hop in
+            ["203.0.113.7", "203.0.113.7:4711", "::ffff:203.0.113.7", "[::FFFF:203.0.113.7]:80", "::ffff:cb00:7107"]
+        {
+            assert_eq!(client(&proxies(), "[::ffff:10.0.0.1]:1", &[hop]), "203.0.113.7", "{hop}");
+        }
+        for hop in ["2001:db8::1", "[2001:DB8::1]", "[2001:db8:0:0::1]:443"] {
+            assert_eq!(client(&proxies(), "10.0.0.1:1", &[hop]), "2001:db8::1", "{hop}");
+        }
+    }
+
+    #[test]
+    fn row_58_a_64_is_one_bucket_and_the_unknown_are_one_bucket() {
+        let key = |text: &str| ClientKey::from(Some(text.parse().unwrap()));
+        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_ne!(key("::1"), ClientKey::from(None));
+        assert_eq!(ClientKey::from(None), ClientKey::from(None));
+        let all = ["0.0.0.0", "0.0.0.1", "::", "0:0:0:1::"].map(|text| key(text).bits());
+        assert_eq!(all, [1 << 64, (1 << 64) + 1, 2 << 64, (2 << 64) + 1]);
+        assert_eq!(ClientKey::from(None).bits(), 0);
+    }
+
+    #[test]
+    fn a_wrong_network_is_refused_by_its_name() {
+        let refusal = |text: &str| TrustedProxies::parse(["127.0.0.1", text]).unwrap_err().to_string();
+        for text in ["localhost", "10.0.0.0/33", "10.0.0", "", "10.0.0.1:80", "*"] {
+            assert_eq!(refusal(text), format!("trusted_proxies: `{text}` is neither an address nor a network"));
+        }
+        for text in ["0.0.0.0/0", "::/0", "::ffff:0:0/96"] {
+            assert_eq!(
+                refusal(text),
+                format!("trusted_proxies: `{text}` would let every client choose its own address")
+            );
+        }
+    }
+
+    #[test]
+    fn networks_may_be_written_loosely() {
+        let loose = TrustedProxies::parse(["10.1.2.3/8", "::ffff:192.168.0.0/112"]).unwrap();
+        assert_eq!(client(&loose, "10.200.0.1:1", &["203.0.113.7"]), "203.0.113.7");
+        assert_eq!(client(&loose, "192.168.7.7:1", &["203.0.113.7"]), "203.0.113.7");
+        assert_eq!(TrustedProxies::private_networks().networks.len(), 6);
+    }
+
+    #[test]
+    fn the_peer_comes_from_the_connection_and_without_it_nothing_is_believed() {
+        let (mut parts, ()) = Request::builder().header(FORWARDED_FOR, "203.0.113.7").body(()).unwrap().into_parts();
+        assert_eq!(proxies().client_of(&parts), None);
+        parts.extensions.insert(MockConnectInfo(SocketAddr::from(([10, 0, 0, 1], 1))));
+        assert_eq!(proxies().client_of(&parts).unwrap().to_string(), "203.0.113.7");
+        parts.extensions.insert(ConnectInfo(SocketAddr::from(([198, 51, 100, 1], 1))));
+        assert_eq!(proxies().client_of(&parts).unwrap().to_string(), "198.51.100.1");
+    }
+}

@@ -1,0 +1,382 @@
+//! The two cookies of cookie mode: what they are called, how they are set, read and cleared.
+//!
+//! - `HttpOnly`, `Secure`, `SameSite=Lax`, `Path=/`, and no `Domain`, unless configured otherwise.
+//! - While they are `Secure` and have no `Domain`, their names begin with `__Host-`: a browser then refuses such a
+//!   cookie from a sub-domain or from plain HTTP, so nobody can plant one (RFC 6265bis, section 4.1.3).
+//! - They are cleared with the attributes they were set with, or else a browser would keep them.
+//! - A request that carries one of them twice is refused. The order of cookies says nothing about who set them, so
+//!   neither can be preferred.
+
+use std::time::Duration;
+
+use authfort::{Error, Result};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum_extra::extract::cookie::Cookie;
+
+/// Which cross-site requests carry the cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Top-level navigation only: a link from elsewhere finds the user signed in.
+    #[default]
+    Lax,
+    /// None: a link from elsewhere finds the user signed out.
+    Strict,
+    /// All. Needs `Secure`; forms on other sites are then held back by the check of `Origin` and `Sec-Fetch-Site`
+    /// alone.
+    None,
+}
+
+/// How the cookies are to be. [`Cookies::new`] checks it.
+///
+/// ```
+/// use authfort_axum::{CookieOptions, Cookies, SameSite};
+///
+/// let cookies = Cookies::new(CookieOptions::default().names("at", "rt").same_site(SameSite::Strict))?;
+/// assert_eq!(cookies.access_name(), "__Host-at");
+/// # Ok::<_, authfort::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct CookieOptions {
+    access_name: String,
+    refresh_name: String,
+    secure: bool,
+    same_site: SameSite,
+    domain: Option<String>,
+}
+
+impl Default for CookieOptions {
+    fn default() -> Self {
+        Self {
+            access_name: "access_token".to_owned(),
+            refresh_name: "refresh_token".to_owned(),
+            secure: true,
+            same_site: SameSite::Lax,
+            domain: None,
+        }
+    }
+}
+
+impl CookieOptions {
+    /// Names the cookies, without prefix; `access_token` and `refresh_token` unless set.
+    pub fn names(mut self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
+        self.access_name = access.into();
+        self.refresh_name = refresh.into();
+        self
+    }
+
+    /// Sends the cookies over plain HTTP too, without the `__Host-` prefix. For development on a machine without TLS.
+    pub fn insecure_allow_http(mut self) -> Self {
+        self.secure = false;
+        self
+    }
+
+    /// Says which cross-site requests carry the cookies.
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self
+    }
+
+    /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can
+    /// then plant them.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+}
+
+/// The cookies, checked: what is made from it is well formed.
+#[derive(Debug, Clone)]
+pub struct Cookies {
+    access_name: String,
+    refresh_name: String,
+    options: CookieOptions,
+}
+
+impl Default for Cookies {
+    fn default() -> Self {
+        Self::named(CookieOptions::default())
+    }
+}
+
+impl Cookies {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is
+    ///   none; `SameSite=None` without `Secure`, which no browser accepts
+    pub fn new(options: CookieOptions) -> Result<Self> {
+        let wrong = |field, message: String| Err(Error::Config { field, message });
+        for name in [&options.access_name, &options.refresh_name] {
+            if name.is_empty() || !name.bytes().all(is_token) {
+                return wrong("cookie_name", format!("`{}` is not a cookie name", name.escape_debug()));
+            }
+            if name.starts_with("__") {
+                return wrong(
+                    "cookie_name",
+                    format!("`{name}` must come without a prefix; it is added where it holds"),
+                );
+            }
+        }
+        if options.access_name.eq_ignore_ascii_case(&options.refresh_name) {
+            return wrong("cookie_name", "the two cookies need different names".to_owned());
+        }
+        if let Some(domain) = &options.domain {
+            let label =
+                |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if !domain.split('.').all(label) {
+                return wrong("cookie_domain", format!("`{}` is not a domain", domain.escape_debug()));
+            }
+        }
+        if options.same_site == SameSite::None && !options.secure {
+            return wrong("cookie_same_site", "SameSite=None needs Secure".to_owned());
+        }
+        Ok(Self::named(options))
+    }
+
+    fn named(options: CookieOptions) -> Self {
+        let prefix = if options.secure && options.domain.is_none() { "__Host-" } else { "" };
+        Self {
+            access_name: format!("{prefix}{}", options.access_name),
+            refresh_name: format!("{prefix}{}", options.refresh_name),
+            options,
+        }
+    }
+
+    /// The access token's cookie, with its prefix.
+    pub fn access_name(&self) -> &str {
+        &self.access_name
+    }
+
+    /// The refresh token's cookie, with its prefix.
+    pub fn refresh_name(&self) -> &str {
+        &self.refresh_name
+    }
+
+    /// The two `Set-Cookie` headers, each cookie living as long as its token.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use authfort_axum::Cookies;
+    ///
+    /// let [access, _] = Cookies::default().set(("a.b.c", Duration::from_secs(900)), ("r", Duration::from_secs(86_400)))?;
+    /// assert_eq!(access, "__Host-access_token=a.b.c; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Internal`]: a token with a character that a cookie cannot carry, which none of ours has
+    pub fn set(&self, access: (&str, Duration), refresh: (&str, Duration)) -> Result<[HeaderValue; 2]> {
+        Ok([
+            self.header(&self.access_name, access.0, access.1)?,
+            self.header(&self.refresh_name, refresh.0, refresh.1)?,
+        ])
+    }
+
+    /// The two `Set-Cookie` headers that make a browser forget both.
+    ///
+    /// # Errors
+    /// None with options that were checked; the type is that of [`set`](Self::set).
+    pub fn clear(&self) -> Result<[HeaderValue; 2]> {
+        Ok([self.header(&self.access_name, "", Duration::ZERO)?, self.header(&self.refresh_name, "", Duration::ZERO)?])
+    }
+
+    fn header(&self, name: &str, value: &str, lives: Duration) -> Result<HeaderValue> {
+        if !value.bytes().all(is_cookie_octet) {
+            return Err(Error::Internal("a token has a character that a cookie cannot carry".into()));
+        }
+        let mut cookie = Cookie::build((name, value))
+            .http_only(true)
+            .secure(self.options.secure)
+            .path("/")
+            .same_site(match self.options.same_site {
+                SameSite::Lax => axum_extra::extract::cookie::SameSite::Lax,
+                SameSite::Strict => axum_extra::extract::cookie::SameSite::Strict,
+                SameSite::None => axum_extra::extract::cookie::SameSite::None,
+            })
+            .max_age(lives.try_into().map_err(|_| Error::Internal("a token lives too long for a cookie".into()))?);
+        if let Some(domain) = &self.options.domain {
+            cookie = cookie.domain(domain);
+        }
+        HeaderValue::from_str(&cookie.build().to_string()).map_err(|error| Error::Internal(error.into()))
+    }
+
+    /// The access token's cookie in a request, if it is there and not empty.
+    ///
+    /// # Errors
+    /// - [`Error::TokenInvalid`]: it is there twice, or is not text
+    pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>> {
+        read(headers, &self.access_name).map_err(|Unreadable| Error::TokenInvalid)
+    }
+
+    /// The refresh token's cookie in a request, if it is there and not empty.
+    ///
+    /// # Errors
+    /// - [`Error::RefreshTokenInvalid`]: it is there twice, or is not text
+    pub fn refresh<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>> {
+        read(headers, &self.refresh_name).map_err(|Unreadable| Error::RefreshTokenInvalid)
+    }
+}
+
+struct Unreadable;
+
+/// By hand and on bytes: a jar keeps the last of two cookies with one name, and gives up a whole line for one foreign
+/// cookie that is not ASCII.
+fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Option<&'h str>, Unreadable> {
+    let mut values =
+        headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(
+            |pair| {
+                let at = pair.iter().position(|byte| *byte == b'=')?;
+                let (key, value) = pair.split_at_checked(at)?;
+                (key.trim_ascii() == name.as_bytes()).then(|| value.strip_prefix(b"=").unwrap_or_default().trim_ascii())
+            },
+        );
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Unreadable);
+    }
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    if !value.iter().copied().all(is_cookie_octet) {
+        return Err(Unreadable);
+    }
+    std::str::from_utf8(value).map(Some).map_err(|_| Unreadable)
+}
+
+/// A character of a token (RFC 9110, section 5.6.2), of which a cookie's name is made.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A character of a cookie's value (RFC 6265, section 4.1.1).
+fn is_cookie_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn set(options: CookieOptions) -> Vec<String> {
+        let cookies = Cookies::new(options).unwrap();
+        let headers = cookies.set(("a.b-c_d", HOUR), ("r", HOUR * 24)).unwrap();
+        headers.iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn row_50_the_defaults_are_the_strict_ones() {
+        assert_eq!(
+            set(CookieOptions::default()),
+            [
+                "__Host-access_token=a.b-c_d; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600",
+                "__Host-refresh_token=r; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=86400",
+            ]
+        );
+    }
+
+    #[test]
+    fn row_50_cookies_are_cleared_with_the_attributes_they_were_set_with() {
+        for options in [
+            CookieOptions::default(),
+            CookieOptions::default().insecure_allow_http(),
+            CookieOptions::default().domain("example.com").same_site(SameSite::None).names("a", "b"),
+        ] {
+            let cookies = Cookies::new(options).unwrap();
+            let set = cookies.set(("x", HOUR), ("x", HOUR)).unwrap();
+            let clear = cookies.clear().unwrap();
+            for (set, clear) in set.iter().zip(&clear) {
+                let expected = set.to_str().unwrap().replace("=x;", "=;").replace("Max-Age=3600", "Max-Age=0");
+                assert_eq!(clear.to_str().unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_prefix_goes_where_it_does_not_hold() {
+        let first = |options| set(options).remove(0);
+        assert_eq!(
+            first(CookieOptions::default().insecure_allow_http().same_site(SameSite::Strict)),
+            "access_token=a.b-c_d; HttpOnly; SameSite=Strict; Path=/; Max-Age=3600"
+        );
+        assert_eq!(
+            first(CookieOptions::default().domain("example.com").same_site(SameSite::None)),
+            "access_token=a.b-c_d; HttpOnly; SameSite=None; Secure; Path=/; Domain=example.com; Max-Age=3600"
+        );
+    }
+
+    #[test]
+    fn options_that_cannot_be_are_refused() {
+        let defaults = CookieOptions::default;
+        for options in [
+            defaults().names("", "b"),
+            defaults().names("a b", "b"),
+            defaults().names("a", "b;c"),
+            defaults().names("a", "b\r\n"),
+            defaults().names("__Host-a", "b"),
+            defaults().names("a", "A"),
+            defaults().domain(""),
+            defaults().domain(".example.com"),
+            defaults().domain("example.com; Path=/x"),
+            defaults().insecure_allow_http().same_site(SameSite::None),
+        ] {
+            assert_eq!(Cookies::new(options.clone()).unwrap_err().code(), "config", "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_would_break_out_of_its_header_is_not_set() {
+        for value in ["a; Domain=evil", "a\r\nSet-Cookie: x=y", "a b", "a\"b", "é", "a,b"] {
+            assert_eq!(Cookies::default().set((value, HOUR), ("r", HOUR)).unwrap_err().code(), "internal", "{value}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let cookies = Cookies::default();
+        for lines in [
+            &[b"__Host-access_token=abc".as_slice()] as &[&[u8]],
+            &[b"x=1;  __Host-access_token=abc ; access_token=weak; __host-access_token=weak"],
+            &[b"theme=d\xc3\xbcster; __Host-access_token=abc"],
+            &[b"x=1", b"__Host-access_token=abc"],
+        ] {
+            assert_eq!(cookies.access(&headers(lines)).unwrap(), Some("abc"));
+            assert_eq!(cookies.refresh(&headers(lines)).unwrap(), None);
+        }
+        assert_eq!(cookies.access(&headers(&[b"__Host-access_token=a=b=="])).unwrap(), Some("a=b=="));
+    }
+
+    #[test]
+    fn an_absent_or_empty_cookie_is_none() {
+        let cookies = Cookies::default();
+        for lines in
+            [&[] as &[&[u8]], &[b""], &[b"__Host-access_token"], &[b"__Host-access_token="], &[b"access_token=weak"]]
+        {
+            assert_eq!(cookies.access(&headers(lines)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn row_11_two_cookies_of_one_name_are_refused_even_if_they_agree() {
+        let cookies = Cookies::default();
+        for lines in [
+            &[b"__Host-access_token=a; __Host-access_token=b".as_slice()] as &[&[u8]],
+            &[b"__Host-access_token=a; __Host-access_token=a"],
+            &[b"__Host-access_token=a", b"__Host-access_token="],
+        ] {
+            assert_eq!(cookies.access(&headers(lines)).unwrap_err().code(), "token_invalid");
+        }
+        let twice = headers(&[b"__Host-refresh_token=a; __Host-refresh_token=b"]);
+        assert_eq!(cookies.refresh(&twice).unwrap_err().code(), "refresh_token_invalid");
+        assert_eq!(cookies.access(&headers(&[b"__Host-access_token=\xff"])).unwrap_err().code(), "token_invalid");
+    }
+}

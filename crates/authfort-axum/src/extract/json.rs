@@ -1,0 +1,493 @@
+//! A JSON body, read strictly.
+//!
+//! | what comes | answer |
+//! |---|---|
+//! | no `Content-Type`, another one than `application/json` or `application/*+json`, a compressed body | 415 `unsupported_media_type` |
+//! | more bytes than axum's `DefaultBodyLimit` | 413 `payload_too_large`; what is over the limit is never buffered |
+//! | invalid UTF-8, malformed JSON, lone surrogates, trailing bytes, a depth over 128, a member twice | 400 `invalid_request` |
+//! | something else than an object | 422 `validation_failed` on `body` |
+//! | NUL in any string or name | 422 on the top-level member that holds it |
+//! | a member that is unknown, missing, of the wrong type or not an allowed value | 422 on that member |
+//!
+//! The content type is not a formality: an HTML form can send a JSON-looking body from another site, but only as
+//! `text/plain`. Duplicates are refused because two readers disagree on which one counts (RFC 8259, section 4), and NUL
+//! because PostgreSQL cannot store it and SQLite can.
+//!
+//! The unknown is refused only if `T` says `#[serde(deny_unknown_fields)]`, and `T` always should.
+
+use std::{collections::HashSet, fmt};
+
+use authfort::FieldError;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value, error::Category};
+
+use super::{node, presentable};
+use crate::Rejection;
+
+/// A JSON body that must be an object and nothing but what `T` describes; as an answer, the same as `axum::Json`.
+///
+/// ```
+/// use authfort_axum::Json;
+/// use axum::{Router, routing::post};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Rename {
+///     name: String,
+/// }
+///
+/// async fn rename(Json(body): Json<Rename>) -> String {
+///     body.name
+/// }
+///
+/// let app: Router = Router::new().route("/rename", post(rename));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
+pub struct Json<T>(pub T);
+
+/// The same, for a route whose members are all optional: no body at all counts as an empty object.
+///
+/// ```
+/// use authfort_axum::OptionalJson;
+/// use axum::{Router, routing::post};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Ban {
+///     reason: Option<String>,
+/// }
+///
+/// async fn ban(OptionalJson(body): OptionalJson<Ban>) -> String {
+///     body.reason.unwrap_or_default()
+/// }
+///
+/// let app: Router = Router::new().route("/ban", post(ban));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
+pub struct OptionalJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+        // Before the body: a refused type is not worth reading.
+        require_json(request.headers())?;
+        let bytes = buffer(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T, S> FromRequest<S> for OptionalJson<T>
+where
+    T: DeserializeOwned + Default,
+    S: Send + Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+        let declared = require_json(request.headers());
+        let bytes = buffer(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        declared?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Rejection::payload_too_large()
+        } else {
+            Rejection::invalid_request("The body did not arrive whole.")
+        }
+    })
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut declared = headers.get_all(header::CONTENT_TYPE).iter();
+    // Two declarations contradict each other, whatever they say.
+    let (Some(content_type), None) = (declared.next(), declared.next()) else {
+        return Err(Rejection::unsupported_media_type());
+    };
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let json = essence.split_once('/').is_some_and(|(kind, subtype)| {
+        kind.eq_ignore_ascii_case("application")
+            && (subtype.eq_ignore_ascii_case("json")
+                || subtype.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json")))
+    });
+    let plain = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if json && plain { Ok(()) } else { Err(Rejection::unsupported_media_type()) }
+}
+
+/// Reads a whole body.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Rejection::invalid_request("The body is not valid UTF-8."))?;
+
+    // Two passes: the first sees every member, also the second of two with one name, which a map would swallow; the
+    // second builds the map, with serde_json's own idea of a number, whichever of its features the application has
+    // switched on.
+    let top: Top = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    if !matches!(top, Top::Object) {
+        return Err(refused("body", "invalid_type", "must be an object"));
+    }
+    let members: Map<String, Value> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+
+    let nul: Vec<FieldError> = members
+        .iter()
+        .filter(|(name, value)| name.contains('\0') || holds_nul(value))
+        .map(|(name, _)| FieldError::new(presentable(name), "nul", "must not contain NUL characters"))
+        .collect();
+    if !nul.is_empty() {
+        return Err(Rejection::validation(nul));
+    }
+
+    node::read(members).map_err(|field| Rejection::validation(vec![field]))
+}
+
+fn refused(field: &str, code: &'static str, message: &str) -> Rejection {
+    Rejection::validation(vec![FieldError::new(field, code, message)])
+}
+
+/// The position helps; the text around it could be anything, so it stays out. The one sentence of our own is about a
+/// name.
+fn malformed(error: &serde_json::Error) -> Rejection {
+    let (line, column) = (error.line(), error.column());
+    Rejection::invalid_request(match error.classify() {
+        Category::Data => format!("The body names a member twice, at line {line}, column {column}."),
+        _ => format!("The body is not valid JSON, at line {line}, column {column}."),
+    })
+}
+
+/// The parser has bounded the depth before this walks down.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What the text is at its top, once every object in it is known to name each member once.
+enum Top {
+    Object,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Top {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Look)
+    }
+}
+
+struct Look;
+
+impl<'de> DeserializeSeed<'de> for Look {
+    type Value = Top;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Top, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Look {
+    type Value = Top;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if !seen.insert(name) {
+                return Err(de::Error::custom("a member twice"));
+            }
+            map.next_value_seed(Self)?;
+        }
+        Ok(Top::Object)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Top, A::Error> {
+        while seq.next_element_seed(Self)?.is_some() {}
+        Ok(Top::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        extract::DefaultBodyLimit,
+        routing::post,
+    };
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Login {
+        email: String,
+        password: String,
+        metadata: Option<Map<String, Value>>,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Ban {
+        reason: Option<String>,
+    }
+
+    fn fault(body: impl AsRef<[u8]>) -> (u16, String, &'static str) {
+        let rejection = parse::<Login>(body.as_ref()).unwrap_err();
+        let field = rejection.fields().first().cloned();
+        let (name, code) = field.map_or((String::new(), rejection.code()), |f| (f.field, f.code));
+        (rejection.status().as_u16(), name, code)
+    }
+
+    fn malformed() -> (u16, String, &'static str) {
+        (400, String::new(), "invalid_request")
+    }
+
+    async fn send(content_type: Option<&str>, body: impl Into<Body>) -> (u16, String) {
+        let app: Router = Router::new()
+            .route("/login", post(|Json(login): Json<Login>| async move { login.email }))
+            .layer(DefaultBodyLimit::max(64 * 1024));
+        answer(app, "/login", content_type, body).await
+    }
+
+    async fn answer(app: Router, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> (u16, String) {
+        let mut request = Request::post(path);
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let response = app.oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    const GOOD: &str = r#"{"email": "a@b.c", "password": "hunter2"}"#;
+
+    #[test]
+    fn a_good_body_is_read() {
+        let login: Login = parse(GOOD.as_bytes()).unwrap();
+        assert_eq!((login.email.as_str(), login.password.as_str()), ("a@b.c", "hunter2"));
+    }
+
+    #[test]
+    fn row_45_what_is_not_json_is_400() {
+        for body in [
+            "",
+            " ",
+            "{",
+            "nonsense",
+            "{'email': 1}",
+            r#"{"email": "a",}"#,
+            r#"{"email": 01}"#,
+            r#"{"email": NaN}"#,
+            r#"{"email": 1e999}"#,
+            "\u{feff}{}",
+            r#"{"email": "a"} x"#,
+            r#"{"email": "a"}{}"#,
+            "{\"email\": \"a\nb\"}",
+        ] {
+            assert_eq!(fault(body), malformed(), "{body}");
+        }
+    }
+
+    #[test]
+    fn row_41_invalid_utf8_and_lone_surrogates_are_400() {
+        assert_eq!(fault(b"{\"email\": \"\xff\"}"), malformed());
+        for escape in [r"\ud800", r"\udc00", r"\ud800x", r"\ud800\ud800"] {
+            assert_eq!(fault(format!(r#"{{"email": "{escape}"}}"#)), malformed(), "{escape}");
+            assert_eq!(fault(format!(r#"{{"{escape}": 1}}"#)), malformed(), "{escape}");
+        }
+    }
+
+    #[test]
+    fn row_41_nul_is_422_on_the_member_that_holds_it() {
+        let nul = |name: &str| (422, name.to_owned(), "nul");
+        assert_eq!(fault(r#"{"email": "a\u0000", "password": ""}"#), nul("email"));
+        assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"a": [{"b": "\u0000"}]}}"#), nul("metadata"));
+        assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"\u0000": 1}}"#), nul("metadata"));
+        assert_eq!(fault(r#"{"\u0000": 1}"#), nul("\u{fffd}"));
+    }
+
+    #[test]
+    fn row_45_a_member_twice_is_400_on_every_level_and_in_every_spelling() {
+        assert_eq!(fault(r#"{"email": "a", "email": "b"}"#), malformed());
+        assert_eq!(fault(r#"{"email": "a", "\u0065mail": "a"}"#), malformed());
+        assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"x": [{"y": 1, "y": 1}]}}"#), malformed());
+    }
+
+    #[test]
+    fn row_45_depth_is_bounded() {
+        for depth in [200, 20_000] {
+            let body = format!(r#"{{"metadata": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(fault(body), malformed());
+            assert_eq!(fault(format!("{}{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))), malformed());
+        }
+    }
+
+    #[test]
+    fn row_45_only_an_object_is_a_body() {
+        for body in ["null", "true", "5", "-5", "2.5", "\"a\"", "[]", r#"["a@b.c", "hunter2", null]"#] {
+            assert_eq!(fault(body), (422, "body".into(), "invalid_type"), "{body}");
+        }
+    }
+
+    #[test]
+    fn row_33_and_45_types_and_names_are_checked_member_by_member() {
+        let on = |field: &str, code| (422, field.to_owned(), code);
+        assert_eq!(fault(r#"{"email": "a"}"#), on("password", "required"));
+        assert_eq!(fault(r#"{"email": 1, "password": ""}"#), on("email", "invalid_type"));
+        assert_eq!(fault(r#"{"email": "a", "password": ["x"]}"#), on("password", "invalid_type"));
+        for name in ["id", "password_hash", "token_version", "is_admin", "__proto__", "Email"] {
+            let body = format!(r#"{{"email": "a", "password": "b", "{name}": 1}}"#);
+            assert_eq!(fault(body), on(name, "unknown_field"));
+        }
+    }
+
+    #[test]
+    fn no_refusal_repeats_the_password() {
+        for body in [
+            r#"{"email": "a", "password": "hunter2""#,
+            r#"{"email": "a", "password": "hunter2", "password": "hunter2"}"#,
+            r#"{"email": "a", "password": {"hunter2": "hunter2"}}"#,
+            r#"{"email": "a", "password": "hunter2\u0000"}"#,
+            r#"["a", "hunter2"]"#,
+            r#""hunter2""#,
+        ] {
+            let rejection = parse::<Login>(body.as_bytes()).unwrap_err();
+            assert!(!format!("{rejection:?}").contains("hunter2"), "{rejection:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_45_and_49_only_a_declared_json_body_is_read() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+            assert_eq!(send(Some(good), GOOD).await, (200, "a@b.c".into()), "{good}");
+        }
+        let refused = r#"{"error":"unsupported_media_type","message":"The body must be sent as Content-Type: application/json."}"#;
+        let bad = [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "text/json",
+            "application/jsonx",
+            "json",
+            "",
+        ];
+        for bad in bad.map(Some).into_iter().chain([None]) {
+            assert_eq!(send(bad, GOOD).await, (415, refused.into()), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_content_types_or_a_compressed_body_are_refused() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONTENT_TYPE, "application/json".parse().unwrap());
+        assert!(require_json(&headers).is_ok());
+        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert!(require_json(&headers).is_err());
+        headers.insert(header::CONTENT_ENCODING, "identity".parse().unwrap());
+        assert!(require_json(&headers).is_ok());
+        headers.append(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+        assert!(require_json(&headers).is_err());
+    }
+
+    #[tokio::test]
+    async fn row_45_a_body_over_the_limit_is_413_and_is_not_read_to_its_end() {
+        use std::sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        };
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&taken);
+        let chunks = std::iter::repeat_with(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b' '; 16 * 1024]))
+        })
+        .take(640);
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        let expected = r#"{"error":"payload_too_large","message":"The body is too large."}"#;
+        assert_eq!(send(Some("application/json"), body).await, (413, expected.into()));
+        assert!(taken.load(Ordering::Relaxed) <= 8, "only what the limit allows was taken");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_400() {
+        let chunks = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))];
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        let expected = r#"{"error":"invalid_request","message":"The body did not arrive whole."}"#;
+        assert_eq!(send(Some("application/json"), body).await, (400, expected.into()));
+    }
+
+    #[tokio::test]
+    async fn an_optional_body_may_be_absent_but_not_undeclared() {
+        let app: Router = Router::new().route(
+            "/ban",
+            post(|OptionalJson(ban): OptionalJson<Ban>| async move { ban.reason.unwrap_or("none".into()) }),
+        );
+        let send = |content_type, body: &'static str| answer(app.clone(), "/ban", content_type, body);
+        assert_eq!(send(None, "").await, (200, "none".into()));
+        assert_eq!(send(Some("application/json"), "").await, (200, "none".into()));
+        assert_eq!(send(Some("application/json"), r#"{"reason": "spam"}"#).await, (200, "spam".into()));
+        assert_eq!(send(None, r#"{"reason": "spam"}"#).await.0, 415);
+        assert_eq!(send(Some("text/plain"), r#"{"reason": "spam"}"#).await.0, 415);
+        assert_eq!(send(Some("application/json"), "[]").await.0, 422);
+    }
+}

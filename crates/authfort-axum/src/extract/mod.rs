@@ -1,0 +1,52 @@
+//! What a request may say, read strictly: body, query and path, each with the refusals of the contract.
+//!
+//! | extractor | reads | refuses |
+//! |---|---|---|
+//! | [`Json`], [`OptionalJson`] | a JSON object | other types, duplicates, unknown members, NUL, depth, size |
+//! | [`Query`] over [`Params`] | the query string | repeated scalars, unknown names, NUL, broken encodings |
+//! | [`Path`] | path segments | identifiers that are not canonical UUIDs, NUL, broken encodings |
+//!
+//! Two rules hold for all of them. What cannot be read is 400 and what can be read and is not acceptable is 422. And no
+//! refusal ever repeats a value, since any value may be a password; names are repeated, cut to a bearable length.
+
+mod field;
+mod json;
+mod node;
+mod path;
+mod query;
+
+use std::borrow::Cow;
+
+pub use field::{Field, rfc3339};
+pub use json::{Json, OptionalJson};
+pub use path::{FromSegment, FromSegments, Path};
+pub use query::{FromParams, Params, Query};
+
+/// The longest name of a member or parameter that a refusal repeats, in characters.
+const NAME_LIMIT: usize = 64;
+
+/// The caller's own name for something, fit to be repeated: bounded, and without control characters.
+fn presentable(name: &str) -> Cow<'_, str> {
+    if name.chars().nth(NAME_LIMIT).is_none() && !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let mut out: String =
+        name.chars().take(NAME_LIMIT).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if name.chars().nth(NAME_LIMIT).is_some() {
+        out.push('…');
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_repeated_whole_only_if_it_is_short_and_printable() {
+        assert_eq!(presentable("email"), "email");
+        assert_eq!(presentable("a\0b"), "a\u{fffd}b");
+        assert_eq!(presentable(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(presentable(&"é".repeat(65)), format!("{}…", "é".repeat(64)));
+    }
+}
