@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::db::{Db, Pool, PoolOptions};
-use crate::passwords::{BreachCheck, BreachFailure, Hashing, PasswordPolicy};
+use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy};
 use crate::roles::role_name;
 use crate::tokens::Algorithm;
 use crate::{AuthFort, Clock, Error, Result};
@@ -30,7 +30,7 @@ pub(crate) struct Config {
     pub password_policy: PasswordPolicy,
     pub hashing: Hashing,
     pub breach_check: Option<Arc<dyn BreachCheck>>,
-    pub breach_failure: BreachFailure,
+    pub breach_failure: OnFailure,
     pub breach_timeout: Duration,
     pub email_verification_ttl: Duration,
     pub password_reset_ttl: Duration,
@@ -82,8 +82,8 @@ impl Default for Builder {
                 password_policy: PasswordPolicy::default(),
                 hashing: Hashing::default(),
                 breach_check: None,
-                breach_failure: BreachFailure::default(),
-                breach_timeout: Duration::from_secs(2),
+                breach_failure: OnFailure::default(),
+                breach_timeout: BreachGuard::DEFAULT_TIMEOUT,
                 email_verification_ttl: Duration::from_secs(24 * 3600),
                 password_reset_ttl: Duration::from_secs(3600),
                 clock: Clock::system(),
@@ -126,8 +126,8 @@ impl Builder {
         password_policy: PasswordPolicy,
         /// The cost of hashing and how much of it runs at once.
         hashing: Hashing,
-        /// What happens when the breach check fails or takes too long: refuse (the default) or let pass.
-        breach_failure: BreachFailure,
+        /// What happens when the breach check fails or takes too long: let it pass (the default) or refuse it.
+        breach_failure: OnFailure,
         /// How long the breach check may take; 2 seconds unless set.
         breach_timeout: Duration,
         /// How long a token for email verification is good; a day unless set.

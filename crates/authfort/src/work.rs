@@ -19,24 +19,35 @@ use crate::events::{Draft, Event};
 use crate::{AuthFort, Error, EventId, Result, store};
 
 /// What becomes of the transaction.
-pub(crate) enum Verdict<T> {
+#[derive(Debug)]
+pub enum Verdict<T> {
     /// Commit, and succeed.
     Done(T),
     /// Commit, and fail with this.
     Refuse(Error),
 }
 
-/// A change: what happens between begin and commit. It may run more than once.
-pub(crate) trait Operation: Send + Sync + 'static {
+/// A change that [`Write`] can make. Each type of change says here what it answers; only this library implements it.
+///
+/// ```
+/// fn answers<O: authfort::Operation<Output = authfort::DeleteReceipt>>() {}
+/// answers::<authfort::DeleteUser>();
+/// ```
+pub trait Operation: Send + Sync + 'static {
+    /// What the call answers.
     type Output: Send + 'static;
 
     /// Checks and slow work before the transaction, such as hashing a password.
+    #[doc(hidden)]
     fn prepare(&mut self, _auth: &AuthFort) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
+    /// What happens between begin and commit. It may run more than once.
+    #[doc(hidden)]
     fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
 
+    #[doc(hidden)]
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
     fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
         async {}
@@ -44,10 +55,11 @@ pub(crate) trait Operation: Send + Sync + 'static {
 }
 
 /// What an operation works with: the connection inside its transaction, the time, and the events to write.
-pub(crate) struct Work<'a> {
-    pub auth: &'a AuthFort,
-    pub conn: Conn<'a>,
-    pub now: DateTime<Utc>,
+#[derive(Debug)]
+pub struct Work<'a> {
+    pub(crate) auth: &'a AuthFort,
+    pub(crate) conn: Conn<'a>,
+    pub(crate) now: DateTime<Utc>,
     events: Vec<Event>,
 }
 
@@ -101,7 +113,6 @@ impl<O> std::fmt::Debug for Write<O> {
 
 const ATTEMPTS: u32 = 6;
 
-#[expect(private_bounds, reason = "operations are named in public and made only here")]
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
         Self { auth: auth.clone(), op }

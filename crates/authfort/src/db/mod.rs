@@ -197,6 +197,19 @@ impl Db {
         }
     }
 
+    /// Refuses a transaction of the other engine.
+    #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), expect(clippy::unnecessary_wraps, reason = "one engine"))]
+    pub(crate) fn check_engine(&self, conn: &Conn<'_>) -> Result<()> {
+        match (&self.write, conn) {
+            #[cfg(feature = "sqlite")]
+            (Pool::Sqlite(_), Conn::Sqlite(_)) => Ok(()),
+            #[cfg(feature = "postgres")]
+            (Pool::Postgres(_), Conn::Postgres(_)) => Ok(()),
+            #[cfg(all(feature = "sqlite", feature = "postgres"))]
+            _ => Err(Error::config("in_tx", "the transaction is of another engine than the pool")),
+        }
+    }
+
     pub(crate) async fn close(&self) {
         self.read.close().await;
         self.write.close().await;

@@ -20,13 +20,12 @@
 //! | [`KeyRotated`] | | `old_kid, new_kid` |
 
 mod hooks;
-mod log;
+pub(crate) mod log;
 mod types;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 pub(crate) use hooks::Hooks;
 pub use log::{EventPage, ListEvents};
@@ -82,8 +81,4 @@ pub trait TypedEvent: Sized + Send + 'static {
 
 pub(crate) fn value(fact: impl Serialize) -> Value {
     serde_json::to_value(fact).unwrap_or(Value::Null)
-}
-
-pub(crate) fn uuid_text(id: impl Into<Option<Uuid>>) -> Value {
-    id.into().map_or(Value::Null, |id| Value::String(id.to_string()))
 }

@@ -12,9 +12,11 @@
 //! error, no event and no log line.
 
 mod breach;
+mod change;
 mod hash;
 mod policy;
 
+pub use change::{ChangePassword, SetPassword};
 pub use breach::{BreachCheck, BreachFuture, OnFailure};
 pub use hash::Hashing;
 pub use policy::PasswordPolicy;
@@ -22,3 +24,55 @@ pub use policy::PasswordPolicy;
 pub(crate) use breach::BreachGuard;
 pub(crate) use hash::{PasswordHasher, Verdict};
 pub(crate) use policy::NormalisedPassword;
+
+use secrecy::SecretString;
+
+use crate::config::Config;
+use crate::{Error, FieldError, Result};
+
+/// Everything that is done with a password, by the configured policy, cost and breach check.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    policy: PasswordPolicy,
+    hasher: PasswordHasher,
+    breach: Option<BreachGuard>,
+}
+
+impl Passwords {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        config.password_policy.validate()?;
+        let guard = |check| BreachGuard::new(check, config.breach_timeout, config.breach_failure);
+        Ok(Self {
+            policy: config.password_policy.clone(),
+            hasher: PasswordHasher::new(&config.hashing)?,
+            breach: config.breach_check.clone().map(guard),
+        })
+    }
+
+    /// Whether the policy accepts it, without asking anybody and without hashing.
+    pub(crate) fn check_shape(&self, field: &str, password: &SecretString) -> Result<(), FieldError> {
+        match self.policy.check(field, password) {
+            Err(Error::Validation(faults)) => faults.into_iter().next().map_or(Ok(()), Err),
+            _ => Ok(()),
+        }
+    }
+
+    /// The hash to store for a new password, if policy and breach check accept it.
+    pub(crate) async fn hash_new(&self, field: &str, password: &SecretString) -> Result<String> {
+        let normalised = self.policy.check(field, password)?;
+        if let Some(breach) = &self.breach {
+            breach.check(field, &normalised).await?;
+        }
+        self.hasher.hash(&normalised).await
+    }
+
+    /// A stronger hash for a password that was just found right, whatever today's policy would say of it.
+    pub(crate) async fn rehash(&self, password: &SecretString) -> Result<String> {
+        let normalised = NormalisedPassword::of(password).ok_or(Error::InvalidCredentials)?;
+        self.hasher.hash(&normalised).await
+    }
+
+    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+        self.hasher.verify(password, stored).await
+    }
+}

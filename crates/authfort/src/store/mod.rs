@@ -7,3 +7,11 @@ pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod users;
 pub(crate) mod verification;
+
+use crate::Result;
+use crate::db::{Conn, fault, sql};
+
+pub(crate) async fn ping(conn: &mut Conn<'_>) -> Result<()> {
+    sql!(conn, execute, "SELECT 1").map_err(fault)?;
+    Ok(())
+}

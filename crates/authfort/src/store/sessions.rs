@@ -24,8 +24,15 @@ impl SessionRow {
     }
 }
 
-const COLUMNS: &str = "SELECT id, user_id, user_agent, ip_address, created_at, last_seen_at, expires_at, \
-     final_expires_at, revoked_at FROM authfort_sessions WHERE ";
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, user_id, user_agent, ip_address, created_at, last_seen_at, expires_at, final_expires_at, ",
+            "revoked_at FROM authfort_sessions WHERE ",
+            $condition
+        )
+    };
+}
 
 pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<()> {
     sql!(
@@ -48,8 +55,7 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<
 
 /// Newest first.
 pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<SessionRow>> {
-    let text = sqlx::AssertSqlSafe(format!("{COLUMNS} user_id = $1 ORDER BY id DESC"));
-    sql!(conn, fetch_all, query_as::<_, SessionRow>, text.clone(), user).map_err(fault)
+    sql!(conn, fetch_all, query_as::<_, SessionRow>, select!("user_id = $1 ORDER BY id DESC"), user).map_err(fault)
 }
 
 /// The session, locked until the transaction ends. Two statements where the engine has row locks: what is read must be
@@ -58,8 +64,7 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<Se
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_sessions WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
     }
-    let text = sqlx::AssertSqlSafe(format!("{COLUMNS} id = $1"));
-    sql!(conn, fetch_optional, query_as::<_, SessionRow>, text.clone(), id).map_err(fault)
+    sql!(conn, fetch_optional, query_as::<_, SessionRow>, select!("id = $1"), id).map_err(fault)
 }
 
 pub(crate) async fn seen(

@@ -54,7 +54,7 @@ pub struct RotateKeys {
     new: Option<Arc<KeyRow>>,
     cut: bool,
     /// Only where there is no current key of the configured algorithm: what every node does when it starts.
-    pub(crate) if_needed: bool,
+    if_needed: bool,
 }
 
 impl Write<RotateKeys> {
@@ -107,6 +107,10 @@ impl Operation for RotateKeys {
 }
 
 impl RotateKeys {
+    pub(crate) fn if_needed() -> Self {
+        Self { if_needed: true, ..Self::default() }
+    }
+
     /// Another node rotated at the same instant: its key is the new one, and one current key is left.
     async fn outrun(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
         let rows = store::keys::all(&mut work.conn).await?;

@@ -1,0 +1,159 @@
+//! Accounts at OAuth providers, as data: the application speaks the protocol and says who it was.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::events::{OauthLink, OauthUnlink};
+use crate::store::accounts::AccountRow;
+use crate::users::{User, validate};
+use crate::work::{Operation, Verdict, Work};
+use crate::{AuthFort, Error, Result, UserId, store};
+
+/// An account at a provider.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// let id = auth.create_user("jane@example.com").await?.id;
+/// auth.link_account(id, "github", "583231").await?;
+/// assert_eq!(auth.find_user_by_account("github", "583231").await?.unwrap().id, id);
+/// let error = auth.unlink_account(id, "github").await.unwrap_err();
+/// assert_eq!(error.code(), "last_credential");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OauthAccount {
+    /// The provider, such as `github`.
+    pub provider: String,
+    /// The user's id there.
+    pub provider_account_id: String,
+    /// When it was linked.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<AccountRow> for OauthAccount {
+    fn from(row: AccountRow) -> Self {
+        Self { provider: row.provider, provider_account_id: row.provider_account_id, created_at: row.created_at }
+    }
+}
+
+/// Links an account; made by [`AuthFort::link_account`].
+#[derive(Clone)]
+pub struct LinkAccount {
+    pub(crate) user: UserId,
+    pub(crate) provider: String,
+    pub(crate) account: String,
+}
+
+/// Unlinks an account; made by [`AuthFort::unlink_account`].
+#[derive(Clone)]
+pub struct UnlinkAccount {
+    pub(crate) user: UserId,
+    pub(crate) provider: String,
+}
+
+impl Operation for LinkAccount {
+    type Output = OauthAccount;
+
+    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+        let mut faults = validate::Faults::default();
+        faults.take(validate::provider(&self.provider));
+        if let Some(account) = faults.take(validate::provider_account_id(&self.account)) {
+            self.account = account;
+        }
+        faults.finish()
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<OauthAccount>> {
+        let row = work.lock_user(self.user).await?;
+        let owner = store::accounts::owner(&mut work.conn, &self.provider, &self.account).await?;
+        if owner.is_some_and(|owner| owner != self.user) {
+            return Err(Error::AccountLinkedElsewhere);
+        }
+        let linked = store::accounts::of_user(&mut work.conn, self.user).await?;
+        match linked.into_iter().find(|account| account.provider == self.provider) {
+            Some(same) if same.provider_account_id == self.account => return Ok(Verdict::Done(same.into())),
+            // One account for each provider: the new one takes the place of the old.
+            Some(_) => {
+                store::accounts::delete(&mut work.conn, self.user, &self.provider).await?;
+                work.append(OauthUnlink::draft(self.user, self.provider.clone()));
+            }
+            None => {}
+        }
+        store::accounts::insert(&mut work.conn, self.user, &self.provider, &self.account, work.now).await?;
+        work.append(OauthLink::draft(self.user, row.email, self.provider.clone()));
+        Ok(Verdict::Done(OauthAccount {
+            provider: self.provider.clone(),
+            provider_account_id: self.account.clone(),
+            created_at: work.now,
+        }))
+    }
+}
+
+impl Operation for UnlinkAccount {
+    type Output = ();
+
+    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+        validate::provider(&self.provider).map(|_| ()).map_err(|fault| Error::Validation(vec![fault]))
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        let row = work.lock_user(self.user).await?;
+        let linked = store::accounts::of_user(&mut work.conn, self.user).await?;
+        if !linked.iter().any(|account| account.provider == self.provider) {
+            return Err(Error::AccountNotFound);
+        }
+        if linked.len() == 1 && !row.has_password {
+            return Err(Error::LastCredential);
+        }
+        store::accounts::delete(&mut work.conn, self.user, &self.provider).await?;
+        work.append(OauthUnlink::draft(self.user, self.provider.clone()));
+        Ok(Verdict::Done(()))
+    }
+}
+
+/// Lists the accounts of a user, by provider; made by [`AuthFort::list_accounts`].
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ListAccounts {
+    pub(crate) auth: AuthFort,
+    pub(crate) user: UserId,
+}
+
+impl IntoFuture for ListAccounts {
+    type Output = Result<Vec<OauthAccount>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            self.auth.get_user(self.user).await?;
+            let mut conn = self.auth.db().read().await?;
+            let rows = store::accounts::of_user(&mut conn.conn(), self.user).await?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+}
+
+impl AuthFort {
+    /// Finds the user of an account at a provider.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`].
+    pub async fn find_user_by_account(&self, provider: &str, account: &str) -> Result<Option<User>> {
+        if provider.contains('\0') || account.contains('\0') {
+            return Ok(None);
+        }
+        let mut conn = self.db().read().await?;
+        let owner = store::accounts::owner(&mut conn.conn(), provider, account).await?;
+        // One connection at a time: a pool of one must do.
+        drop(conn);
+        match owner {
+            Some(id) => self.find_user(id).await,
+            None => Ok(None),
+        }
+    }
+}

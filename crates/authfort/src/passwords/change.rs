@@ -1,0 +1,98 @@
+//! Setting and changing passwords. Either ends sessions, and makes access tokens and sent-out tokens worthless.
+
+use secrecy::SecretString;
+
+use super::Verdict as PasswordVerdict;
+use crate::events::{PasswordChanged, PasswordSet};
+use crate::sessions::end_all;
+use crate::work::{Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+/// Sets a password without asking for the current one; made by [`AuthFort::set_password`].
+#[derive(Clone)]
+pub struct SetPassword {
+    user: UserId,
+    password: SecretString,
+    hash: Option<String>,
+}
+
+impl SetPassword {
+    pub(crate) fn new(user: UserId, password: SecretString) -> Self {
+        Self { user, password, hash: None }
+    }
+}
+
+impl Operation for SetPassword {
+    type Output = ();
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        // An unknown user must not cost a password hash.
+        auth.get_user(self.user).await?;
+        self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
+        let row = work.lock_user(self.user).await?;
+        store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
+        work.append(if row.has_password { PasswordChanged::draft(self.user) } else { PasswordSet::draft(self.user) });
+        end_all(work, self.user, None).await?;
+        Ok(Verdict::Done(()))
+    }
+}
+
+/// Changes a password for who knows the current one; made by [`AuthFort::change_password`].
+#[derive(Clone)]
+pub struct ChangePassword {
+    user: UserId,
+    current: SecretString,
+    new: SecretString,
+    keep: Option<SessionId>,
+    old_hash: Option<String>,
+    new_hash: Option<String>,
+}
+
+impl ChangePassword {
+    pub(crate) fn new(user: UserId, current: SecretString, new: SecretString) -> Self {
+        Self { user, current, new, keep: None, old_hash: None, new_hash: None }
+    }
+}
+
+impl Write<ChangePassword> {
+    /// Leaves this session alive: the one that the user changes the password in. Its access token is renewed by a
+    /// refresh.
+    pub fn keep_session(mut self, session: SessionId) -> Self {
+        self.op.keep = Some(session);
+        self
+    }
+}
+
+impl Operation for ChangePassword {
+    type Output = ();
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        auth.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
+        let mut conn = auth.db().read().await?;
+        let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
+        drop(conn);
+        if auth.passwords().verify(&self.current, stored.as_deref()).await? == PasswordVerdict::Wrong {
+            return Err(Error::InvalidCredentials);
+        }
+        self.old_hash = stored;
+        self.new_hash = Some(auth.passwords().hash_new("new_password", &self.new).await?);
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        let hash = self.new_hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
+        work.lock_user(self.user).await?;
+        if store::users::password_hash(&mut work.conn, self.user).await? != self.old_hash {
+            return Err(Error::InvalidCredentials);
+        }
+        store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
+        work.append(PasswordChanged::draft(self.user));
+        end_all(work, self.user, self.keep).await?;
+        Ok(Verdict::Done(()))
+    }
+}

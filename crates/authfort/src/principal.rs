@@ -1,0 +1,197 @@
+//! Who is calling: an access token, checked, and its user's standing, asked.
+//!
+//! The guard and the introspection ask here and nowhere else, so they cannot differ. A token counts while its signature,
+//! times, issuer and audience do, its key is not retired, its user is there and not banned, its session lives, and its
+//! version is the user's. All but the signature is one statement to the database on a connection of the guard's own, so
+//! a ban, a deletion, an ended session, a new password or another role cuts at once. Where the database cannot be asked,
+//! nobody is let through.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::store::users::ban_lasts;
+use crate::tokens::{Claims, VerifyError, verify};
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+/// A caller who proved who they are.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// use authfort::secrecy::ExposeSecret;
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// let id = auth.create_user("jane@example.com").role("editor").await?.id;
+/// let signed_in = auth.create_session(id).await?;
+/// let principal = auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
+/// assert!(principal.has_role("editor"));
+///
+/// auth.ban_user(id).await?;
+/// let error = auth.authenticate(signed_in.tokens.access_token.expose_secret()).await.unwrap_err();
+/// assert_eq!(error.code(), "user_banned");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Principal {
+    /// The user.
+    pub user_id: UserId,
+    /// The session.
+    pub session_id: SessionId,
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: Option<String>,
+    /// The roles, sorted.
+    pub roles: Vec<String>,
+    /// When the access token runs out.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Principal {
+    /// Whether the caller has this role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|r| r == role)
+    }
+
+    /// Whether the caller has any of these roles; not where there are none.
+    pub fn has_any_role(&self, roles: &[&str]) -> bool {
+        roles.iter().any(|role| self.has_role(role))
+    }
+
+    /// Whether the caller has all of these roles.
+    pub fn has_all_roles(&self, roles: &[&str]) -> bool {
+        roles.iter().all(|role| self.has_role(role))
+    }
+}
+
+/// The answer of RFC 7662. Of an inactive token it says nothing else.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// let answer = auth.introspect("no token").await?;
+/// assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"active":false}"#);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Introspection {
+    /// The token counts.
+    Active(Box<ActiveToken>),
+    /// It does not.
+    Inactive {
+        /// Always false.
+        active: bool,
+    },
+}
+
+/// What a token that counts says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ActiveToken {
+    /// Always true.
+    pub active: bool,
+    /// The user.
+    pub sub: UserId,
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: Option<String>,
+    /// The roles.
+    pub roles: Vec<String>,
+    /// The user's token version.
+    pub token_version: i64,
+    /// When it runs out, in seconds since 1970.
+    pub exp: i64,
+    /// When it was issued, in seconds since 1970.
+    pub iat: i64,
+    /// Who issued it.
+    pub iss: String,
+}
+
+impl AuthFort {
+    /// Says who calls, for an access token.
+    ///
+    /// # Errors
+    /// - [`Error::TokenInvalid`] for what is no token of ours, or of a key that was retired.
+    /// - [`Error::TokenExpired`] after its time.
+    /// - [`Error::TokenUserNotFound`], [`Error::UserBanned`], [`Error::SessionRevoked`],
+    ///   [`Error::TokenVersionMismatch`] where the user's standing changed.
+    /// - [`Error::DatabaseUnavailable`] where it cannot be asked: nobody is let through then.
+    pub async fn authenticate(&self, token: &str) -> Result<Principal> {
+        let claims = self.check(token).await?;
+        Ok(Principal {
+            user_id: UserId(claims.sub),
+            session_id: SessionId(claims.sid),
+            email: claims.email,
+            name: claims.name,
+            roles: claims.roles,
+            expires_at: DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::UNIX_EPOCH),
+        })
+    }
+
+    /// Says what an access token is worth (RFC 7662), by the very check of the guard.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`] where it cannot be asked.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection> {
+        match self.check(token).await {
+            Ok(claims) => Ok(Introspection::Active(Box::new(ActiveToken {
+                active: true,
+                sub: UserId(claims.sub),
+                email: claims.email,
+                name: claims.name,
+                roles: claims.roles,
+                token_version: claims.ver,
+                exp: claims.exp,
+                iat: claims.iat,
+                iss: claims.iss,
+            }))),
+            Err(
+                Error::TokenInvalid
+                | Error::TokenExpired
+                | Error::TokenVersionMismatch
+                | Error::SessionRevoked
+                | Error::TokenUserNotFound
+                | Error::UserBanned,
+            ) => Ok(Introspection::Inactive { active: false }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn check(&self, token: &str) -> Result<Claims> {
+        let now = self.now();
+        let lookup = self.keyring().verifying(now).await?;
+        let mut kid = None;
+        let mut noting = |name: &str| {
+            kid = Some(name.to_owned());
+            lookup(name)
+        };
+        let claims = match verify(token, &mut noting, self.rules(), now) {
+            Err(VerifyError::UnknownKey) if self.keyring().reload_for_unknown(now).await? => {
+                let lookup = self.keyring().verifying(now).await?;
+                verify(token, lookup, self.rules(), now)?
+            }
+            other => other?,
+        };
+        let kid = kid.unwrap_or_default();
+        let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
+        let mut conn = self.db().guard().await?;
+        let standing = store::sessions::standing(&mut conn.conn(), user, session, &kid, now).await?;
+        drop(conn);
+        let standing = standing.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
+        if !standing.key_live {
+            return Err(Error::TokenInvalid);
+        }
+        if ban_lasts(standing.banned, standing.ban_expires_at, now) {
+            return Err(Error::UserBanned);
+        }
+        if !standing.session_live {
+            return Err(Error::SessionRevoked);
+        }
+        if standing.token_version != claims.ver {
+            return Err(Error::TokenVersionMismatch);
+        }
+        Ok(claims)
+    }
+}

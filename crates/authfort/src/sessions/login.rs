@@ -1,0 +1,217 @@
+//! Signing in: by password, by sign-up, or because the application knows who it is.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::{SignedIn, open, prepared, signer};
+use crate::events;
+use crate::passwords::Verdict as PasswordVerdict;
+use crate::store::users::ban_lasts;
+use crate::tokens::SigningKey;
+use crate::users::validate::normalise_email;
+use crate::users::{CreateUser, insert_user, validate};
+use crate::work::{Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, UserId, store};
+
+/// Signs in by password; made by [`AuthFort::login`].
+#[derive(Clone)]
+pub struct Login {
+    email: String,
+    password: SecretString,
+    checked: Option<Checked>,
+    signer: Option<Arc<SigningKey>>,
+}
+
+/// What the password check found, before the transaction.
+#[derive(Clone)]
+enum Checked {
+    Passed { user: UserId, hash: String, stronger: Option<String> },
+    Failed { user: Option<UserId>, reason: &'static str },
+}
+
+impl Login {
+    pub(crate) fn new(email: &str, password: SecretString) -> Self {
+        // No address is longer; what is must still take the time of a wrong password.
+        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
+        Self { email, password, checked: None, signer: None }
+    }
+}
+
+impl Operation for Login {
+    type Output = SignedIn;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        self.signer = signer(auth).await?;
+        let found = if self.email.contains('\0') {
+            None
+        } else {
+            let mut conn = auth.db().read().await?;
+            store::users::credentials(&mut conn.conn(), &self.email).await?
+        };
+        // Hashed for whomever it is: an unknown address takes as long as a wrong password.
+        let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
+        let verdict = auth.passwords().verify(&self.password, stored).await?;
+        let failed = |user, reason| Some(Checked::Failed { user, reason });
+        self.checked = match (found, verdict) {
+            (None, _) => failed(None, "unknown_user"),
+            (Some(user), PasswordVerdict::Wrong) => {
+                failed(Some(user.id), if user.password_hash.is_some() { "wrong_password" } else { "no_password" })
+            }
+            (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => failed(Some(user.id), "banned"),
+            (Some(user), verdict) => {
+                let stronger = match verdict {
+                    PasswordVerdict::RightButWeaker => Some(auth.passwords().rehash(&self.password).await?),
+                    _ => None,
+                };
+                let hash = user.password_hash.unwrap_or_default();
+                Some(Checked::Passed { user: user.id, hash, stronger })
+            }
+        };
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+        let (user, hash, stronger) = match &self.checked {
+            Some(Checked::Passed { user, hash, stronger }) => (*user, hash, stronger),
+            Some(Checked::Failed { user, reason }) => return Ok(refuse(work, &self.email, *user, reason)),
+            None => return Err(Error::internal("the password was not checked")),
+        };
+        // The world may have moved on while the password was hashed.
+        let row = match work.lock_user(user).await {
+            Ok(row) => row,
+            Err(Error::UserNotFound) => return Ok(refuse(work, &self.email, None, "unknown_user")),
+            Err(error) => return Err(error),
+        };
+        if row.is_banned(work.now) {
+            return Ok(refuse(work, &self.email, Some(user), "banned"));
+        }
+        let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
+        match stronger {
+            // Of parallel logins one replaces the hash; the others find it replaced by the same password's.
+            Some(new) if current == *hash => {
+                store::users::rehash_password(&mut work.conn, user, hash, new).await?;
+            }
+            Some(_) => {}
+            None if current != *hash => return Ok(refuse(work, &self.email, Some(user), "wrong_password")),
+            None => {}
+        }
+        store::users::set_last_login(&mut work.conn, user, work.now).await?;
+        let mut row = row;
+        row.last_login_at = Some(work.now);
+        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        append_login(work, user, &row.email, "email");
+        Ok(Verdict::Done(signed_in))
+    }
+}
+
+fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) {
+    let (address, agent) = (work.actor().ip_address.clone(), work.actor().user_agent.clone());
+    work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
+}
+
+/// One answer for every reason; the log knows which.
+fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &str) -> Verdict<T> {
+    let email = email.replace('\0', "").chars().filter(|c| !c.is_control()).take(254).collect();
+    let (address, agent) = (work.actor().ip_address.clone(), work.actor().user_agent.clone());
+    work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
+    Verdict::Refuse(Error::InvalidCredentials)
+}
+
+/// Creates a user and signs them in; made by [`AuthFort::sign_up`].
+#[derive(Clone)]
+pub struct SignUp {
+    user: CreateUser,
+    signer: Option<Arc<SigningKey>>,
+}
+
+impl SignUp {
+    pub(crate) fn new(email: String, password: SecretString) -> Self {
+        Self { user: CreateUser { email, password: Some(password), ..CreateUser::default() }, signer: None }
+    }
+}
+
+impl Write<SignUp> {
+    /// With this name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.op.user.name = Some(name.into());
+        self
+    }
+
+    /// With a picture at this `http` or `https` URL.
+    pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
+        self.op.user.avatar_url = Some(url.into());
+        self
+    }
+
+    /// With this phone number.
+    pub fn phone(mut self, phone: impl Into<String>) -> Self {
+        self.op.user.phone = Some(phone.into());
+        self
+    }
+}
+
+impl Operation for SignUp {
+    type Output = SignedIn;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        if !auth.config().signup {
+            return Err(Error::SignupDisabled);
+        }
+        self.user.check(auth).await?;
+        self.signer = signer(auth).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+        let id = insert_user(work, &self.user, Some(work.now)).await?;
+        let row = store::users::by_id(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
+        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        append_login(work, id, &row.email, "email");
+        Ok(Verdict::Done(signed_in))
+    }
+}
+
+/// Opens a session without a password; made by [`AuthFort::create_session`].
+#[derive(Clone)]
+pub struct CreateSession {
+    user: UserId,
+    provider: String,
+    signer: Option<Arc<SigningKey>>,
+}
+
+impl CreateSession {
+    pub(crate) fn new(user: UserId) -> Self {
+        Self { user, provider: "application".into(), signer: None }
+    }
+}
+
+impl Write<CreateSession> {
+    /// By what the user was recognised, for the event; `application` unless set.
+    pub fn provider(mut self, provider: impl Into<String>) -> Self {
+        self.op.provider = provider.into();
+        self
+    }
+}
+
+impl Operation for CreateSession {
+    type Output = SignedIn;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        validate::provider(&self.provider).map_err(|fault| Error::Validation(vec![fault]))?;
+        self.signer = signer(auth).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+        let mut row = work.lock_user(self.user).await?;
+        if row.is_banned(work.now) {
+            return Err(Error::UserBanned);
+        }
+        store::users::set_last_login(&mut work.conn, self.user, work.now).await?;
+        row.last_login_at = Some(work.now);
+        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        append_login(work, self.user, &row.email, &self.provider);
+        Ok(Verdict::Done(signed_in))
+    }
+}

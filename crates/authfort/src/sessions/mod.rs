@@ -1,0 +1,163 @@
+//! Sessions and their tokens.
+//!
+//! A session is one sign-in on one device. It has a short access token, which a node checks by itself, and a refresh
+//! token, which is exchanged for a new pair and is then spent. (RFC 6749, section 6; rotation after RFC 9700, section
+//! 4.14.)
+//!
+//! - A spent refresh token that comes back within the grace period, while its child is unused, gives the same child
+//!   again: a client that lost the answer is not punished. After that it is theft, and the whole session ends.
+//! - A session ends at its last moment however often it is refreshed.
+//! - Only the SHA-256 of a refresh token is stored.
+
+mod list;
+mod login;
+mod logout;
+mod refresh;
+mod revoke;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+pub use list::{ListSessions, Session};
+pub use login::{CreateSession, Login, SignUp};
+pub use logout::Logout as EndSession;
+pub use refresh::Refresh;
+pub use revoke::{RevokeSession, RevokeSessions};
+
+use crate::crypto::OpaqueToken;
+use crate::store::sessions::SessionRow;
+use crate::store::users::UserRow;
+use crate::tokens::{Claims, SigningKey, sign};
+use crate::users::User;
+use crate::work::Work;
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+/// The prefix of refresh tokens, by which scanners for leaked secrets know them.
+pub(crate) const REFRESH_PREFIX: &str = "afr";
+
+/// A user who has just signed in, signed up, or refreshed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// auth.create_user("jane@example.com").password("correct horse").await?;
+/// let signed_in = auth.login("jane@example.com", "correct horse").await?;
+/// assert_eq!(signed_in.user.email, "jane@example.com");
+/// assert_eq!(signed_in.tokens.expires_in, 900);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SignedIn {
+    /// The user.
+    pub user: User,
+    /// The session.
+    pub session_id: SessionId,
+    /// Its tokens.
+    pub tokens: Tokens,
+}
+
+/// The tokens of a session. `Debug` does not show them.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Tokens {
+    /// Proves who calls, until it runs out.
+    pub access_token: SecretString,
+    /// Is exchanged once for the next pair.
+    pub refresh_token: SecretString,
+    /// How long the access token is good, in seconds.
+    pub expires_in: u64,
+    /// When the refresh token runs out.
+    pub refresh_expires_at: DateTime<Utc>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
+fn delta(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+/// Opens a session for a locked user.
+async fn open(work: &mut Work<'_>, user: &UserRow, signer: &SigningKey) -> Result<SignedIn> {
+    let config = work.auth.config();
+    let now = work.now;
+    let final_expires_at = now + delta(config.session_ttl);
+    let expires_at = (now + delta(config.refresh_ttl)).min(final_expires_at);
+    let session = SessionRow {
+        id: SessionId::new(now),
+        user_id: user.id,
+        user_agent: work.actor().user_agent.clone(),
+        ip_address: work.actor().ip_address.clone(),
+        created_at: now,
+        last_seen_at: now,
+        expires_at,
+        final_expires_at,
+        revoked_at: None,
+    };
+    let token = OpaqueToken::generate(REFRESH_PREFIX)?;
+    store::sessions::insert(&mut work.conn, &session).await?;
+    store::sessions::insert_refresh_token(&mut work.conn, &token.hash(), session.id, user.id, now, expires_at).await?;
+    answer(work, user, session.id, &token, expires_at, signer)
+}
+
+/// Signs the access token and puts the answer together.
+fn answer(
+    work: &Work<'_>,
+    user: &UserRow,
+    session: SessionId,
+    refresh: &OpaqueToken,
+    refresh_expires_at: DateTime<Utc>,
+    signer: &SigningKey,
+) -> Result<SignedIn> {
+    let config = work.auth.config();
+    let expires_in = config.access_ttl.as_secs();
+    let issued = work.now.timestamp();
+    let claims = Claims {
+        sub: user.id.0,
+        email: user.email.clone(),
+        name: user.name.clone(),
+        roles: user.role_list(),
+        ver: user.token_version,
+        sid: session.0,
+        iat: issued,
+        exp: issued.saturating_add(i64::try_from(expires_in).unwrap_or(i64::MAX)),
+        iss: config.issuer.clone(),
+        jti: Uuid::from_bytes(crate::crypto::random()?),
+        aud: config.audience.clone(),
+    };
+    Ok(SignedIn {
+        user: User::from_row(user.clone(), work.now)?,
+        session_id: session,
+        tokens: Tokens {
+            access_token: sign(signer, &claims)?.into(),
+            refresh_token: refresh.expose(),
+            expires_in,
+            refresh_expires_at,
+        },
+    })
+}
+
+/// The key that signs, fetched before the transaction.
+async fn signer(auth: &AuthFort) -> Result<Option<Arc<SigningKey>>> {
+    auth.keyring().signer(auth.now()).await.map(Some)
+}
+
+fn prepared(signer: Option<&Arc<SigningKey>>) -> Result<&SigningKey> {
+    signer.map(Arc::as_ref).ok_or_else(|| Error::internal("the signing key was not prepared"))
+}
+
+/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out.
+pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<()> {
+    store::users::bump_token_version(&mut work.conn, user).await?;
+    store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
+    store::verification::delete_all(&mut work.conn, user).await?;
+    Ok(())
+}

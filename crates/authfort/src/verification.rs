@@ -1,0 +1,217 @@
+//! Single-use tokens that are sent to somebody: email verification and password reset.
+//!
+//! The library makes and redeems them; sending is the application's. A token has 256 random bits and only its SHA-256 is
+//! stored. It is bound to the address it was made for, is good once, and a newer one of its kind makes it worthless; so
+//! does a change of address or password, and a ban.
+//!
+//! The two calls that anybody can trigger with an address in hand answer after a fixed time at the least, so that the
+//! time does not tell whether the address is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::crypto::OpaqueToken;
+use crate::events::{EmailVerificationRequested, EmailVerified, PasswordReset, PasswordResetRequested};
+use crate::sessions::end_all;
+use crate::users::User;
+use crate::users::validate::normalise_email;
+use crate::work::{Operation, Verdict, Work};
+use crate::{AuthFort, Error, Result, UserId, store};
+
+const PREFIX: &str = "afv";
+/// Longer than the work of a request for a known address takes, a commit to disk included.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Email,
+    Password,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email_verification",
+            Self::Password => "password_reset",
+        }
+    }
+}
+
+/// A token to send.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// auth.create_user("jane@example.com").await?;
+/// let issued = auth.request_email_verification("jane@example.com").await?.expect("the address is known");
+/// let user = auth.verify_email(issued.token).await?;
+/// assert!(user.email_verified);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Where to send it.
+    pub email: String,
+    /// What to send. `Debug` does not show it.
+    pub token: SecretString,
+    /// How long it is good.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Makes a token for an address; made by [`AuthFort::request_email_verification`] and
+/// [`AuthFort::request_password_reset`].
+#[derive(Clone)]
+pub struct RequestToken {
+    email: String,
+    purpose: Purpose,
+    started: Option<tokio::time::Instant>,
+}
+
+impl RequestToken {
+    pub(crate) fn email_verification(email: &str) -> Self {
+        Self::new(email, Purpose::Email)
+    }
+
+    pub(crate) fn password_reset(email: &str) -> Self {
+        Self::new(email, Purpose::Password)
+    }
+
+    fn new(email: &str, purpose: Purpose) -> Self {
+        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
+        Self { email, purpose, started: None }
+    }
+}
+
+impl Operation for RequestToken {
+    /// None where nobody has the address, or there is nothing to verify.
+    type Output = Option<IssuedToken>;
+
+    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+        self.started = Some(tokio::time::Instant::now());
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Option<IssuedToken>>> {
+        if self.email.contains('\0') {
+            return Ok(Verdict::Done(None));
+        }
+        let Some(found) = store::users::by_email(&mut work.conn, &self.email).await? else {
+            return Ok(Verdict::Done(None));
+        };
+        let user = match work.lock_user(found.id).await {
+            Ok(user) if user.email == self.email && !user.is_banned(work.now) => user,
+            Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Done(None)),
+            Err(error) => return Err(error),
+        };
+        let config = work.auth.config();
+        let ttl = match self.purpose {
+            Purpose::Email if user.email_verified => return Ok(Verdict::Done(None)),
+            Purpose::Email => config.email_verification_ttl,
+            Purpose::Password => config.password_reset_ttl,
+        };
+        let token = OpaqueToken::generate(PREFIX)?;
+        let expires_at = work.now + chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::MAX);
+        let (conn, purpose) = (&mut work.conn, self.purpose.as_str());
+        store::verification::void(conn, user.id, purpose).await?;
+        store::verification::insert(conn, &token.hash(), user.id, purpose, &user.email, work.now, expires_at).await?;
+        work.append(match self.purpose {
+            Purpose::Email => EmailVerificationRequested::draft(user.id, user.email.clone()),
+            Purpose::Password => PasswordResetRequested::draft(user.id, user.email.clone()),
+        });
+        Ok(Verdict::Done(Some(IssuedToken { user_id: user.id, email: user.email, token: token.expose(), expires_at })))
+    }
+
+    async fn committed(&self, _auth: &AuthFort) {
+        if let Some(started) = self.started {
+            tokio::time::sleep_until(started + ANSWER_TIME).await;
+        }
+    }
+}
+
+/// Spends a token and locks its user; every reason to refuse is one answer.
+async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserId> {
+    let hash = token.ok_or(Error::VerificationTokenInvalid)?.hash();
+    let row = store::verification::find(&mut work.conn, &hash, purpose.as_str())
+        .await?
+        .ok_or(Error::VerificationTokenInvalid)?;
+    let user = match work.lock_user(row.user_id).await {
+        Err(Error::UserNotFound) => return Err(Error::VerificationTokenInvalid),
+        other => other?,
+    };
+    let stale = row.used_at.is_some() || row.expires_at <= work.now || row.email != user.email;
+    if stale || user.is_banned(work.now) || store::verification::spend(&mut work.conn, &hash, work.now).await? == 0 {
+        return Err(Error::VerificationTokenInvalid);
+    }
+    Ok(row.user_id)
+}
+
+/// Redeems a token for email verification; made by [`AuthFort::verify_email`].
+#[derive(Clone)]
+pub struct VerifyEmail(Option<Arc<OpaqueToken>>);
+
+impl VerifyEmail {
+    pub(crate) fn new(token: &str) -> Self {
+        Self(OpaqueToken::parse(PREFIX, token).map(Arc::new))
+    }
+}
+
+impl Operation for VerifyEmail {
+    type Output = User;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
+        let id = redeem(work, self.0.as_deref(), Purpose::Email).await?;
+        let user = work.read_user(id).await?;
+        if user.email_verified {
+            return Ok(Verdict::Done(user));
+        }
+        store::users::set_email_verified(&mut work.conn, id, work.now).await?;
+        work.append(EmailVerified::draft(id, user.email));
+        Ok(Verdict::Done(work.read_user(id).await?))
+    }
+}
+
+/// Redeems a token for a password reset; made by [`AuthFort::reset_password`].
+#[derive(Clone)]
+pub struct ResetPassword {
+    token: Option<Arc<OpaqueToken>>,
+    password: SecretString,
+    hash: Option<String>,
+}
+
+impl ResetPassword {
+    pub(crate) fn new(token: &str, password: SecretString) -> Self {
+        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, hash: None }
+    }
+}
+
+impl Operation for ResetPassword {
+    type Output = UserId;
+
+    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+        // A guess must not cost a password hash.
+        let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
+        let mut conn = auth.db().read().await?;
+        let found = store::verification::find(&mut conn.conn(), &token.hash(), Purpose::Password.as_str()).await?;
+        drop(conn);
+        if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= auth.now()) {
+            return Err(Error::VerificationTokenInvalid);
+        }
+        self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<UserId>> {
+        let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
+        let id = redeem(work, self.token.as_deref(), Purpose::Password).await?;
+        store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
+        work.append(PasswordReset::draft(id));
+        end_all(work, id, None).await?;
+        Ok(Verdict::Done(id))
+    }
+}
