@@ -20,8 +20,9 @@ const GUARD_CONNECTIONS: u32 = 2;
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no SQLite URL; write sqlite://path/to/file.db"))?;
+    // A mode in the URL says itself whether the file may be made.
+    let parsed = if url.contains("mode=") { parsed } else { parsed.create_if_missing(true) };
     let base = parsed
-        .create_if_missing(!url.contains("mode="))
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .synchronous(SqliteSynchronous::Full)

@@ -1,0 +1,5 @@
+//! The core on both engines. Each file is a topic; each test is a sentence.
+#![cfg(test)]
+
+mod support;
+mod users;
