@@ -25,6 +25,7 @@ use crate::{AuthFort, Error, Result, UserId, store};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct OauthAccount {
     /// The provider, such as `github`.

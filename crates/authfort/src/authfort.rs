@@ -14,15 +14,11 @@ use crate::db::{Db, Pool};
 use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole};
-use crate::sessions::{
-    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp,
-};
+use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules};
 use crate::users::validate::normalise_email;
-use crate::users::{
-    BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UpdateUser,
-};
+use crate::users::{BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UpdateUser};
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
 use crate::{Result, SessionId, UserId, crypto, store};
@@ -90,7 +86,11 @@ impl AuthFort {
         let rules = Rules::new(config.issuer.as_str(), config.audience.clone(), config.leeway)?;
         let keyring = Keyring::new(db.clone(), config.secret.as_ref())?;
         let now = config.clock.now();
-        if migrate { db.migrate(now).await? } else { db.check_schema().await? }
+        if migrate {
+            db.migrate(now).await?
+        } else {
+            db.check_schema().await?
+        }
         let hooks = Hooks::new(tokio::runtime::Handle::current());
         let inner = Inner { db, config, hooks, passwords, keyring, rules };
         let auth = Self { inner: Arc::new(inner), actor: Arc::default() };

@@ -19,11 +19,7 @@ pub(crate) fn role_name(field: &str, name: &str) -> Checked<()> {
     let shaped = name.len() <= ROLE_BYTES
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if shaped {
-        Ok(())
-    } else {
-        Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$"))
-    }
+    if shaped { Ok(()) } else { Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$")) }
 }
 
 /// A role that may be given: well formed, and one of the declared where roles are declared.
@@ -162,7 +158,19 @@ mod tests {
         for name in ["admin", "a", "content-editor", "level_2", &"a".repeat(50)] {
             assert!(role_name("role", name).is_ok(), "{name}");
         }
-        for name in ["", " ", "Admin", "2fast", "ad min", "ad\nmin", "a,b", "аdmin", "\u{202e}admin", &"a".repeat(51), &"a".repeat(10_000)] {
+        for name in [
+            "",
+            " ",
+            "Admin",
+            "2fast",
+            "ad min",
+            "ad\nmin",
+            "a,b",
+            "аdmin",
+            "\u{202e}admin",
+            &"a".repeat(51),
+            &"a".repeat(10_000),
+        ] {
             assert!(role_name("role", name).is_err(), "{name:?}");
         }
     }

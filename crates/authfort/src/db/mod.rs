@@ -198,7 +198,10 @@ impl Db {
     }
 
     /// Refuses a transaction of the other engine.
-    #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), expect(clippy::unnecessary_wraps, reason = "one engine"))]
+    #[cfg_attr(
+        not(all(feature = "sqlite", feature = "postgres")),
+        expect(clippy::unnecessary_wraps, reason = "one engine")
+    )]
     pub(crate) fn check_engine(&self, conn: &Conn<'_>) -> Result<()> {
         match (&self.write, conn) {
             #[cfg(feature = "sqlite")]

@@ -102,11 +102,7 @@ const TRIGRAM: usize = 3;
 pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
     if term.chars().count() >= TRIGRAM {
         let phrase = format!("\"{}\"", term.replace('"', "\"\""));
-        (
-            "u.seq IN (SELECT rowid FROM authfort_users_search WHERE authfort_users_search MATCH ",
-            ")",
-            phrase,
-        )
+        ("u.seq IN (SELECT rowid FROM authfort_users_search WHERE authfort_users_search MATCH ", ")", phrase)
     } else {
         ("instr(u.search_key, ", ") > 0", term.to_owned())
     }
@@ -124,11 +120,8 @@ pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: crat
     .map_err(fault)?;
     for (table, column, _) in refs {
         let text = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} = $1)", quote(&table), quote(&column));
-        let blocks: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(text))
-            .bind(user)
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(fault)?;
+        let blocks: bool =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(user).fetch_one(&mut *conn).await.map_err(fault)?;
         if blocks {
             return Ok(Some(table));
         }

@@ -58,7 +58,9 @@ impl Operation for Login {
             (Some(user), PasswordVerdict::Wrong) => {
                 failed(Some(user.id), if user.password_hash.is_some() { "wrong_password" } else { "no_password" })
             }
-            (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => failed(Some(user.id), "banned"),
+            (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => {
+                failed(Some(user.id), "banned")
+            }
             (Some(user), verdict) => {
                 let stronger = match verdict {
                     PasswordVerdict::RightButWeaker => Some(auth.passwords().rehash(&self.password).await?),

@@ -58,8 +58,7 @@ impl Operation for Refresh {
         let row = store::sessions::refresh_token(&mut work.conn, &hash).await?.ok_or(Error::RefreshTokenInvalid)?;
         // Locks in the order of every operation: user, then session.
         let user = store::users::lock_shared(&mut work.conn, row.user_id).await?.ok_or(Error::RefreshTokenInvalid)?;
-        let session =
-            store::sessions::lock(&mut work.conn, row.session_id).await?.ok_or(Error::RefreshTokenInvalid)?;
+        let session = store::sessions::lock(&mut work.conn, row.session_id).await?.ok_or(Error::RefreshTokenInvalid)?;
         // Once more, now that nobody else can spend it.
         let row = store::sessions::refresh_token(&mut work.conn, &hash).await?.ok_or(Error::RefreshTokenInvalid)?;
 

@@ -33,14 +33,8 @@ pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor)
 }
 
 pub(crate) async fn exists(conn: &mut Conn<'_>, id: EventId) -> Result<bool> {
-    sql!(
-        conn,
-        fetch_one,
-        query_scalar::<_, bool>,
-        "SELECT EXISTS (SELECT 1 FROM authfort_events WHERE id = $1)",
-        id
-    )
-    .map_err(fault)
+    sql!(conn, fetch_one, query_scalar::<_, bool>, "SELECT EXISTS (SELECT 1 FROM authfort_events WHERE id = $1)", id)
+        .map_err(fault)
 }
 
 #[derive(sqlx::FromRow)]
@@ -55,8 +49,9 @@ struct EventRow {
 }
 
 pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<Event>> {
-    let mut statement =
-        Statement::new("SELECT id, type, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE");
+    let mut statement = Statement::new(
+        "SELECT id, type, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
+    );
     if let Some(id) = query.user_id {
         statement.push(" AND user_id = ").bind(id);
     }

@@ -58,11 +58,6 @@ pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<
 
 /// Ends the overlap of all keys that do not sign any more.
 pub(crate) async fn expire_retired(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
-    sql!(
-        conn,
-        execute,
-        "UPDATE authfort_signing_keys SET expires_at = $1 WHERE NOT current AND expires_at > $1",
-        now
-    )
-    .map_err(fault)
+    sql!(conn, execute, "UPDATE authfort_signing_keys SET expires_at = $1 WHERE NOT current AND expires_at > $1", now)
+        .map_err(fault)
 }

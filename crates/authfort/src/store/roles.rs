@@ -26,12 +26,7 @@ pub(crate) async fn delete_all(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
 }
 
 /// Whether the user holds the role and can use it: neither banned nor anonymised.
-pub(crate) async fn is_usable_holder(
-    conn: &mut Conn<'_>,
-    id: UserId,
-    role: &str,
-    now: DateTime<Utc>,
-) -> Result<bool> {
+pub(crate) async fn is_usable_holder(conn: &mut Conn<'_>, id: UserId, role: &str, now: DateTime<Utc>) -> Result<bool> {
     sql!(
         conn,
         fetch_one,

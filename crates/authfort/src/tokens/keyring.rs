@@ -115,7 +115,10 @@ impl Keyring {
     }
 
     /// The keys that verify now, by `kid`.
-    pub(crate) async fn verifying(&self, now: DateTime<Utc>) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
+    pub(crate) async fn verifying(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
         let keys = self.fresh(now).await?;
         Ok(move |kid: &str| {
             keys.verifying.get(kid).filter(|known| live(known.expires_at, now)).map(|known| Arc::clone(&known.key))
@@ -151,7 +154,8 @@ impl Keyring {
 
     /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
     pub(crate) async fn draw(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<KeyRow> {
-        let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
+        let key =
+            tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
         super::self_test(&key)?;
         let private_key = match &self.sealer {
             Some(sealer) => sealer.seal(&Self::aad(key.kid()), key.pkcs8())?,

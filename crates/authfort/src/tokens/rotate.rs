@@ -22,6 +22,7 @@ use crate::{AuthFort, Error, Result, store};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct KeyInfo {
     /// Its id: the RFC 7638 thumbprint.

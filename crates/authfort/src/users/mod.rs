@@ -38,6 +38,7 @@ use crate::{Error, Result, UserId, store};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct User {
     /// The user, for ever.

@@ -154,11 +154,9 @@ impl Operation for UpdateUser {
         if let Some(verified) = self.email_verified {
             after.email_verified = verified;
         }
-        for (field, value) in [
-            (&mut after.name, &self.name),
-            (&mut after.avatar_url, &self.avatar_url),
-            (&mut after.phone, &self.phone),
-        ] {
+        for (field, value) in
+            [(&mut after.name, &self.name), (&mut after.avatar_url, &self.avatar_url), (&mut after.phone, &self.phone)]
+        {
             if let Some(value) = value {
                 field.clone_from(value);
             }
@@ -169,12 +167,15 @@ impl Operation for UpdateUser {
         }
 
         let new_address = after.email != before.email;
-        if new_address && store::users::email_is_blocked(&mut work.conn, &crypto::sha256(after.email.as_bytes())).await? {
+        if new_address
+            && store::users::email_is_blocked(&mut work.conn, &crypto::sha256(after.email.as_bytes())).await?
+        {
             return Err(Error::invalid("email", "email_blocked", "may not be used again"));
         }
         let name_key = after.name.as_deref().map(validate::fold);
         let search_key = validate::search_key(&after.email, name_key.as_deref());
-        store::users::update_profile(&mut work.conn, self.id, &after, name_key.as_deref(), &search_key, work.now).await?;
+        store::users::update_profile(&mut work.conn, self.id, &after, name_key.as_deref(), &search_key, work.now)
+            .await?;
         work.append(UserUpdated::draft(self.id, fields.into_iter().map(ToOwned::to_owned).collect()));
         if after.email_verified && (new_address || !before.email_verified) {
             work.append(EmailVerified::draft(self.id, after.email.clone()));

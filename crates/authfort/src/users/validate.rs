@@ -52,7 +52,8 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
         return Err(FieldError::new(field, "too_long", format!("must have at most {EMAIL_BYTES} bytes")));
     }
     let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
-    let plain = !email.chars().any(|c| is_control(c) || is_invisible(c) || c.is_whitespace() || "\"\\(),:;<>[]".contains(c));
+    let plain =
+        !email.chars().any(|c| is_control(c) || is_invisible(c) || c.is_whitespace() || "\"\\(),:;<>[]".contains(c));
     let local_dots = email.split_once('@').is_some_and(|(local, domain)| {
         [local, domain].iter().all(|part| part.split('.').all(|piece| !piece.is_empty()))
             && domain.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-'))
@@ -114,8 +115,8 @@ pub(crate) fn avatar_url(value: &str) -> Checked<String> {
 }
 
 pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<String> {
-    let text = serde_json::to_string(value)
-        .map_err(|_| FieldError::new("metadata", "invalid", "must be a JSON object"))?;
+    let text =
+        serde_json::to_string(value).map_err(|_| FieldError::new("metadata", "invalid", "must be a JSON object"))?;
     if text.len() > max_bytes {
         return Err(FieldError::new("metadata", "too_long", format!("must have at most {max_bytes} bytes as JSON")));
     }
@@ -221,9 +222,23 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for text in [
-            "", "@", "jane", "jane@", "@example.com", "jane@example", "jane@example.com.", "ja ne@example.com",
-            "jane@exa\u{200b}mple.com", "\"jane\"@example.com", "jane@[192.0.2.1]", "jane..d@example.com",
-            "Jane <jane@example.com>", "jane@example.com\0", "jane@-example.com", "a@b@c.com", ".jane@example.com",
+            "",
+            "@",
+            "jane",
+            "jane@",
+            "@example.com",
+            "jane@example",
+            "jane@example.com.",
+            "ja ne@example.com",
+            "jane@exa\u{200b}mple.com",
+            "\"jane\"@example.com",
+            "jane@[192.0.2.1]",
+            "jane..d@example.com",
+            "Jane <jane@example.com>",
+            "jane@example.com\0",
+            "jane@-example.com",
+            "a@b@c.com",
+            ".jane@example.com",
         ] {
             assert!(email("email", text).is_err(), "{text:?}");
         }
