@@ -198,7 +198,10 @@ impl Db {
     }
 
     /// Refuses a transaction of the other engine.
-    #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), expect(clippy::unnecessary_wraps, reason = "one engine"))]
+    #[cfg_attr(
+        not(all(feature = "sqlite", feature = "postgres")),
+        expect(clippy::unnecessary_wraps, reason = "one engine")
+    )]
     pub(crate) fn check_engine(&self, conn: &Conn<'_>) -> Result<()> {
         match (&self.write, conn) {
             #[cfg(feature = "sqlite")]
@@ -342,6 +345,14 @@ fn engine_says(
         return postgres(error, &code);
     }
     false
+}
+
+/// Like [`fault`], where rows go that the application's own may refer to.
+pub(crate) fn blocked(error: sqlx::Error) -> Error {
+    match violation(&error) {
+        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        _ => fault(error),
+    }
 }
 
 /// Which rule of the schema a statement ran into.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, blocked, fault, sql};
 use crate::{Result, UserId};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -65,16 +65,10 @@ pub(crate) async fn spend(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Ut
 
 /// Makes the user's open tokens of one purpose worthless.
 pub(crate) async fn void(conn: &mut Conn<'_>, user: UserId, purpose: &str) -> Result<u64> {
-    sql!(
-        conn,
-        execute,
-        "DELETE FROM authfort_verification_tokens WHERE user_id = $1 AND purpose = $2",
-        user,
-        purpose
-    )
-    .map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
+        .map_err(fault)
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(blocked)
 }
