@@ -368,6 +368,14 @@ fn engine_says(
     false
 }
 
+/// Like [`fault`], where rows go that the application's own may refer to.
+pub(crate) fn blocked(error: sqlx::Error) -> Error {
+    match violation(&error) {
+        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        _ => fault(error),
+    }
+}
+
 /// Which rule of the schema a statement ran into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {

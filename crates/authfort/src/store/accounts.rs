@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, fault, row, sql, violation};
+use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
 use crate::{Error, Result, UserId};
 
 row! {
@@ -68,5 +68,5 @@ pub(crate) async fn delete(conn: &mut Conn<'_>, user: UserId, provider: &str) ->
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_oauth_accounts WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_oauth_accounts WHERE user_id = $1", user).map_err(blocked)
 }

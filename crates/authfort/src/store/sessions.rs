@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, blocked, fault, row, sql};
 use crate::{Result, SessionId, UserId};
 
 row! {
@@ -118,7 +118,7 @@ pub(crate) async fn revoke_all(
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_sessions WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_sessions WHERE user_id = $1", user).map_err(blocked)
 }
 
 row! {
@@ -185,7 +185,7 @@ pub(crate) async fn use_refresh_token(
 }
 
 pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(blocked)
 }
 
 row! {

@@ -4,7 +4,7 @@ pub(crate) mod list;
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, fault, row, sql, violation};
+use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
 use crate::{Error, Result, UserId};
 
 /// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
@@ -270,10 +270,12 @@ pub(crate) async fn unban(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -
 }
 
 pub(crate) async fn delete(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(|error| match violation(&error) {
-        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
-        _ => fault(error),
-    })
+    sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(blocked)
+}
+
+/// Forgets who banned others, where that was this user: nothing but the log names somebody who is gone.
+pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
+    sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(fault)
 }
 
 pub(crate) async fn anonymize(conn: &mut Conn<'_>, id: UserId, email: &str, now: DateTime<Utc>) -> Result<()> {

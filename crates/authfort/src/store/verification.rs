@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, blocked, fault, row, sql};
 use crate::{Result, UserId};
 
 row! {
@@ -72,5 +72,5 @@ pub(crate) async fn void(conn: &mut Conn<'_>, user: UserId, purpose: &str) -> Re
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(blocked)
 }

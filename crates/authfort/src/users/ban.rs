@@ -1,6 +1,6 @@
 //! Banning and unbanning.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{User, validate};
 use crate::events::{UserBanned, UserUnbanned};
@@ -40,9 +40,10 @@ impl Operation for BanUser {
     async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
         let mut faults = validate::Faults::default();
         self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
+        // Cut first: what is stored must lie in the future.
+        self.expires_at = self.expires_at.map(|at| at.trunc_subsecs(6));
         if let Some(at) = self.expires_at {
             faults.take(validate::future("expires_at", at, auth.now()));
-            self.expires_at = Some(chrono::SubsecRound::trunc_subsecs(at, 6));
         }
         faults.finish()
     }

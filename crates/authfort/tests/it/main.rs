@@ -1,5 +1,6 @@
 //! The core on both engines. Each file is a topic; each test is a sentence.
 #![cfg(test)]
 
+mod raw;
 mod support;
 mod users;
