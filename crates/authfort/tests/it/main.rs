@@ -3,3 +3,6 @@
 
 mod support;
 mod users;
+
+mod sessions;
+mod tools;
