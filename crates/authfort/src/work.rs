@@ -4,7 +4,8 @@
 //! says only what lies between begin and commit ([`Operation::apply`]); the rest is here, once.
 //!
 //! - The unit of work runs in a task of its own: a client that hangs up cannot leave a transaction open or half done.
-//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times.
+//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times and
+//!   for a few seconds.
 //! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
 
 use std::future::{Future, IntoFuture};
@@ -112,6 +113,8 @@ impl<O> std::fmt::Debug for Write<O> {
 }
 
 const ATTEMPTS: u32 = 6;
+/// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
@@ -151,18 +154,22 @@ impl<O: Operation> Write<O> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
         let task = tokio::spawn(async move {
             self.op.prepare(&self.auth).await?;
+            let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
-            for attempt in 1.. {
+            let mut attempt = 1;
+            loop {
                 match attempt_once(&self.auth, &self.op).await {
-                    Err(Error::DatabaseUnavailable(error)) if crate::db::is_conflict(&error) && attempt < ATTEMPTS => {
+                    Err(Error::DatabaseUnavailable(error))
+                        if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
+                    {
                         tracing::debug!(%error, attempt, "running the transaction again");
                         tokio::time::sleep(pause + jitter(pause)).await;
                         pause *= 2;
+                        attempt += 1;
                     }
                     outcome => return outcome,
                 }
             }
-            Err(Error::Overloaded)
         });
         match task.await {
             Ok(outcome) => outcome,

@@ -89,14 +89,14 @@ impl Operation for Login {
             return Ok(refuse(work, &self.email, Some(user), "banned"));
         }
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
-        match stronger {
-            // Of parallel logins one replaces the hash; the others find it replaced by the same password's.
-            Some(new) if current == *hash => {
-                store::users::rehash_password(&mut work.conn, user, hash, new).await?;
+        if current != *hash {
+            // Replaced in the meantime: by a parallel login's stronger hash of this password, or by another password.
+            let verdict = work.auth.passwords().verify(&self.password, Some(&current)).await?;
+            if verdict == PasswordVerdict::Wrong {
+                return Ok(refuse(work, &self.email, Some(user), "wrong_password"));
             }
-            Some(_) => {}
-            None if current != *hash => return Ok(refuse(work, &self.email, Some(user), "wrong_password")),
-            None => {}
+        } else if let Some(stronger) = stronger {
+            store::users::rehash_password(&mut work.conn, user, hash, stronger).await?;
         }
         store::users::set_last_login(&mut work.conn, user, work.now).await?;
         let mut row = row;

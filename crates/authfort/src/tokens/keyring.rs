@@ -33,8 +33,9 @@ pub(crate) struct Keyring {
     db: Db,
     sealer: Option<Sealer>,
     keys: RwLock<Arc<Keys>>,
-    /// Held while the keys are read, so that many who find them stale read them once.
-    reading: tokio::sync::Mutex<()>,
+    /// Held while the keys are read, so that many who find them stale read them once. Holds when an unknown `kid` last
+    /// made them be read.
+    reading: tokio::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 struct Keys {
@@ -73,6 +74,10 @@ impl Keyring {
         if self.known().read_at > not_before {
             return Ok(());
         }
+        self.read(now).await
+    }
+
+    async fn read(&self, now: DateTime<Utc>) -> Result<()> {
         let mut conn = self.db.guard().await?;
         let rows = store::keys::all(&mut conn.conn()).await?;
         drop(conn);
@@ -125,14 +130,15 @@ impl Keyring {
         })
     }
 
-    /// Reads the keys again because a token names one that is unknown; says whether that was due.
-    pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<bool> {
-        let read_at = self.known().read_at;
-        if now - read_at < UNKNOWN_PAUSE {
-            return Ok(false);
+    /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However
+    /// fresh the keys are, another node may have made one since. Who comes while they are read waits for that.
+    pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<()> {
+        let mut last = self.reading.lock().await;
+        if last.is_some_and(|at| at <= now && now - at < UNKNOWN_PAUSE) {
+            return Ok(());
         }
-        self.reload(now, read_at).await?;
-        Ok(true)
+        *last = Some(now);
+        self.read(now).await
     }
 
     fn aad(kid: &str) -> String {

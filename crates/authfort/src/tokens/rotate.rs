@@ -112,8 +112,12 @@ impl RotateKeys {
         Self { if_needed: true, ..Self::default() }
     }
 
-    /// Another node rotated at the same instant: its key is the new one, and one current key is left.
+    /// Another node rotated at the same instant: its key is the new one, and one current key is left. What was to be cut
+    /// is cut: the other node may have left the old key its overlap.
     async fn outrun(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
+        if self.cut {
+            store::keys::expire_retired(&mut work.conn, work.now).await?;
+        }
         let rows = store::keys::all(&mut work.conn).await?;
         let current = rows.into_iter().find(|row| row.current);
         current.map(|row| Verdict::Done(row.into())).ok_or_else(|| Error::internal("there is no current signing key"))

@@ -4,3 +4,6 @@
 mod raw;
 mod support;
 mod users;
+
+mod sessions;
+mod tools;
