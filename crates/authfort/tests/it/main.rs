@@ -5,5 +5,8 @@ mod raw;
 mod support;
 mod users;
 
+mod accounts;
 mod sessions;
+mod tokens;
 mod tools;
+mod verification;
