@@ -6,6 +6,7 @@ mod support;
 mod users;
 
 mod accounts;
+mod faults;
 mod passwords;
 mod sessions;
 mod tokens;
