@@ -285,3 +285,34 @@ fn row_87_a_secret_that_is_too_short_is_not_repeated() {
         assert_none(&[secret.expose_secret().to_owned()], &forms(&error), "the error");
     });
 }
+
+both_engines! {
+    async fn row_87_a_row_that_the_database_refuses_is_not_repeated(db: TestDatabase) {
+        const EMAIL: &str = "jane@example.com";
+        capture();
+        let auth = builder(&clock()).connect(db.url()).await.unwrap();
+        auth.create_user(EMAIL).password("planted refused password").await.unwrap();
+        let mut raw = Raw::open(&db).await;
+        let hash = raw.texts("SELECT password_hash FROM authfort_users").await.remove(0);
+        let id = auth.find_user_by_email(EMAIL).await.unwrap().unwrap().id;
+        // A rule of the application's on our table.
+        match db.engine() {
+            Engine::Postgres => {
+                let check = "ALTER TABLE authfort_users ADD CONSTRAINT no_refused CHECK (name <> 'refused')";
+                raw.execute(check).await;
+            }
+            Engine::Sqlite => {
+                let trigger = "CREATE TRIGGER no_refused BEFORE UPDATE ON authfort_users WHEN NEW.name = 'refused'
+                     BEGIN SELECT RAISE(ABORT, 'refused'); END";
+                raw.execute(trigger).await;
+            }
+        }
+        let error = auth.update_user(id).name("refused").await.unwrap_err();
+        assert_eq!(error.code(), "internal");
+        // PostgreSQL would repeat the first 64 bytes of every column.
+        let hash = [hash[..60].to_owned()];
+        assert_none(&hash, &forms(&error), "the error");
+        assert_none(&hash, &captured(), "the log");
+        assert!(forms(&error).contains(if db.engine() == Engine::Postgres { "no_refused" } else { "refused" }));
+    }
+}
