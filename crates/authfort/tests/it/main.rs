@@ -1,6 +1,8 @@
 //! The core on both engines. Each file is a topic; each test is a sentence.
 #![cfg(test)]
 
+mod list;
 mod raw;
+mod statements;
 mod support;
 mod users;
