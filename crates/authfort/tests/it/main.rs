@@ -3,6 +3,7 @@
 
 mod list;
 mod raw;
+mod roles;
 mod statements;
 mod support;
 mod users;
