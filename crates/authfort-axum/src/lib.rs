@@ -1,17 +1,71 @@
-//! authfort-axum
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! Role guards, an admin router and an auth router for axum, on top of [`authfort`].
+//!
+//! ```
+//! use authfort::AuthFort;
+//! use authfort_axum::{AuthLayer, CurrentUser, RequireRole, admin_router, auth_router, jwks_router};
+//! use axum::{Router, routing::get};
+//!
+//! authfort_axum::roles! { pub Admin = "admin"; }
+//!
+//! async fn guarded(admin: RequireRole<Admin>) -> String {
+//!     format!("Welcome, {}", admin.email)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+//! let layer = AuthLayer::new(AuthFort::connect("sqlite::memory:").await?);
+//! let app: Router = Router::new()
+//!     .route("/guarded", get(guarded))
+//!     .route("/profile", get(|user: CurrentUser| async move { user.email.clone() }))
+//!     .nest("/auth", auth_router(&layer))
+//!     .nest("/admin", admin_router(&layer))
+//!     .merge(jwks_router(&layer))
+//!     .layer(layer);
+//! # Ok(()) }
+//! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | the layer that knows the service, and the HTTP options | [`AuthLayer`] |
+//! | who calls | [`CurrentUser`], `Option<CurrentUser>` |
+//! | who may | [`RequireRole`], [`AnyOf`], [`AllOf`], [`require_role`] |
+//! | the service in the caller's name | [`Auth`] |
+//! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`] |
+//! | answers in the same shape as those routes | [`Rejection`], [`harden`], [`Json`], [`Query`], [`Path`] |
+//! | an application's own tests | [`testing`] |
+//!
+//! Serve with `into_make_service_with_connect_info::<SocketAddr>()`: limits and events need the client's address.
 
+mod admin;
+mod auth;
 mod client;
 mod cookie;
 mod csrf;
 mod extract;
+mod ids;
+mod jwks;
+mod layer;
 mod layers;
 mod limits;
+mod openapi;
 mod rejection;
+mod role;
+pub mod testing;
+mod user;
 
+pub use admin::admin_router;
+pub use auth::auth_router;
 pub use client::{ClientKey, TrustedProxies};
 pub use cookie::{CookieOptions, Cookies, SameSite};
 pub use csrf::CrossSite;
 pub use extract::{Field, FromParams, FromSegment, FromSegments, Json, OptionalJson, Params, Path, Query, rfc3339};
+pub use jwks::jwks_router;
+pub use layer::{AuthLayer, AuthService};
 pub use layers::{BODY_LIMIT, harden};
 pub use limits::{Action, Rate, RateLimits};
 pub use rejection::Rejection;
+pub use role::{
+    AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, is_role_name, require_all_roles,
+    require_any_role, require_role,
+};
+pub use user::{Auth, CurrentUser};

@@ -14,14 +14,12 @@ use crate::db::{Db, Pool};
 use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole};
-use crate::sessions::{
-    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp,
-};
+use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules};
 use crate::users::validate::normalise_email;
 use crate::users::{
-    BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UpdateUser,
+    BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
 };
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
@@ -90,7 +88,11 @@ impl AuthFort {
         let rules = Rules::new(config.issuer.as_str(), config.audience.clone(), config.leeway)?;
         let keyring = Keyring::new(db.clone(), config.secret.as_ref())?;
         let now = config.clock.now();
-        if migrate { db.migrate(now).await? } else { db.check_schema().await? }
+        if migrate {
+            db.migrate(now).await?
+        } else {
+            db.check_schema().await?
+        }
         let hooks = Hooks::new(tokio::runtime::Handle::current());
         let inner = Inner { db, config, hooks, passwords, keyring, rules };
         let auth = Self { inner: Arc::new(inner), actor: Arc::default() };
@@ -276,10 +278,7 @@ impl AuthFort {
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
         let hash = crypto::sha256(normalise_email(email.as_ref()).as_bytes());
-        let mut tx = self.db().begin().await?;
-        let lifted = store::users::unblock_email(&mut tx.conn(), &hash).await? > 0;
-        tx.commit().await?;
-        Ok(lifted)
+        Write::new(self, UnblockEmail(hash)).await
     }
 }
 

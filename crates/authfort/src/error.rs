@@ -134,6 +134,7 @@ pub enum Error {
 /// assert_eq!(error.field, "limit");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// The field as the caller named it.
     pub field: String,

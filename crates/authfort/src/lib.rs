@@ -62,7 +62,9 @@ pub use db::{Conn, Pool};
 pub use error::{Error, FieldError, Result};
 pub use events::{DeleteMode, Event, EventPage, ListEvents};
 pub use id::{EventId, SessionId, UserId};
-pub use passwords::{BreachCheck, BreachFuture, ChangePassword, Hashing, OnFailure, PasswordPolicy, SetPassword};
+pub use passwords::{
+    BreachCheck, BreachFuture, ChangePassword, Hashing, OnFailure, PasswordPolicy, SetPassword, generate_password,
+};
 pub use principal::{ActiveToken, Introspection, Principal};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{

@@ -73,6 +73,7 @@ impl Principal {
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Introspection {
@@ -87,6 +88,7 @@ pub enum Introspection {
 
 /// What a token that counts says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ActiveToken {
     /// Always true.
@@ -168,7 +170,8 @@ impl AuthFort {
             lookup(name)
         };
         let claims = match verify(token, &mut noting, self.rules(), now) {
-            Err(VerifyError::UnknownKey) if self.keyring().reload_for_unknown(now).await? => {
+            Err(VerifyError::UnknownKey) => {
+                self.keyring().reload_for_unknown(now).await?;
                 let lookup = self.keyring().verifying(now).await?;
                 verify(token, lookup, self.rules(), now)?
             }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::users::validate::Checked;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -19,11 +19,7 @@ pub(crate) fn role_name(field: &str, name: &str) -> Checked<()> {
     let shaped = name.len() <= ROLE_BYTES
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if shaped {
-        Ok(())
-    } else {
-        Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$"))
-    }
+    if shaped { Ok(()) } else { Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$")) }
 }
 
 /// A role that may be given: well formed, and one of the declared where roles are declared.
@@ -94,7 +90,8 @@ impl RoleChange {
 impl Operation for AddRole {
     type Output = Vec<String>;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         checked_role(auth, "role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
     }
 
@@ -115,7 +112,7 @@ impl Operation for AddRole {
 impl Operation for RemoveRole {
     type Output = Vec<String>;
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         // A role that is not declared any more can still be taken away.
         role_name("role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
     }
@@ -162,7 +159,19 @@ mod tests {
         for name in ["admin", "a", "content-editor", "level_2", &"a".repeat(50)] {
             assert!(role_name("role", name).is_ok(), "{name}");
         }
-        for name in ["", " ", "Admin", "2fast", "ad min", "ad\nmin", "a,b", "аdmin", "\u{202e}admin", &"a".repeat(51), &"a".repeat(10_000)] {
+        for name in [
+            "",
+            " ",
+            "Admin",
+            "2fast",
+            "ad min",
+            "ad\nmin",
+            "a,b",
+            "аdmin",
+            "\u{202e}admin",
+            &"a".repeat(51),
+            &"a".repeat(10_000),
+        ] {
             assert!(role_name("role", name).is_err(), "{name:?}");
         }
     }

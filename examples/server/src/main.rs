@@ -1,1 +1,76 @@
-fn main() {}
+//! A server with everything mounted: auth, admin, keys, and three guarded routes. `--help` lists the settings.
+
+mod bootstrap;
+mod demo;
+mod routes;
+mod settings;
+
+use std::error::Error;
+use std::net::SocketAddr;
+
+use authfort::{AuthFort, PasswordPolicy};
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use settings::Settings;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let settings = Settings::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if settings.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+
+    let auth = connect(&settings).await?;
+    bootstrap::first_admin(&auth, &settings).await?;
+    if settings.demo > 0 {
+        demo::fill(&auth, &settings.database_url, settings.demo).await?;
+    }
+    let app = routes::app(settings.layer(&auth)?);
+    let listener = tokio::net::TcpListener::bind(settings.listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown())
+        .await?;
+    tracing::info!("stopping");
+    auth.close().await;
+    Ok(())
+}
+
+async fn connect(settings: &Settings) -> authfort::Result<AuthFort> {
+    let mut builder = AuthFort::builder()
+        .issuer(settings.issuer.as_str())
+        .access_ttl(settings.access_ttl())
+        .refresh_ttl(settings.refresh_ttl())
+        .session_ttl(settings.session_ttl())
+        .signup(settings.signup.is_on())
+        .password_policy(PasswordPolicy::default());
+    if let Some(secret) = &settings.secret {
+        builder = builder.secret(secret.as_str());
+    }
+    builder.connect(&settings.database_url).await
+}
+
+/// Waits for Ctrl-C or SIGTERM; running requests are then finished.
+async fn shutdown() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! { _ = interrupt => {} _ = terminate.recv() => {} }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be listened for");
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}

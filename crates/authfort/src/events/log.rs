@@ -12,6 +12,7 @@ use crate::{AuthFort, Error, EventId, FieldError, Result, UserId};
 
 /// A page of the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct EventPage {
     /// The entries.

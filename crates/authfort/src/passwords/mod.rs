@@ -16,8 +16,8 @@ mod change;
 mod hash;
 mod policy;
 
-pub use change::{ChangePassword, SetPassword};
 pub use breach::{BreachCheck, BreachFuture, OnFailure};
+pub use change::{ChangePassword, SetPassword};
 pub use hash::Hashing;
 pub use policy::PasswordPolicy;
 
@@ -75,4 +75,18 @@ impl Passwords {
     pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
         self.hasher.verify(password, stored).await
     }
+}
+
+/// Draws a password of 128 random bits, for a person to type once: 22 characters of base64url.
+///
+/// ```
+/// use authfort::secrecy::ExposeSecret;
+/// assert_eq!(authfort::generate_password()?.expose_secret().len(), 22);
+/// # Ok::<(), authfort::Error>(())
+/// ```
+///
+/// # Errors
+/// - [`Error::Internal`] when there is no randomness.
+pub fn generate_password() -> Result<SecretString> {
+    Ok(crate::crypto::base64url_encode(crate::crypto::random::<16>()?).into())
 }

@@ -20,6 +20,7 @@ use crate::{AuthFort, Result, SessionId, UserId, store};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Session {
     /// The session.

@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, blocked, fault, sql, violation};
+use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
 use crate::{Error, Result, UserId};
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct AccountRow {
-    pub provider: String,
-    pub provider_account_id: String,
-    pub created_at: DateTime<Utc>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct AccountRow {
+        pub provider: String,
+        pub provider_account_id: String,
+        pub created_at: DateTime<Utc>,
+    }
 }
 
 pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<AccountRow>> {

@@ -3,17 +3,19 @@
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, fault, row, sql};
 
-#[derive(Clone, sqlx::FromRow)]
-pub(crate) struct KeyRow {
-    pub kid: String,
-    pub algorithm: String,
-    pub public_jwk: String,
-    pub private_key: String,
-    pub current: bool,
-    pub created_at: DateTime<Utc>,
-    pub expires_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Clone)]
+    pub(crate) struct KeyRow {
+        pub kid: String,
+        pub algorithm: String,
+        pub public_jwk: String,
+        pub private_key: String,
+        pub current: bool,
+        pub created_at: DateTime<Utc>,
+        pub expires_at: Option<DateTime<Utc>>,
+    }
 }
 
 /// Newest first.
@@ -58,11 +60,6 @@ pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<
 
 /// Ends the overlap of all keys that do not sign any more.
 pub(crate) async fn expire_retired(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
-    sql!(
-        conn,
-        execute,
-        "UPDATE authfort_signing_keys SET expires_at = $1 WHERE NOT current AND expires_at > $1",
-        now
-    )
-    .map_err(fault)
+    sql!(conn, execute, "UPDATE authfort_signing_keys SET expires_at = $1 WHERE NOT current AND expires_at > $1", now)
+        .map_err(fault)
 }

@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, blocked, fault, sql};
+use crate::db::{Conn, blocked, fault, row, sql};
 use crate::{Result, UserId};
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct VerificationRow {
-    pub user_id: UserId,
-    pub email: String,
-    pub expires_at: DateTime<Utc>,
-    pub used_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct VerificationRow {
+        pub user_id: UserId,
+        pub email: String,
+        pub expires_at: DateTime<Utc>,
+        pub used_at: Option<DateTime<Utc>>,
+    }
 }
 
 pub(crate) async fn find(conn: &mut Conn<'_>, hash: &[u8; 32], purpose: &str) -> Result<Option<VerificationRow>> {

@@ -61,6 +61,17 @@ impl Write<DeleteUser> {
     }
 }
 
+/// Lets a blocked address register again; answers whether it was blocked. The address is known by its hash alone.
+pub(crate) struct UnblockEmail(pub(crate) [u8; 32]);
+
+impl Operation for UnblockEmail {
+    type Output = bool;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<bool>> {
+        Ok(Verdict::Done(store::users::unblock_email(&mut work.conn, &self.0).await? > 0))
+    }
+}
+
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 

@@ -234,6 +234,7 @@ filters!(CountUsers);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct UserPage {
     /// The users, with their roles.
@@ -319,7 +320,8 @@ impl ListUsers {
         let seek = match &self.cursor {
             None => Seek::Offset(self.offset.unwrap_or(0)),
             Some(text) => {
-                let cursor = Cursor::decode(text, &filter, self.sort_by, self.sort_order).ok_or(Error::InvalidCursor)?;
+                let cursor =
+                    Cursor::decode(text, &filter, self.sort_by, self.sort_order).ok_or(Error::InvalidCursor)?;
                 Seek::Cursor(cursor)
             }
         };

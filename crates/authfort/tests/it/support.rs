@@ -13,10 +13,7 @@ pub fn clock() -> Clock {
 
 /// Options for tests: what they do not look at is made cheap.
 pub fn builder(clock: &Clock) -> Builder {
-    AuthFort::builder()
-        .algorithm(Algorithm::EdDsa)
-        .hashing(Hashing::insecure_fast_for_tests())
-        .clock(clock.clone())
+    AuthFort::builder().algorithm(Algorithm::EdDsa).hashing(Hashing::insecure_fast_for_tests()).clock(clock.clone())
 }
 
 pub async fn service(db: &TestDatabase) -> (AuthFort, Clock) {

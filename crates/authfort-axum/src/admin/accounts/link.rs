@@ -1,0 +1,35 @@
+//! `PUT /users/{id}/accounts/{provider}`
+
+use authfort::{OauthAccount, UserId};
+use axum::Json as Answer;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{Json, Path, Rejection};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkAccount {
+    provider_account_id: String,
+}
+
+/// Links an account at a provider, in place of another one there.
+#[utoipa::path(
+    put, path = "/users/{id}/accounts/{provider}", tag = "accounts", request_body = LinkAccount,
+    params(("id" = UserId, Path), ("provider" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, body = OauthAccount),
+        (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 409, description = "`account_linked_elsewhere`", body = ErrorBody),
+        (status = 422, description = "`validation_failed`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn link(
+    admin: Admin,
+    Path((id, provider)): Path<(UserId, String)>,
+    Json(body): Json<LinkAccount>,
+) -> Result<Answer<OauthAccount>, Rejection> {
+    Ok(Answer(admin.auth.link_account(id, provider, body.provider_account_id).await?))
+}

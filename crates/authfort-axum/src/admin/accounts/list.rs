@@ -1,0 +1,24 @@
+//! `GET /users/{id}/accounts`
+
+use authfort::{OauthAccount, UserId};
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{Path, Rejection};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Accounts {
+    accounts: Vec<OauthAccount>,
+}
+
+/// The accounts of a user at OAuth providers.
+#[utoipa::path(
+    get, path = "/users/{id}/accounts", tag = "accounts", params(("id" = UserId, Path)), security(("bearer" = [])),
+    responses((status = 200, body = Accounts), (status = 404, description = "`user_not_found`", body = ErrorBody))
+)]
+pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>) -> Result<Json<Accounts>, Rejection> {
+    Ok(Json(Accounts { accounts: admin.auth.list_accounts(id).await? }))
+}

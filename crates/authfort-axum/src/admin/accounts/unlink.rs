@@ -1,0 +1,27 @@
+//! `DELETE /users/{id}/accounts/{provider}`
+
+use authfort::UserId;
+use axum::Json;
+
+use crate::admin::Admin;
+use crate::admin::users::delete::Deleted;
+use crate::openapi::ErrorBody;
+use crate::{Path, Rejection};
+
+/// Unlinks the account at a provider.
+#[utoipa::path(
+    delete, path = "/users/{id}/accounts/{provider}", tag = "accounts", security(("bearer" = [])),
+    params(("id" = UserId, Path), ("provider" = String, Path)),
+    responses(
+        (status = 200, body = Deleted),
+        (status = 404, description = "`user_not_found`, `account_not_found`", body = ErrorBody),
+        (status = 409, description = "`last_credential`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn unlink(
+    admin: Admin,
+    Path((id, provider)): Path<(UserId, String)>,
+) -> Result<Json<Deleted>, Rejection> {
+    admin.auth.unlink_account(id, provider).await?;
+    Ok(Json(Deleted { deleted: true }))
+}

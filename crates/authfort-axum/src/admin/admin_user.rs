@@ -1,0 +1,36 @@
+//! Who administers.
+
+use authfort::{AuthFort, UserId};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::layer::Caller;
+use crate::{CurrentUser, Rejection};
+
+/// The signed-in administrator, and the service acting in their name. Without the role there is none, whatever the route.
+pub(crate) struct Admin {
+    pub auth: AuthFort,
+    pub user: CurrentUser,
+}
+
+impl Admin {
+    /// Nobody bans, deletes or demotes themself here: it would be an accident, or somebody else at the keyboard.
+    pub(super) fn not_on_self(&self, target: UserId) -> Result<(), Rejection> {
+        if self.user.user_id == target { Err(Rejection::cannot_act_on_self()) } else { Ok(()) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let user = <CurrentUser as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let caller = Caller::of(parts)?;
+        let role = caller.shared.auth.admin_role();
+        if !user.has_role(role) {
+            return Err(Rejection::insufficient_role(role));
+        }
+        // The role is asked again at the commit of what concerns administrators.
+        Ok(Self { auth: caller.act(parts, Some(&user), Some(role)), user })
+    }
+}

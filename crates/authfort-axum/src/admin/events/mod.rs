@@ -1,0 +1,3 @@
+//! `/events`
+
+pub(super) mod list;

@@ -1,0 +1,23 @@
+//! `GET /keys`
+
+use authfort::KeyInfo;
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Rejection;
+use crate::admin::Admin;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Keys {
+    /// Newest first.
+    keys: Vec<KeyInfo>,
+}
+
+/// The signing keys, without their secrets.
+#[utoipa::path(
+    get, path = "/keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = Keys))
+)]
+pub(crate) async fn list(admin: Admin) -> Result<Json<Keys>, Rejection> {
+    Ok(Json(Keys { keys: admin.auth.list_keys().await? }))
+}

@@ -1,0 +1,4 @@
+//! `/keys`
+
+pub(super) mod list;
+pub(super) mod rotate;

@@ -1,0 +1,15 @@
+//! `POST /keys/rotate`
+
+use authfort::KeyInfo;
+use axum::Json;
+
+use crate::Rejection;
+use crate::admin::Admin;
+
+/// Makes a new key that signs from now on; the old one verifies for as long as its tokens live.
+#[utoipa::path(
+    post, path = "/keys/rotate", tag = "keys", security(("bearer" = [])), responses((status = 200, body = KeyInfo))
+)]
+pub(crate) async fn rotate(admin: Admin) -> Result<Json<KeyInfo>, Rejection> {
+    Ok(Json(admin.auth.rotate_keys().await?))
+}

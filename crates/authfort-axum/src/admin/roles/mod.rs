@@ -1,0 +1,13 @@
+//! `/users/{id}/roles`
+
+pub(super) mod change;
+pub(super) mod list;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Roles {
+    /// Sorted.
+    roles: Vec<String>,
+}

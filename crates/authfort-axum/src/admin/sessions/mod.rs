@@ -1,0 +1,14 @@
+//! `/users/{id}/sessions`
+
+pub(super) mod list;
+pub(super) mod revoke;
+pub(super) mod revoke_all;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    /// How many sessions ended.
+    revoked: u64,
+}

@@ -1,0 +1,38 @@
+//! `DELETE /users/{id}/sessions`
+
+use authfort::{SessionId, UserId};
+use axum::Json;
+
+use super::Revoked;
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{FromParams, Params, Path, Query, Rejection};
+
+pub(crate) struct Except(Option<SessionId>);
+
+impl FromParams for Except {
+    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
+        Ok(Self(params.uuid("except")?.map(Into::into)))
+    }
+}
+
+/// Ends all sessions of a user, or all but one.
+#[utoipa::path(
+    delete, path = "/users/{id}/sessions", tag = "sessions", security(("bearer" = [])),
+    params(("id" = UserId, Path), ("except" = Option<SessionId>, Query, description = "The session that lives on.")),
+    responses(
+        (status = 200, body = Revoked),
+        (status = 404, description = "`user_not_found`, `session_not_found`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn revoke_all(
+    admin: Admin,
+    Path(id): Path<UserId>,
+    Query(except): Query<Except>,
+) -> Result<Json<Revoked>, Rejection> {
+    let mut call = admin.auth.revoke_sessions(id);
+    if let Some(session) = except.0 {
+        call = call.except(session);
+    }
+    Ok(Json(Revoked { revoked: call.await? }))
+}

@@ -1,0 +1,25 @@
+//! `GET /users/count`
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::filter::{Filter, FilterParams};
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{Query, Rejection};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Count {
+    count: i64,
+}
+
+/// Counts users, by the filters of the list.
+#[utoipa::path(
+    get, path = "/users/count", tag = "users", params(FilterParams), security(("bearer" = [])),
+    responses((status = 200, body = Count), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
+)]
+pub(crate) async fn count(admin: Admin, Query(filter): Query<Filter>) -> Result<Json<Count>, Rejection> {
+    let count = admin.auth.get_user_count().filter(filter.0).await?;
+    Ok(Json(Count { count }))
+}

@@ -1,0 +1,48 @@
+//! `DELETE /users/{id}`
+
+use authfort::{DeleteMode, UserId};
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{FromParams, Params, Path, Query, Rejection};
+
+pub(crate) struct Mode(DeleteMode);
+
+impl FromParams for Mode {
+    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
+        let modes = [("delete", DeleteMode::Delete), ("anonymize", DeleteMode::Anonymize)];
+        Ok(Self(params.choice("mode", &modes)?.unwrap_or(DeleteMode::Delete)))
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Deleted {
+    pub deleted: bool,
+}
+
+/// Deletes a user and all that hangs on it, or erases the person and keeps row and id.
+#[utoipa::path(
+    delete, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = UserId, Path), ("mode" = Option<String>, Query, description = "`delete` (default) or `anonymize`.")),
+    responses(
+        (status = 200, body = Deleted),
+        (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 409, description = "`cannot_act_on_self`, `last_admin`, `blocked_by_reference`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn delete(
+    admin: Admin,
+    Path(id): Path<UserId>,
+    Query(mode): Query<Mode>,
+) -> Result<Json<Deleted>, Rejection> {
+    admin.not_on_self(id)?;
+    let call = admin.auth.delete_user(id);
+    match mode.0 {
+        DeleteMode::Delete => call.await?,
+        DeleteMode::Anonymize => call.anonymize().await?,
+    };
+    Ok(Json(Deleted { deleted: true }))
+}

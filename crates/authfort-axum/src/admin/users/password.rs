@@ -1,0 +1,36 @@
+//! `PUT /users/{id}/password`
+
+use authfort::UserId;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::admin::Admin;
+use crate::openapi::ErrorBody;
+use crate::{Json, Path, Rejection};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetPassword {
+    #[schema(format = Password, min_length = 8, max_length = 1024)]
+    password: String,
+}
+
+/// Sets a user's password and ends their sessions.
+#[utoipa::path(
+    put, path = "/users/{id}/password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path)),
+    security(("bearer" = [])),
+    responses(
+        (status = 204),
+        (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 422, description = "`validation_failed`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn set_password(
+    admin: Admin,
+    Path(id): Path<UserId>,
+    Json(body): Json<SetPassword>,
+) -> Result<StatusCode, Rejection> {
+    admin.auth.set_password(id, body.password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,82 @@
+//! What sign-up, login and refresh answer: the user, the tokens, and in cookie mode the cookies.
+
+use std::time::Duration;
+
+use authfort::secrecy::ExposeSecret;
+use authfort::{SessionId, SignedIn, User};
+use axum::Json;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Rejection;
+use crate::layer::Caller;
+
+/// A user as they see themself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
+    #[serde(flatten)]
+    user: User,
+    session_id: SessionId,
+    /// False until there is a second factor.
+    mfa_enabled: bool,
+}
+
+impl Me {
+    pub(crate) fn new(user: User, session_id: SessionId) -> Self {
+        Self { user, session_id, mfa_enabled: false }
+    }
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenPair {
+    access_token: String,
+    refresh_token: String,
+    /// How long the access token is good, in seconds.
+    expires_in: u64,
+}
+
+/// A user who is signed in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignedInBody {
+    user: Me,
+    tokens: TokenPair,
+}
+
+pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn) -> Result<Response, Rejection> {
+    let tokens = &signed_in.tokens;
+    let (access, refresh) = (tokens.access_token.expose_secret(), tokens.refresh_token.expose_secret());
+    let mut headers = HeaderMap::new();
+    if let Some(cookies) = &caller.shared.cookies {
+        let refresh_ttl = (tokens.refresh_expires_at - caller.shared.auth.now()).to_std().unwrap_or_default();
+        let set = cookies.set((access, Duration::from_secs(tokens.expires_in)), (refresh, refresh_ttl))?;
+        append(&mut headers, set);
+    }
+    let body = SignedInBody {
+        tokens: TokenPair {
+            access_token: access.to_owned(),
+            refresh_token: refresh.to_owned(),
+            expires_in: tokens.expires_in,
+        },
+        user: Me::new(signed_in.user, signed_in.session_id),
+    };
+    Ok((status, headers, Json(body)).into_response())
+}
+
+/// The headers that take the cookies back; none where there are no cookies.
+pub(super) fn clear_cookies(caller: &Caller) -> Result<HeaderMap, Rejection> {
+    let mut headers = HeaderMap::new();
+    if let Some(cookies) = &caller.shared.cookies {
+        append(&mut headers, cookies.clear()?);
+    }
+    Ok(headers)
+}
+
+fn append(headers: &mut HeaderMap, cookies: [HeaderValue; 2]) {
+    for cookie in cookies {
+        headers.append(SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,42 @@
+//! `POST /change-password`
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::visitor::Visitor;
+use crate::openapi::ErrorBody;
+use crate::{Action, Auth, CurrentUser, Json, Rejection};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    #[schema(format = Password)]
+    current_password: String,
+    #[schema(format = Password, min_length = 8, max_length = 1024)]
+    new_password: String,
+}
+
+/// Changes the caller's password and ends their other sessions. The access token of this session is renewed by a refresh.
+#[utoipa::path(
+    post, path = "/change-password", tag = "auth", request_body = ChangePassword, security(("bearer" = [])),
+    responses(
+        (status = 204),
+        (status = 401, description = "`invalid_credentials` for a wrong current password", body = ErrorBody),
+        (status = 422, description = "`validation_failed`", body = ErrorBody),
+        (status = 429, description = "`rate_limited`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn change_password(
+    user: CurrentUser,
+    Auth(auth): Auth,
+    visitor: Visitor,
+    Json(body): Json<ChangePassword>,
+) -> Result<StatusCode, Rejection> {
+    // A stolen access token is no licence to guess the password.
+    let limits = &visitor.caller.shared.limits;
+    limits.check_client(Action::Login, visitor.address)?;
+    limits.check_account(Action::Login, &user.email)?;
+    auth.change_password(user.user_id, body.current_password, body.new_password).keep_session(user.session_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,37 @@
+//! `POST /login`
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::answer::{SignedInBody, signed_in};
+use super::visitor::Visitor;
+use crate::openapi::ErrorBody;
+use crate::{Action, Json, Rejection};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    email: String,
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Signs in by password. One answer for a wrong password, an unknown address and a banned user.
+#[utoipa::path(
+    post, path = "/login", tag = "auth", request_body = Login,
+    responses(
+        (status = 200, body = SignedInBody),
+        (status = 401, description = "`invalid_credentials`", body = ErrorBody),
+        (status = 429, description = "`rate_limited`", body = ErrorBody),
+        (status = 503, description = "`overloaded`, `database_unavailable`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn login(visitor: Visitor, Json(body): Json<Login>) -> Result<Response, Rejection> {
+    let limits = &visitor.caller.shared.limits;
+    limits.check_client(Action::Login, visitor.address)?;
+    limits.check_account(Action::Login, &body.email)?;
+    let user = visitor.auth.login(body.email, body.password).await?;
+    signed_in(&visitor.caller, StatusCode::OK, user)
+}

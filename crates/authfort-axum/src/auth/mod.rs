@@ -1,0 +1,56 @@
+//! The routes by which people sign up, sign in and look after themselves. Mounted where the application likes.
+//!
+//! | route | file |
+//! |---|---|
+//! | `POST /signup` | `signup` |
+//! | `POST /login` | `login` |
+//! | `POST /refresh` | `refresh` |
+//! | `POST /logout` | `logout` |
+//! | `GET /me` | `me` |
+//! | `POST /change-password` | `change_password` |
+//! | `POST /verify-email` | `verify_email` |
+//! | `POST /introspect` | `introspect` |
+//! | `GET /openapi.json` | this file |
+
+mod answer;
+mod change_password;
+mod introspect;
+mod login;
+mod logout;
+mod me;
+mod refresh;
+mod signup;
+mod verify_email;
+mod visitor;
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::openapi::{Document, describe, serve};
+use crate::{AuthLayer, harden};
+
+/// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
+/// see the HTTP reference in the guide.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
+/// let app: axum::Router = axum::Router::new().nest("/auth", authfort_axum::auth_router(&layer));
+/// # Ok(()) }
+/// ```
+pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(signup::signup))
+        .routes(routes!(login::login))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(logout::logout))
+        .routes(routes!(me::me))
+        .routes(routes!(change_password::change_password))
+        .routes(routes!(verify_email::verify_email))
+        .routes(routes!(introspect::introspect))
+        .split_for_parts();
+    let document = describe(document, "AuthFort authentication");
+    harden(router.route("/openapi.json", serve(&document))).layer(layer.clone()).with_state(())
+}

@@ -1,0 +1,52 @@
+//! `POST /refresh`
+
+use authfort::secrecy::{ExposeSecret, SecretString};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::answer::{SignedInBody, signed_in};
+use super::visitor::Visitor;
+use crate::openapi::ErrorBody;
+use crate::{Action, OptionalJson, Rejection};
+
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefreshToken {
+    /// Where it is absent the cookie is taken.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+}
+
+impl RefreshToken {
+    /// The token of the body, or else of the cookie.
+    pub(super) fn or_cookie(self, visitor: &Visitor) -> Option<SecretString> {
+        self.refresh_token.map(SecretString::from).or_else(|| visitor.refresh_cookie.clone())
+    }
+}
+
+/// Exchanges a refresh token for the next pair. One that was exchanged before ends its whole session.
+#[utoipa::path(
+    post, path = "/refresh", tag = "auth", request_body = RefreshToken,
+    responses(
+        (status = 200, body = SignedInBody),
+        (status = 401, description = "`refresh_token_missing`, `refresh_token_invalid`, `refresh_token_reused`",
+         body = ErrorBody),
+        (status = 429, description = "`rate_limited`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn refresh(
+    visitor: Visitor,
+    OptionalJson(body): OptionalJson<RefreshToken>,
+) -> Result<Response, Rejection> {
+    let limits = visitor.caller.shared.limits.clone();
+    limits.check_client(Action::Refresh, visitor.address)?;
+    let token = body.or_cookie(&visitor).ok_or_else(Rejection::refresh_token_missing)?;
+    let user = visitor
+        .auth
+        .refresh(token.expose_secret())
+        .admit(move |user| limits.check_account(Action::Refresh, &user.to_string()))
+        .await?;
+    signed_in(&visitor.caller, StatusCode::OK, user)
+}

@@ -1,0 +1,247 @@
+//! The layer that tells a router which service to ask, and how the callers of this application are recognised.
+//!
+//! [`AuthLayer`] holds what belongs to HTTP: cookies, proxies, limits. It puts a note on each request; nothing is asked
+//! of the database until an extractor or a guard wants to know who calls. The answer is kept on the request, so that any
+//! number of extractors and layers ask once.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use authfort::secrecy::SecretString;
+use authfort::{Actor, AuthFort, Error, Principal, Result};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header, request::Parts};
+use tokio::sync::OnceCell;
+use tower::{Layer, Service};
+use tower_http::request_id::RequestId;
+
+use crate::{CookieOptions, Cookies, CrossSite, RateLimits, Rejection, TrustedProxies};
+
+/// The service and its HTTP options: a tower layer for the application, and what the routers are made from. Cheap to
+/// clone.
+///
+/// Every router of this crate carries its layer along. Put it on the application as well, so that the application's own
+/// handlers can use [`CurrentUser`](crate::CurrentUser) and [`RequireRole`](crate::RequireRole); the caller is still
+/// authenticated once.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// use authfort_axum::{AuthLayer, CookieOptions, CurrentUser, admin_router, auth_router};
+/// use axum::{Router, routing::get};
+///
+/// let auth = authfort::AuthFort::connect("sqlite::memory:").await?;
+/// let layer = AuthLayer::new(auth).cookies(CookieOptions::default())?;
+/// let app: Router = Router::new()
+///     .route("/profile", get(|user: CurrentUser| async move { user.email.clone() }))
+///     .nest("/auth", auth_router(&layer))
+///     .nest("/admin", admin_router(&layer))
+///     .layer(layer);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct AuthLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub auth: AuthFort,
+    pub cookies: Option<Cookies>,
+    pub cross_site: CrossSite,
+    pub proxies: TrustedProxies,
+    pub limits: RateLimits,
+    pub introspection_secret: Option<SecretString>,
+}
+
+impl std::fmt::Debug for AuthLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthLayer").field("auth", &self.shared.auth).finish_non_exhaustive()
+    }
+}
+
+impl AuthLayer {
+    /// Bearer tokens only, no trusted proxy, the default limits, and no introspection.
+    pub fn new(auth: AuthFort) -> Self {
+        let shared = Shared {
+            auth,
+            cookies: None,
+            cross_site: CrossSite::default(),
+            proxies: TrustedProxies::none(),
+            limits: RateLimits::default(),
+            introspection_secret: None,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
+        self
+    }
+
+    /// Gives and reads tokens as cookies too. A request that changes something and is authenticated by cookie is refused
+    /// when it comes from another site.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] names the option of the cookies that cannot be.
+    pub fn cookies(self, options: CookieOptions) -> Result<Self> {
+        let cookies = Cookies::new(options)?;
+        Ok(self.with(|shared| shared.cookies = Some(cookies)))
+    }
+
+    /// Lets pages of another origin, such as `https://app.example.com`, use the cookies.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] for what is no origin.
+    pub fn allow_origin(self, origin: &str) -> Result<Self> {
+        let cross_site = self.shared.cross_site.clone().allow_origin(origin)?;
+        Ok(self.with(|shared| shared.cross_site = cross_site))
+    }
+
+    /// Believes these proxies about the client's address.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        self.with(|shared| shared.proxies = proxies)
+    }
+
+    /// Limits sign-up, login and refresh; [`RateLimits::default`] unless set.
+    #[must_use]
+    pub fn rate_limits(self, limits: RateLimits) -> Self {
+        self.with(|shared| shared.limits = limits)
+    }
+
+    /// What a resource server must present to ask for introspection. Without it nobody may.
+    #[must_use]
+    pub fn introspection_secret(self, secret: impl Into<SecretString>) -> Self {
+        let secret = secret.into();
+        self.with(|shared| shared.introspection_secret = Some(secret))
+    }
+
+    /// The service.
+    pub fn auth(&self) -> &AuthFort {
+        &self.shared.auth
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthService { inner, shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// The service of [`AuthLayer`].
+#[derive(Clone)]
+pub struct AuthService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> std::fmt::Debug for AuthService<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthService").finish_non_exhaustive()
+    }
+}
+
+impl<S: Service<Request>> Service<Request> for AuthService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let known = request.extensions().get::<Caller>();
+        // The layer of a nested router finds the note of the application's: the answer on it is kept.
+        if known.is_none_or(|caller| !Arc::ptr_eq(&caller.shared, &self.shared)) {
+            let caller = Caller { shared: Arc::clone(&self.shared), answer: Arc::default() };
+            request.extensions_mut().insert(caller);
+        }
+        self.inner.call(request)
+    }
+}
+
+/// The note on a request: whom to ask, and the answer once it was asked.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub shared: Arc<Shared>,
+    answer: Arc<OnceCell<Result<Option<Arc<Principal>>, Rejection>>>,
+}
+
+impl Caller {
+    /// # Errors
+    /// 500 where the layer is missing: a guard that cannot ask lets nobody through.
+    pub(crate) fn of(parts: &Parts) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!("this route needs an AuthLayer around it: add `.layer(AuthLayer::new(auth))`");
+            Rejection::internal()
+        })
+    }
+
+    /// Who calls; nobody where no token came. A token that came and does not count is an error, not nobody.
+    pub(crate) async fn principal(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
+        self.answer.get_or_init(|| self.ask(parts)).await.clone()
+    }
+
+    async fn ask(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
+        let token = match bearer(&parts.headers)? {
+            Some(token) => Some(token),
+            None => self.cookie(parts)?,
+        };
+        match token {
+            Some(token) => Ok(Some(Arc::new(self.shared.auth.authenticate(token).await?))),
+            None => Ok(None),
+        }
+    }
+
+    fn cookie<'p>(&self, parts: &'p Parts) -> Result<Option<&'p str>, Rejection> {
+        let Some(cookies) = &self.shared.cookies else { return Ok(None) };
+        let token = cookies.access(&parts.headers)?;
+        if token.is_some() {
+            self.check_site(parts)?;
+        }
+        Ok(token)
+    }
+
+    /// Refuses a request that changes something and comes from another site.
+    pub(crate) fn check_site(&self, parts: &Parts) -> Result<(), Rejection> {
+        self.shared.cross_site.check(&parts.method, &parts.uri, &parts.headers)
+    }
+
+    /// The service on behalf of the caller, for the events: who, in which session, from where, under which request.
+    pub(crate) fn act(&self, parts: &Parts, principal: Option<&Principal>, must_hold: Option<&str>) -> AuthFort {
+        let mut actor = match principal {
+            Some(principal) => Actor::user(principal.user_id).session(principal.session_id),
+            None => Actor::system(),
+        };
+        if let Some(role) = must_hold {
+            actor = actor.holding(role);
+        }
+        if let Some(id) = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()) {
+            actor = actor.request_id(id);
+        }
+        if let Some(address) = self.shared.proxies.client_of(parts) {
+            actor = actor.ip_address(address);
+        }
+        if let Some(agent) = parts.headers.get(header::USER_AGENT) {
+            actor = actor.user_agent(String::from_utf8_lossy(agent.as_bytes()));
+        }
+        self.shared.auth.by(actor)
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is somebody else's; two headers are
+/// read as neither.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (values.next(), values.next());
+    let Some(value) = first else { return Ok(None) };
+    if second.is_some() {
+        return Err(Error::TokenInvalid.into());
+    }
+    let Ok(value) = value.to_str() else { return Err(Error::TokenInvalid.into()) };
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token)) } else { Ok(None) }
+}

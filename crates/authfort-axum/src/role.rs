@@ -1,0 +1,270 @@
+//! Roles as types: the signature of a handler says who may call it.
+//!
+//! | the caller must have | argument | layer |
+//! |---|---|---|
+//! | one role | [`RequireRole<Admin>`](RequireRole) | [`require_role("admin")`](require_role) |
+//! | any of several | `RequireRole<AnyOf<(Admin, Editor)>>` | [`require_any_role`] |
+//! | all of several | `RequireRole<AllOf<(Admin, Auditor)>>` | [`require_all_roles`] |
+//!
+//! Without a token that counts the answer is 401, without the role 403 `insufficient_role`, both before the body is
+//! read. No roles at all allow nobody.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use authfort::Principal;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use tower::{Layer, Service};
+
+use crate::{CurrentUser, Rejection};
+
+/// A role as a type; [`roles!`](crate::roles) declares them.
+pub trait Role: Send + Sync + 'static {
+    /// Its name in the database.
+    const NAME: &'static str;
+}
+
+/// Declares roles as types.
+///
+/// ```
+/// authfort_axum::roles! {
+///     /// May do everything.
+///     pub Admin = "admin";
+///     pub Editor = "editor";
+/// }
+/// use authfort_axum::Role;
+/// assert_eq!(Admin::NAME, "admin");
+/// ```
+#[macro_export]
+macro_rules! roles {
+    ($($(#[$doc:meta])* $visibility:vis $name:ident = $role:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy)]
+            $visibility struct $name;
+            impl $crate::Role for $name {
+                const NAME: &'static str = {
+                    assert!($crate::is_role_name($role), "a role name matches ^[a-z][a-z0-9_-]{{0,49}}$");
+                    $role
+                };
+            }
+        )*
+    };
+}
+
+/// Whether a text can be a role's name: `^[a-z][a-z0-9_-]{0,49}$`. [`roles!`](crate::roles) asks when it compiles.
+///
+/// ```
+/// assert!(authfort_axum::is_role_name("content-editor"));
+/// assert!(!authfort_axum::is_role_name("Admin"));
+/// ```
+pub const fn is_role_name(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    if rest.len() > 50 || !matches!(rest.first(), Some(b'a'..=b'z')) {
+        return false;
+    }
+    while let Some((first, others)) = rest.split_first() {
+        if !matches!(first, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-') {
+            return false;
+        }
+        rest = others;
+    }
+    true
+}
+
+/// What the roles of a caller must satisfy.
+pub trait RoleRule: Send + Sync + 'static {
+    /// Whether they do.
+    fn allows(principal: &Principal) -> bool;
+    /// What is wanted, for the answer.
+    fn wanted() -> String;
+}
+
+impl<R: Role> RoleRule for R {
+    fn allows(principal: &Principal) -> bool {
+        principal.has_role(R::NAME)
+    }
+
+    fn wanted() -> String {
+        R::NAME.to_owned()
+    }
+}
+
+/// Any of the roles of a tuple.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyOf<T>(PhantomData<T>);
+
+/// All of the roles of a tuple.
+#[derive(Debug, Clone, Copy)]
+pub struct AllOf<T>(PhantomData<T>);
+
+macro_rules! tuples {
+    ($(($($name:ident),+);)*) => {
+        $(
+            impl<$($name: Role),+> RoleRule for AnyOf<($($name,)+)> {
+                fn allows(principal: &Principal) -> bool {
+                    false $(|| principal.has_role($name::NAME))+
+                }
+                fn wanted() -> String {
+                    [$($name::NAME),+].join(" or ")
+                }
+            }
+            impl<$($name: Role),+> RoleRule for AllOf<($($name,)+)> {
+                fn allows(principal: &Principal) -> bool {
+                    true $(&& principal.has_role($name::NAME))+
+                }
+                fn wanted() -> String {
+                    [$($name::NAME),+].join(" and ")
+                }
+            }
+        )*
+    };
+}
+tuples! {
+    (A); (A, B); (A, B, C); (A, B, C, D); (A, B, C, D, E); (A, B, C, D, E, F);
+}
+
+/// The signed-in caller, who satisfies the rule `R`: a [`Role`], [`AnyOf`] or [`AllOf`].
+///
+/// ```
+/// use authfort_axum::{AnyOf, RequireRole};
+/// authfort_axum::roles! { pub Admin = "admin"; pub Editor = "editor"; }
+///
+/// async fn guarded(admin: RequireRole<Admin>) -> String {
+///     format!("Welcome, {}", admin.email)
+/// }
+///
+/// async fn editorial(_: RequireRole<AnyOf<(Admin, Editor)>>) {}
+/// # let _: axum::Router = axum::Router::new()
+/// #     .route("/guarded", axum::routing::get(guarded)).route("/editorial", axum::routing::get(editorial));
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequireRole<R> {
+    user: CurrentUser,
+    rule: PhantomData<fn() -> R>,
+}
+
+impl<R> Deref for RequireRole<R> {
+    type Target = CurrentUser;
+
+    fn deref(&self) -> &CurrentUser {
+        &self.user
+    }
+}
+
+impl<R: RoleRule, S: Send + Sync> FromRequestParts<S> for RequireRole<R> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let user = <CurrentUser as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        if R::allows(&user) {
+            Ok(Self { user, rule: PhantomData })
+        } else {
+            Err(Rejection::insufficient_role(R::wanted()))
+        }
+    }
+}
+
+/// Guards a router, or a route, by a role.
+///
+/// ```
+/// use authfort_axum::require_role;
+/// use axum::{Router, routing::get};
+/// let app: Router = Router::new().route("/reports", get(|| async { "…" })).route_layer(require_role("admin"));
+/// ```
+pub fn require_role(role: impl Into<String>) -> RequireRoleLayer {
+    RequireRoleLayer { roles: Arc::new([role.into()]), all: false }
+}
+
+/// Guards by any of several roles.
+///
+/// ```
+/// # let app: axum::Router = axum::Router::new().route("/", axum::routing::get(|| async {}))
+/// .route_layer(authfort_axum::require_any_role(["admin", "editor"]))
+/// # ;
+/// ```
+pub fn require_any_role<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
+    RequireRoleLayer { roles: roles.into_iter().map(Into::into).collect(), all: false }
+}
+
+/// Guards by all of several roles.
+///
+/// ```
+/// # let app: axum::Router = axum::Router::new().route("/", axum::routing::get(|| async {}))
+/// .route_layer(authfort_axum::require_all_roles(["admin", "auditor"]))
+/// # ;
+/// ```
+pub fn require_all_roles<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
+    RequireRoleLayer { roles: roles.into_iter().map(Into::into).collect(), all: true }
+}
+
+/// The layer of [`require_role`], [`require_any_role`] and [`require_all_roles`]. It goes inside of an
+/// [`AuthLayer`](crate::AuthLayer).
+#[derive(Debug, Clone)]
+pub struct RequireRoleLayer {
+    roles: Arc<[String]>,
+    all: bool,
+}
+
+impl RequireRoleLayer {
+    async fn check(&self, parts: &mut Parts) -> Result<(), Rejection> {
+        let user = <CurrentUser as FromRequestParts<()>>::from_request_parts(parts, &()).await?;
+        let mut held = self.roles.iter().map(|role| user.has_role(role));
+        let allowed = if self.all { held.all(|held| held) && !self.roles.is_empty() } else { held.any(|held| held) };
+        if allowed {
+            Ok(())
+        } else {
+            Err(Rejection::insufficient_role(self.roles.join(if self.all { " and " } else { " or " })))
+        }
+    }
+}
+
+impl<S> Layer<S> for RequireRoleLayer {
+    type Service = RequireRoleService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireRoleService { inner, rule: self.clone() }
+    }
+}
+
+/// The service of [`RequireRoleLayer`].
+#[derive(Debug, Clone)]
+pub struct RequireRoleService<S> {
+    inner: S,
+    rule: RequireRoleLayer,
+}
+
+impl<S> Service<Request> for RequireRoleService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The one that was polled ready is the one to call.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let rule = self.rule.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match rule.check(&mut parts).await {
+                Ok(()) => inner.call(Request::from_parts(parts, body)).await,
+                Err(rejection) => Ok(rejection.into_response()),
+            }
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! For the tests of an application: a signed-in user with given roles, without a password and a login.
+
+use authfort::secrecy::ExposeSecret;
+use authfort::{AuthFort, Result, SignedIn};
+
+/// Creates a user with these roles and signs them in, through the service and nothing else: no password is hashed, no
+/// route is called, no limit is touched. The address is made up and different for each call.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use authfort_axum::{AuthLayer, RequireRole, testing};
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// authfort_axum::roles! { Admin = "admin"; }
+///
+/// let auth = authfort::AuthFort::connect("sqlite::memory:").await?;
+/// let app = Router::new()
+///     .route("/guarded", get(async |admin: RequireRole<Admin>| admin.email.clone()))
+///     .layer(AuthLayer::new(auth.clone()));
+///
+/// let admin = testing::signed_in(&auth, ["admin"]).await?;
+/// let request = Request::get("/guarded").header("authorization", testing::bearer(&admin)).body(Body::empty())?;
+/// assert_eq!(app.oneshot(request).await?.status(), 200);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Those of creating a user and opening a session.
+pub async fn signed_in<I, S>(auth: &AuthFort, roles: I) -> Result<SignedIn>
+where
+    I: IntoIterator<Item = S>,
+    S: Into<String>,
+{
+    #[expect(clippy::disallowed_methods, reason = "an address that nobody has; no secret and no time")]
+    let address = format!("{}@test.example.com", uuid::Uuid::now_v7().simple());
+    let user = roles.into_iter().fold(auth.create_user(address), authfort::Write::role).await?;
+    auth.create_session(user.id).provider("test").await
+}
+
+/// The value of the `Authorization` header for a signed-in user.
+pub fn bearer(user: &SignedIn) -> String {
+    format!("Bearer {}", user.tokens.access_token.expose_secret())
+}
