@@ -18,7 +18,9 @@ use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, R
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules};
 use crate::users::validate::normalise_email;
-use crate::users::{BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UpdateUser};
+use crate::users::{
+    BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
+};
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
 use crate::{Result, SessionId, UserId, crypto, store};
@@ -276,10 +278,7 @@ impl AuthFort {
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
         let hash = crypto::sha256(normalise_email(email.as_ref()).as_bytes());
-        let mut tx = self.db().begin().await?;
-        let lifted = store::users::unblock_email(&mut tx.conn(), &hash).await? > 0;
-        tx.commit().await?;
-        Ok(lifted)
+        Write::new(self, UnblockEmail(hash)).await
     }
 }
 

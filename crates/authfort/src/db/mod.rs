@@ -244,7 +244,38 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
+/// Declares a row and reads it by the names of its fields, on either engine.
+///
+/// (sqlx's derive would do the same, and make every build compile sqlx a second time for its macros.)
+macro_rules! row {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($(#[$note:meta])* $seen:vis $field:ident: $type:ty,)* }) => {
+        $(#[$attribute])*
+        $visibility struct $name { $($(#[$note])* $seen $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            &'static str: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+pub(crate) use row;
+
 impl Conn<'_> {
+    /// The same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
     /// Takes row locks where the engine has them; SQLite's one writer needs none.
     pub(crate) fn has_row_locks(&self) -> bool {
         match self {
@@ -345,6 +376,14 @@ fn engine_says(
         return postgres(error, &code);
     }
     false
+}
+
+/// Like [`fault`], where rows go that the application's own may refer to.
+pub(crate) fn blocked(error: sqlx::Error) -> Error {
+    match violation(&error) {
+        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        _ => fault(error),
+    }
 }
 
 /// Which rule of the schema a statement ran into.

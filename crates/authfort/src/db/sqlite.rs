@@ -5,7 +5,6 @@
 //! turns into a writer too late), and readers that cannot write.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -13,8 +12,6 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use super::{Db, Pool, PoolOptions, fault};
 use crate::{Error, Result};
 
-/// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const GUARD_CONNECTIONS: u32 = 2;
 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
@@ -24,7 +21,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = if url.contains("mode=") { parsed } else { parsed.create_if_missing(true) };
     let base = parsed
         .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
+        // Another process's lock is waited for as long as a connection is.
+        .busy_timeout(options.acquire_timeout)
         .synchronous(SqliteSynchronous::Full)
         .optimize_on_close(true, 400);
     let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
@@ -66,7 +64,7 @@ pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqli
     Ok(tx)
 }
 
-/// Holds the file alone while migrations run; others wait for `BUSY_TIMEOUT`.
+/// Holds the file alone while migrations run; others wait for as long as for a connection.
 pub(crate) async fn begin_migration(pool: &SqlitePool) -> Result<Option<Transaction<'static, Sqlite>>> {
     match pool.begin_with("BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),

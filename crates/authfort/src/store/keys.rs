@@ -3,17 +3,19 @@
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, fault, row, sql};
 
-#[derive(Clone, sqlx::FromRow)]
-pub(crate) struct KeyRow {
-    pub kid: String,
-    pub algorithm: String,
-    pub public_jwk: String,
-    pub private_key: String,
-    pub current: bool,
-    pub created_at: DateTime<Utc>,
-    pub expires_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Clone)]
+    pub(crate) struct KeyRow {
+        pub kid: String,
+        pub algorithm: String,
+        pub public_jwk: String,
+        pub private_key: String,
+        pub current: bool,
+        pub created_at: DateTime<Utc>,
+        pub expires_at: Option<DateTime<Utc>>,
+    }
 }
 
 /// Newest first.

@@ -8,7 +8,7 @@ use super::{User, validate};
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, crypto, store};
 
 /// Creates a user; made by [`AuthFort::create_user`].
@@ -109,7 +109,8 @@ impl CreateUser {
 impl Operation for CreateUser {
     type Output = User;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         self.check(auth).await
     }
 

@@ -1,5 +1,10 @@
 //! The core on both engines. Each file is a topic; each test is a sentence.
 #![cfg(test)]
 
+mod joined;
+mod raw;
 mod support;
 mod users;
+
+mod sessions;
+mod tools;
