@@ -125,7 +125,8 @@ fn the_guide_lists_every_code_that_a_client_can_see() {
 fn the_guide_lists_every_event() {
     let guide = read("docs/guide/events.md");
     let types = read("crates/authfort/src/events/types.rs");
-    let events: Vec<&str> = between(&types, " = \"", "\" for ").into_iter().filter(|name| !name.contains('\n')).collect();
+    let events: Vec<&str> =
+        between(&types, " = \"", "\" for ").into_iter().filter(|name| !name.contains('\n')).collect();
     assert!(events.len() > 20, "{events:?}");
     for event in events {
         assert!(guide.contains(&format!("`{event}`")), "{event} is not in the guide");
