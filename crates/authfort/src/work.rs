@@ -15,7 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::context::Actor;
-use crate::db::{Conn, Savepoint, Tx};
+use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
 use crate::{AuthFort, Error, EventId, Result, store};
 
@@ -40,7 +40,7 @@ pub trait Operation: Send + Sync + 'static {
 
     /// Checks and slow work before the transaction, such as hashing a password.
     #[doc(hidden)]
-    fn prepare(&mut self, _auth: &AuthFort) -> impl Future<Output = Result<()>> + Send {
+    fn prepare(&mut self, _before: &mut Before<'_>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
@@ -52,6 +52,43 @@ pub trait Operation: Send + Sync + 'static {
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
     fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
         async {}
+    }
+}
+
+/// What an operation has before its transaction: a look at the database, through the application's transaction where it
+/// joins one. What that wrote must be seen, and its connection may be the only one.
+#[derive(Debug)]
+pub struct Before<'a> {
+    pub(crate) auth: &'a AuthFort,
+    joined: Option<Conn<'a>>,
+}
+
+impl Before<'_> {
+    /// A connection to read by. To be dropped before anything slow.
+    pub(crate) async fn read(&mut self) -> Result<Lease<'_>> {
+        match &mut self.joined {
+            Some(conn) => Ok(Lease::Joined(conn.reborrow())),
+            None => Ok(Lease::Pooled(self.auth.db().read().await?)),
+        }
+    }
+
+    /// The connection of the application's transaction, where there is one.
+    pub(crate) fn joined(&mut self) -> Option<Conn<'_>> {
+        self.joined.as_mut().map(Conn::reborrow)
+    }
+}
+
+pub(crate) enum Lease<'a> {
+    Pooled(PooledConn),
+    Joined(Conn<'a>),
+}
+
+impl Lease<'_> {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Pooled(conn) => conn.conn(),
+            Self::Joined(conn) => conn.reborrow(),
+        }
     }
 }
 
@@ -131,20 +168,26 @@ impl<O: Operation> Write<O> {
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
         self.auth.db().check_engine(&conn)?;
-        self.op.prepare(&self.auth).await?;
         Savepoint::begin(&mut conn).await?;
-        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn, events: Vec::new() };
-        match settle(&self.op, &mut work).await {
+        let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
+        let ready = self.op.prepare(&mut before).await;
+        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn: conn.reborrow(), events: Vec::new() };
+        let outcome = match ready {
+            Ok(()) => settle(&self.op, &mut work).await,
+            Err(error) => Err(error),
+        };
+        let events = work.events;
+        match outcome {
             Ok(verdict) => {
-                Savepoint::release(&mut work.conn).await?;
-                self.auth.hooks().publish_when_committed(self.auth.db().clone(), work.events);
+                Savepoint::release(&mut conn).await?;
+                self.auth.hooks().publish_when_committed(self.auth.db().clone(), events);
                 match verdict {
                     Verdict::Done(output) => Ok(output),
                     Verdict::Refuse(error) => Err(error),
                 }
             }
             Err(error) => {
-                Savepoint::roll_back(&mut work.conn).await?;
+                Savepoint::roll_back(&mut conn).await?;
                 Err(error)
             }
         }
@@ -153,7 +196,7 @@ impl<O: Operation> Write<O> {
     async fn run(mut self) -> Result<O::Output> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
         let task = tokio::spawn(async move {
-            self.op.prepare(&self.auth).await?;
+            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
             let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
             let mut attempt = 1;

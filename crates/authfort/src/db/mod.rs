@@ -266,6 +266,16 @@ macro_rules! row {
 pub(crate) use row;
 
 impl Conn<'_> {
+    /// The same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
     /// Takes row locks where the engine has them; SQLite's one writer needs none.
     pub(crate) fn has_row_locks(&self) -> bool {
         match self {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::{Algorithm, SigningKey, VerifyingKey};
 use crate::crypto::Sealer;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::store::keys::KeyRow;
 use crate::{Error, Result, store};
 
@@ -117,6 +117,18 @@ impl Keyring {
     /// The key that signs. Not to be called inside a transaction: it may need a connection.
     pub(crate) async fn signer(&self, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
         self.fresh(now).await?.signer.clone().ok_or_else(|| Error::internal("there is no current signing key"))
+    }
+
+    /// The key that signs, as the application's transaction sees it. Nothing is kept of what it shows: it may be rolled
+    /// back.
+    pub(crate) async fn signer_on(&self, conn: &mut Conn<'_>) -> Result<Arc<SigningKey>> {
+        let rows = store::keys::all(conn).await?;
+        let row =
+            rows.iter().find(|row| row.current).ok_or_else(|| Error::internal("there is no current signing key"))?;
+        match &self.known().signer {
+            Some(key) if key.kid() == row.kid => Ok(Arc::clone(key)),
+            _ => self.open(row).map(Arc::new),
+        }
     }
 
     /// The keys that verify now, by `kid`.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::keyring::STALENESS;
 use crate::events::KeyRotated;
 use crate::store::keys::KeyRow;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
 /// A signing key, without its secret.
@@ -70,7 +70,8 @@ impl Write<RotateKeys> {
 impl Operation for RotateKeys {
     type Output = KeyInfo;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         let key = auth.keyring().draw(auth.config().algorithm, auth.now()).await?;
         self.new = Some(Arc::new(key));
         Ok(())

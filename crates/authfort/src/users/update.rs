@@ -6,8 +6,8 @@ use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, UserId, crypto, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
 #[derive(Clone)]
@@ -129,7 +129,8 @@ impl Write<UpdateUser> {
 impl Operation for UpdateUser {
     type Output = User;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         let mut faults = validate::Faults::default();
         self.email = self.email.take().and_then(|v| faults.take(validate::email("email", &v)));
         let mut clean = |field: &mut Option<Option<String>>, rule: fn(&str) -> validate::Checked<String>| {
