@@ -302,6 +302,16 @@ impl Conn<'_> {
         }
     }
 
+    /// The key of `u` that an order by name goes by, upwards or downwards: one in which a missing name comes last.
+    pub(crate) fn name_key(&self, ascending: bool) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::name_key(ascending),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => postgres::name_key(ascending),
+        }
+    }
+
     /// The condition that finds a folded term in the search key of `u`: what stands before and after the bound value,
     /// and that value.
     pub(crate) fn search_condition(&self, term: &str) -> (&'static str, &'static str, String) {

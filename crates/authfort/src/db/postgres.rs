@@ -74,6 +74,11 @@ pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> boo
     matches!(code, "40001" | "40P01" | "55P03")
 }
 
+/// The very expressions of the indexes. The literal is U+10FFFF.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
+}
+
 /// The condition that finds `term` in the search key of `u`, and the value to bind.
 pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
     let mut pattern = String::with_capacity(term.len() + 2);

@@ -94,6 +94,11 @@ pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> boo
     matches!(primary(code), BUSY | LOCKED)
 }
 
+/// Computed columns: only for a column does SQLite seek by key and id at once.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "u.name_asc" } else { "u.name_desc" }
+}
+
 /// The shortest term that the trigram index answers, in characters.
 const TRIGRAM: usize = 3;
 
