@@ -109,7 +109,7 @@ impl AuthLayer {
         self.with(|shared| shared.limits = limits)
     }
 
-    /// What a resource server must present to ask for introspection. Without it nobody may.
+    /// What a resource server must present to ask for introspection. Without it, or with an empty one, nobody may.
     #[must_use]
     pub fn introspection_secret(self, secret: impl Into<SecretString>) -> Self {
         let secret = secret.into();

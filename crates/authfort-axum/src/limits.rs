@@ -1,14 +1,18 @@
 //! How often something may be tried.
 //!
-//! Two counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts,
-//! and one for the account, against many clients that try one. Both are asked before any password is hashed, and asking
-//! is taking: one atomic step, so fifty attempts at the same moment are no more than fifty attempts one after the
-//! other. The right password is refused as well while the counter is empty, or else the refusals would be an oracle.
+//! Three counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts;
+//! one for the account as this client tries it, which is the tightest; and one for the account, against many clients
+//! that try one. They are asked before any password is hashed, and asking is taking: one atomic step each, so fifty
+//! attempts at the same moment are no more than fifty attempts one after the other. The right password is refused as
+//! well while a counter is empty, or else the refusals would be an oracle.
 //!
 //! It is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts come back one by
 //! one. An attempt that is refused takes nothing, so nobody is ever locked out for longer than one interval after the
-//! attacks end. While they last, the owner of an attacked account competes with the attacker for new sign-ins, and
-//! keeps every session that is open.
+//! attacks end.
+//!
+//! One client alone cannot bar somebody from their account: its own counter for that account runs empty long before the
+//! account's does, and what it is refused takes nothing from the account. Many clients together can make the owner
+//! compete with them for new sign-ins for as long as they go on; every session that is open is kept.
 //!
 //! Memory is bounded. A table that is full is first cleared of buckets that have refilled; if that does not help, new
 //! keys share one overflow bucket of the same rate. It fails closed: a flood of addresses slows newcomers down and
@@ -17,16 +21,16 @@
 //! The counters are per process. N nodes allow N times as much, and a restart empties them: a limit over the whole
 //! cluster belongs into the proxy in front of it.
 //!
-//! | action | per client | per account |
-//! |---|---|---|
-//! | [`Action::Login`] | 60 a minute | 10 a minute |
-//! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute |
-//! | [`Action::Refresh`] | 120 a minute | 30 a minute |
+//! | action | per client | per account | per account from one client |
+//! |---|---|---|---|
+//! | [`Action::Login`] | 60 a minute | 60 a minute | 10 a minute |
+//! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute | |
+//! | [`Action::Refresh`] | 120 a minute | 30 a minute | |
 
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -133,6 +137,7 @@ const fn at_least_one(count: u32) -> NonZeroU32 {
 pub struct RateLimits {
     clients: PerAction,
     accounts: PerAction,
+    accounts_from_client: PerAction,
     // Two independent keyed hashes make 128 bits that nobody outside can aim at; the table need not keep addresses of
     // people.
     hashers: [RandomState; 2],
@@ -142,7 +147,8 @@ impl Default for RateLimits {
     fn default() -> Self {
         Self::off()
             .client(Action::Login, Rate::per_minute(60))
-            .account(Action::Login, Rate::per_minute(10))
+            .account(Action::Login, Rate::per_minute(60))
+            .account_from_client(Action::Login, Rate::per_minute(10))
             .client(Action::SignUp, Rate::per_minute(1).burst(20))
             .account(Action::SignUp, Rate::per_minute(5))
             .client(Action::Refresh, Rate::per_minute(120))
@@ -156,6 +162,7 @@ impl RateLimits {
         Self {
             clients: PerAction::default(),
             accounts: PerAction::default(),
+            accounts_from_client: PerAction::default(),
             hashers: [RandomState::new(), RandomState::new()],
         }
     }
@@ -174,6 +181,26 @@ impl RateLimits {
         self
     }
 
+    /// Sets the rate of an action for each account as each client tries it, with empty counters. Lower than the
+    /// account's, it keeps one client from taking all that the account has.
+    ///
+    /// ```
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    ///
+    /// let limits = RateLimits::off()
+    ///     .account(Action::Login, Rate::per_minute(60))
+    ///     .account_from_client(Action::Login, Rate::per_minute(2));
+    /// let (attacker, owner) = ("203.0.113.7".parse().ok(), "198.51.100.1".parse().ok());
+    /// while limits.check_account(Action::Login, attacker, "jane@example.com").is_ok() {}
+    /// limits.check_account(Action::Login, owner, "jane@example.com")?;
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
+    #[must_use]
+    pub fn account_from_client(mut self, action: Action, rate: Rate) -> Self {
+        self.accounts_from_client.set(action, rate);
+        self
+    }
+
     /// Takes one attempt of this client. Clients without a known address share one bucket; an IPv6 client is its /64.
     ///
     /// # Errors
@@ -182,22 +209,26 @@ impl RateLimits {
         self.clients.check(action, ClientKey::from(address).bits())
     }
 
-    /// Takes one attempt at this account: the address that was entered, whether or not there is such a user, or an id.
+    /// Takes one attempt of this client at this account: the address that was entered, whether or not there is such a
+    /// user, or an id.
     ///
     /// Case, surrounding spaces and Unicode's compatible spellings make no difference, as they make none for the user.
     ///
     /// # Errors
-    /// - [`Error::RateLimited`]: nothing is left, and nothing was taken
-    pub fn check_account(&self, action: Action, account: &str) -> Result<()> {
-        if self.accounts.get(action).is_none() {
+    /// - [`Error::RateLimited`]: nothing is left for the client, or for anybody, and nothing was taken from the account
+    pub fn check_account(&self, action: Action, client: Option<IpAddr>, account: &str) -> Result<()> {
+        if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());
         }
-        self.accounts.check(action, self.account_key(account))
+        let folded: String = account.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        let account = folded.trim();
+        // The tightest first: what it refuses must take nothing from the account that others share.
+        self.accounts_from_client.check(action, self.hash((ClientKey::from(client).bits(), account)))?;
+        self.accounts.check(action, self.hash(account))
     }
 
-    fn account_key(&self, account: &str) -> u128 {
-        let folded: String = account.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect();
-        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(folded.trim())));
+    fn hash(&self, key: impl Hash + Copy) -> Key {
+        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(key)));
         high << 64 | low
     }
 }
@@ -368,7 +399,7 @@ mod tests {
                 tokio::spawn(async move {
                     barrier.wait().await;
                     let client = limits.check_client(Action::Login, address("203.0.113.7")).is_ok();
-                    let account = limits.check_account(Action::Login, "victim@example.com").is_ok();
+                    let account = limits.check_account(Action::Login, None, "victim@example.com").is_ok();
                     (usize::from(client), usize::from(account))
                 })
             })
@@ -385,13 +416,13 @@ mod tests {
     #[test]
     fn an_account_is_one_account_in_every_spelling() {
         let limits = RateLimits::off().account(Action::Login, slow(1));
-        limits.check_account(Action::Login, "Jürgen@example.com").unwrap();
+        limits.check_account(Action::Login, None, "Jürgen@example.com").unwrap();
         for spelling in
             ["jürgen@example.com", " JÜRGEN@EXAMPLE.COM\n", "ju\u{308}rgen@example.com", "jürgen＠ｅxample.com"]
         {
-            assert!(limits.check_account(Action::Login, spelling).is_err(), "{spelling}");
+            assert!(limits.check_account(Action::Login, None, spelling).is_err(), "{spelling}");
         }
-        limits.check_account(Action::Login, "jurgen@example.com").unwrap();
+        limits.check_account(Action::Login, None, "jurgen@example.com").unwrap();
     }
 
     #[test]
@@ -402,7 +433,7 @@ mod tests {
         assert!(limits.check_client(Action::Login, client).is_err());
         limits.check_client(Action::Refresh, client).unwrap();
         limits.check_client(Action::Login, address("203.0.113.8")).unwrap();
-        assert_eq!(allowed(|| limits.check_account(Action::Login, "a@b.c")), 1_000);
+        assert_eq!(allowed(|| limits.check_account(Action::Login, None, "a@b.c")), 1_000);
         assert_eq!(allowed(|| limits.check_client(Action::SignUp, client)), 1_000);
     }
 
@@ -423,12 +454,28 @@ mod tests {
         let client = address("203.0.113.7");
         // Sixty a minute give one back each second, so a slow machine may see one more.
         assert!((60..=62).contains(&allowed(|| limits.check_client(Action::Login, client))));
-        assert_eq!(allowed(|| limits.check_account(Action::Login, "a@b.c")), 10);
+        assert!((10..=11).contains(&allowed(|| limits.check_account(Action::Login, client, "a@b.c"))));
+        let crowd = (0..100_u8).filter(|n| {
+            let client = Some([198, 51, 100, *n].into());
+            limits.check_account(Action::Login, client, "a@b.c").is_ok()
+        });
+        assert!((50..=52).contains(&crowd.count()), "60 an account, of which the first client took 10");
         assert_eq!(allowed(|| limits.check_client(Action::SignUp, client)), 20);
-        assert_eq!(allowed(|| limits.check_account(Action::SignUp, "a@b.c")), 5);
+        assert_eq!(allowed(|| limits.check_account(Action::SignUp, None, "a@b.c")), 5);
         assert!((120..=124).contains(&allowed(|| limits.check_client(Action::Refresh, client))));
-        assert_eq!(allowed(|| limits.check_account(Action::Refresh, "a@b.c")), 30);
+        assert_eq!(allowed(|| limits.check_account(Action::Refresh, None, "a@b.c")), 30);
         assert_eq!(allowed(|| RateLimits::off().check_client(Action::Login, client)), 1_000);
+    }
+
+    #[test]
+    fn row_59_one_client_cannot_take_all_that_an_account_has() {
+        let limits = RateLimits::off().account(Action::Login, slow(6)).account_from_client(Action::Login, slow(2));
+        let (attacker, owner) = (address("203.0.113.7"), address("198.51.100.1"));
+        assert_eq!(allowed(|| limits.check_account(Action::Login, attacker, "Victim@example.com")), 2);
+        assert_eq!(allowed(|| limits.check_account(Action::Login, owner, "victim@example.com")), 2);
+        assert_eq!(allowed(|| limits.check_account(Action::Login, attacker, "another@example.com")), 2);
+        assert_eq!(allowed(|| limits.check_account(Action::Login, None, "victim@example.com")), 2);
+        assert_eq!(allowed(|| limits.check_account(Action::Login, address("::1"), "victim@example.com")), 0);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::OriginalUri;
 use axum::routing::{MethodRouter, get};
 use serde::Serialize;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 /// The shape of every refusal.
@@ -40,11 +42,30 @@ impl Modify for Security {
 pub(crate) fn describe(mut document: utoipa::openapi::OpenApi, title: &str) -> utoipa::openapi::OpenApi {
     title.clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    let refusal = ResponseBuilder::new().description("Every other refusal.").content("application/json", error).build();
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        operation.responses.responses.insert("default".to_owned(), refusal.clone().into());
+    }
     document
 }
 
-/// `GET /openapi.json`
-pub(crate) fn serve<S: Clone + Send + Sync + 'static>(document: &utoipa::openapi::OpenApi) -> MethodRouter<S> {
-    let document = Arc::new(serde_json::to_value(document).unwrap_or_default());
-    get(async move || Json((*document).clone()))
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+const PATH: &str = "/openapi.json";
+
+/// `GET /openapi.json`. The document names the place where its router is mounted, which only a request knows.
+pub(crate) fn route<S: Clone + Send + Sync + 'static>(
+    document: utoipa::openapi::OpenApi,
+) -> (&'static str, MethodRouter<S>) {
+    let document = Arc::new(document);
+    let handler = async move |OriginalUri(uri): OriginalUri| {
+        let mount = uri.path().strip_suffix(PATH).filter(|mount| !mount.is_empty()).unwrap_or("/");
+        let mut document = (*document).clone();
+        document.servers = Some(vec![Server::new(mount)]);
+        Json(document)
+    };
+    (PATH, get(handler))
 }

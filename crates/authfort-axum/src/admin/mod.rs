@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use admin_user::Admin;
 
-use crate::openapi::{Document, describe, serve};
+use crate::openapi::{self, Document};
 use crate::{AuthLayer, harden, require_role};
 
 /// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
@@ -48,7 +48,7 @@ pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Rout
         .routes(routes!(keys::rotate::rotate))
         .routes(routes!(events::list::list))
         .split_for_parts();
-    let document = describe(document, "AuthFort administration");
-    let router = router.route("/openapi.json", serve(&document)).route_layer(require_role(layer.auth().admin_role()));
+    let (path, document) = openapi::route(openapi::describe(document, "AuthFort administration"));
+    let router = router.route(path, document).route_layer(require_role(layer.auth().admin_role()));
     harden(router).layer(layer.clone()).with_state(())
 }

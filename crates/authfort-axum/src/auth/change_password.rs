@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::Visitor;
+use super::visitor::Limits;
 use crate::openapi::ErrorBody;
-use crate::{Action, Auth, CurrentUser, Json, Rejection};
+use crate::{Action, Auth, CurrentUser, Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,13 +30,13 @@ pub(crate) struct ChangePassword {
 pub(crate) async fn change_password(
     user: CurrentUser,
     Auth(auth): Auth,
-    visitor: Visitor,
+    limits: Limits,
+    Query(()): Query<()>,
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Rejection> {
     // A stolen access token is no licence to guess the password.
-    let limits = &visitor.caller.shared.limits;
-    limits.check_client(Action::Login, visitor.address)?;
-    limits.check_account(Action::Login, &user.email)?;
+    limits.client(Action::Login)?;
+    limits.account(Action::Login, &user.email)?;
     auth.change_password(user.user_id, body.current_password, body.new_password).keep_session(user.session_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::layer::{Caller, bearer};
 use crate::openapi::ErrorBody;
-use crate::{Json, Params, Rejection};
+use crate::{Json, Params, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +33,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let caller = Caller::of(parts)?;
         let presented = bearer(&parts.headers).map_err(|_| Rejection::unauthorized())?;
-        let secret = caller.shared.introspection_secret.as_ref();
+        // An empty secret, as an unset variable gives one, would be no secret at all.
+        let secret = caller.shared.introspection_secret.as_ref().filter(|secret| !secret.expose_secret().is_empty());
         match presented.zip(secret) {
             Some((presented, secret))
                 if verify_slices_are_equal(presented.as_bytes(), secret.expose_secret().as_bytes()).is_ok() =>
@@ -86,6 +87,7 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
 )]
 pub(crate) async fn introspect(
     ResourceServer(caller): ResourceServer,
+    Query(()): Query<()>,
     Presented(token): Presented,
 ) -> Result<Answer<Introspection>, Rejection> {
     Ok(Answer(caller.shared.auth.introspect(&token).await?))

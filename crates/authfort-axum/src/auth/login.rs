@@ -29,9 +29,8 @@ pub(crate) struct Login {
     )
 )]
 pub(crate) async fn login(visitor: Visitor, Json(body): Json<Login>) -> Result<Response, Rejection> {
-    let limits = &visitor.caller.shared.limits;
-    limits.check_client(Action::Login, visitor.address)?;
-    limits.check_account(Action::Login, &body.email)?;
+    visitor.limits.client(Action::Login)?;
+    visitor.limits.account(Action::Login, &body.email)?;
     let user = visitor.auth.login(body.email, body.password).await?;
     signed_in(&visitor.caller, StatusCode::OK, user)
 }

@@ -17,7 +17,9 @@ pub(crate) async fn logout(
     visitor: Visitor,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<(StatusCode, HeaderMap), Rejection> {
-    if let Some(token) = body.or_cookie(&visitor) {
+    // Of a cookie that cannot be read there is no session to end; the answer takes it back all the same.
+    let token = body.token().or_else(|| visitor.refresh_cookie.ok().flatten());
+    if let Some(token) = token {
         visitor.auth.logout(token.expose_secret()).await?;
     }
     Ok((StatusCode::NO_CONTENT, clear_cookies(&visitor.caller)?))

@@ -28,7 +28,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::openapi::{Document, describe, serve};
+use crate::openapi::{self, Document};
 use crate::{AuthLayer, harden};
 
 /// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
@@ -51,6 +51,6 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
         .routes(routes!(verify_email::verify_email))
         .routes(routes!(introspect::introspect))
         .split_for_parts();
-    let document = describe(document, "AuthFort authentication");
-    harden(router.route("/openapi.json", serve(&document))).layer(layer.clone()).with_state(())
+    let (path, document) = openapi::route(openapi::describe(document, "AuthFort authentication"));
+    harden(router.route(path, document)).layer(layer.clone()).with_state(())
 }

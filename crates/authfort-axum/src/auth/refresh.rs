@@ -20,9 +20,8 @@ pub(crate) struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// The token of the body, or else of the cookie.
-    pub(super) fn or_cookie(self, visitor: &Visitor) -> Option<SecretString> {
-        self.refresh_token.map(SecretString::from).or_else(|| visitor.refresh_cookie.clone())
+    pub(super) fn token(self) -> Option<SecretString> {
+        self.refresh_token.map(SecretString::from)
     }
 }
 
@@ -40,13 +39,16 @@ pub(crate) async fn refresh(
     visitor: Visitor,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<Response, Rejection> {
-    let limits = visitor.caller.shared.limits.clone();
-    limits.check_client(Action::Refresh, visitor.address)?;
-    let token = body.or_cookie(&visitor).ok_or_else(Rejection::refresh_token_missing)?;
+    visitor.limits.client(Action::Refresh)?;
+    let token = match body.token() {
+        Some(token) => token,
+        None => visitor.refresh_cookie?.ok_or_else(Rejection::refresh_token_missing)?,
+    };
+    let limits = visitor.limits;
     let user = visitor
         .auth
         .refresh(token.expose_secret())
-        .admit(move |user| limits.check_account(Action::Refresh, &user.to_string()))
+        .admit(move |user| limits.account(Action::Refresh, &user.to_string()))
         .await?;
     signed_in(&visitor.caller, StatusCode::OK, user)
 }

@@ -36,9 +36,8 @@ pub(crate) struct SignUp {
     )
 )]
 pub(crate) async fn signup(visitor: Visitor, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
-    let limits = &visitor.caller.shared.limits;
-    limits.check_client(Action::SignUp, visitor.address)?;
-    limits.check_account(Action::SignUp, &body.email)?;
+    visitor.limits.client(Action::SignUp)?;
+    visitor.limits.account(Action::SignUp, &body.email)?;
     let mut call = visitor.auth.sign_up(body.email, body.password);
     if let Some(name) = body.name {
         call = call.name(name);

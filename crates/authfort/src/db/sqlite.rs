@@ -33,6 +33,9 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
     }
 
+    if !url.contains("mode=") {
+        create_private(base.get_filename())?;
+    }
     let base = base.journal_mode(SqliteJournalMode::Wal);
     let write = pool().max_connections(1).connect_with(base.clone()).await.map_err(fault)?;
     check_pool(&write).await?;
@@ -40,6 +43,20 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let read = pool().max_connections(options.max_connections).connect_lazy_with(reader.clone());
     let guard = pool().max_connections(GUARD_CONNECTIONS.min(options.max_connections)).connect_lazy_with(reader);
     Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
+}
+
+/// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
+/// `-shm`) the same rights. A file that is there keeps the rights that it has.
+fn create_private(path: &std::path::Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(fault(error.into())),
+    }
 }
 
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.

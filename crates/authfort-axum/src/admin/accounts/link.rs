@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Json, Path, Rejection};
+use crate::{Json, Path, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,7 @@ pub(crate) struct LinkAccount {
 pub(crate) async fn link(
     admin: Admin,
     Path((id, provider)): Path<(UserId, String)>,
+    Query(()): Query<()>,
     Json(body): Json<LinkAccount>,
 ) -> Result<Answer<OauthAccount>, Rejection> {
     Ok(Answer(admin.auth.link_account(id, provider, body.provider_account_id).await?))

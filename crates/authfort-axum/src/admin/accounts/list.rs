@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Path, Rejection};
+use crate::{Path, Query, Rejection};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Accounts {
@@ -19,6 +19,10 @@ pub(crate) struct Accounts {
     get, path = "/users/{id}/accounts", tag = "accounts", params(("id" = UserId, Path)), security(("bearer" = [])),
     responses((status = 200, body = Accounts), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
-pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>) -> Result<Json<Accounts>, Rejection> {
+pub(crate) async fn list(
+    admin: Admin,
+    Path(id): Path<UserId>,
+    Query(()): Query<()>,
+) -> Result<Json<Accounts>, Rejection> {
     Ok(Json(Accounts { accounts: admin.auth.list_accounts(id).await? }))
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use crate::admin::Admin;
 use crate::admin::users::delete::Deleted;
 use crate::openapi::ErrorBody;
-use crate::{Path, Rejection};
+use crate::{Path, Query, Rejection};
 
 /// Unlinks the account at a provider.
 #[utoipa::path(
@@ -21,6 +21,7 @@ use crate::{Path, Rejection};
 pub(crate) async fn unlink(
     admin: Admin,
     Path((id, provider)): Path<(UserId, String)>,
+    Query(()): Query<()>,
 ) -> Result<Json<Deleted>, Rejection> {
     admin.auth.unlink_account(id, provider).await?;
     Ok(Json(Deleted { deleted: true }))

@@ -5,8 +5,8 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::Rejection;
 use crate::admin::Admin;
+use crate::{Query, Rejection};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Keys {
@@ -18,6 +18,6 @@ pub(crate) struct Keys {
 #[utoipa::path(
     get, path = "/keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = Keys))
 )]
-pub(crate) async fn list(admin: Admin) -> Result<Json<Keys>, Rejection> {
+pub(crate) async fn list(admin: Admin, Query(()): Query<()>) -> Result<Json<Keys>, Rejection> {
     Ok(Json(Keys { keys: admin.auth.list_keys().await? }))
 }

@@ -6,13 +6,13 @@ use axum::Json;
 use super::Roles;
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Path, Rejection};
+use crate::{Path, Query, Rejection};
 
 /// The roles of a user.
 #[utoipa::path(
     get, path = "/users/{id}/roles", tag = "roles", params(("id" = UserId, Path)), security(("bearer" = [])),
     responses((status = 200, body = Roles), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
-pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>) -> Result<Json<Roles>, Rejection> {
+pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>, Query(()): Query<()>) -> Result<Json<Roles>, Rejection> {
     Ok(Json(Roles { roles: admin.auth.get_roles(id).await? }))
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use super::Revoked;
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Path, Rejection};
+use crate::{Path, Query, Rejection};
 
 /// Ends one session.
 #[utoipa::path(
@@ -20,6 +20,7 @@ use crate::{Path, Rejection};
 pub(crate) async fn revoke(
     admin: Admin,
     Path((id, session)): Path<(UserId, SessionId)>,
+    Query(()): Query<()>,
 ) -> Result<Json<Revoked>, Rejection> {
     Ok(Json(Revoked { revoked: admin.auth.revoke_session(id, session).await? }))
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::etag::etag;
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{OptionalJson, Path, Rejection};
+use crate::{OptionalJson, Path, Query, Rejection};
 
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,7 @@ pub(crate) struct Ban {
 pub(crate) async fn ban(
     admin: Admin,
     Path(id): Path<UserId>,
+    Query(()): Query<()>,
     OptionalJson(body): OptionalJson<Ban>,
 ) -> Result<impl IntoResponse, Rejection> {
     admin.not_on_self(id)?;

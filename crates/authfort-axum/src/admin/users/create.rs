@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::etag::etag;
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Json, Rejection};
+use crate::{Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +49,7 @@ pub(crate) struct CreateUser {
 pub(crate) async fn create(
     admin: Admin,
     OriginalUri(uri): OriginalUri,
+    Query(()): Query<()>,
     Json(body): Json<CreateUser>,
 ) -> Result<impl IntoResponse, Rejection> {
     let mut call = admin

@@ -7,19 +7,32 @@ use axum::http::{HeaderMap, HeaderName};
 use crate::Rejection;
 
 pub(super) fn etag(user: &User) -> [(HeaderName, String); 1] {
-    [(ETAG, format!("\"v{}\"", user.version))]
+    [(ETAG, tag(user.version))]
+}
+
+fn tag(version: i64) -> String {
+    format!("\"v{version}\"")
 }
 
 /// What `If-Match` allows.
 pub(crate) enum Wanted {
     /// Anything: no header, or `*`.
     Any,
-    /// One of these versions. Tags that are none of ours match nothing, and weak ones never do.
-    Versions(Vec<i64>),
+    /// One of these tags. Weak ones never match.
+    Tags(Vec<String>),
+}
+
+impl Wanted {
+    pub(super) fn allows(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.contains(&tag(version)),
+        }
+    }
 }
 
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Wanted, Rejection> {
-    let mut versions = Vec::new();
+    let mut tags = Vec::new();
     let mut any = true;
     for value in headers.get_all(IF_MATCH) {
         let text = value.to_str().map_err(|_| Rejection::invalid_request("`If-Match` is not readable."))?;
@@ -27,10 +40,7 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Wanted, Rejection> {
             return Ok(Wanted::Any);
         }
         any = false;
-        versions.extend(text.split(',').filter_map(|tag| {
-            let version = tag.trim().strip_prefix("\"v")?.strip_suffix('"')?;
-            version.parse::<i64>().ok()
-        }));
+        tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
     }
-    Ok(if any { Wanted::Any } else { Wanted::Versions(versions) })
+    Ok(if any { Wanted::Any } else { Wanted::Tags(tags) })
 }

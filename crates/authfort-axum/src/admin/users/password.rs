@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Json, Path, Rejection};
+use crate::{Json, Path, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,7 @@ pub(crate) struct SetPassword {
 pub(crate) async fn set_password(
     admin: Admin,
     Path(id): Path<UserId>,
+    Query(()): Query<()>,
     Json(body): Json<SetPassword>,
 ) -> Result<StatusCode, Rejection> {
     admin.auth.set_password(id, body.password).await?;

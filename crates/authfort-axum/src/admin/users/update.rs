@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::etag::{Wanted, etag, if_match};
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
-use crate::{Field, Json, Path, Rejection};
+use crate::{Field, Json, Path, Query, Rejection};
 
 /// A JSON merge patch (RFC 7396): absent is unchanged, null is cleared.
 #[derive(Deserialize, ToSchema)]
@@ -54,6 +54,7 @@ pub(crate) async fn update(
     admin: Admin,
     Path(id): Path<UserId>,
     headers: HeaderMap,
+    Query(()): Query<()>,
     Json(body): Json<UpdateUser>,
 ) -> Result<impl IntoResponse, Rejection> {
     let not_null = |field| Rejection::validation(vec![FieldError::new(field, "null", "cannot be cleared")]);
@@ -88,10 +89,11 @@ pub(crate) async fn update(
         Field::Null => call.metadata(Map::new()),
         Field::Value(patch) => call.merge_metadata(patch),
     };
-    if let Wanted::Versions(versions) = if_match(&headers)? {
+    let wanted = if_match(&headers)?;
+    if !matches!(wanted, Wanted::Any) {
         // One of several: the one that the user is at, which is asked again in the transaction.
         let current = admin.auth.get_user(id).await?.version;
-        if !versions.contains(&current) {
+        if !wanted.allows(current) {
             return Err(Error::PreconditionFailed.into());
         }
         call = call.if_version(current);

@@ -1,0 +1,304 @@
+//! The routes of the auth router, as the contract has them.
+
+use authfort::secrecy::ExposeSecret;
+use authfort_testkit::{TestDatabase, both_engines};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, App, NOW, PASSWORD, PEER, over, user_json};
+
+/// The answer to a sign-up, login or refresh: its tokens are taken out and checked for their shape, the rest is
+/// compared.
+#[track_caller]
+fn signed_in(answer: &Answer, status: u16, user: Value) -> (String, String) {
+    let mut body = answer.json();
+    let take = |body: &mut Value, member: &str| body["tokens"][member].take().as_str().unwrap().to_owned();
+    let (access, refresh) = (take(&mut body, "access_token"), take(&mut body, "refresh_token"));
+    assert_eq!(access.split('.').count(), 3);
+    assert!(refresh.starts_with("afr_"), "{refresh}");
+    let session = body["user"]["session_id"].take();
+    assert_eq!(session.as_str().unwrap().len(), 36);
+    assert_eq!(answer.status, status);
+    let mine = json!({"session_id": null, "mfa_enabled": false});
+    let tokens = json!({"access_token": null, "refresh_token": null, "expires_in": 900});
+    assert_eq!(body, json!({"user": over(user, mine), "tokens": tokens}));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert!(answer.cookies().is_empty(), "without cookie mode there are no cookies");
+    (access, refresh)
+}
+
+both_engines! {
+    async fn signing_up_creates_a_user_and_signs_them_in(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let body = json!({
+            "email": " Jane@Example.com", "password": PASSWORD, "name": " Jane ",
+            "avatar_url": "https://example.com/jane.png", "phone": "+41 44 668 18 00",
+        });
+        let answer = app.post("/auth/signup").header("user-agent", "curl/8").json(&body).send().await;
+        let id = answer.json()["user"]["id"].clone();
+        let user = user_json("", "jane@example.com", json!({
+            "id": id, "name": "Jane", "avatar_url": "https://example.com/jane.png", "phone": "+41 44 668 18 00",
+            "last_login_at": NOW,
+        }));
+        let (access, _) = signed_in(&answer, 201, user);
+        assert_eq!(app.get("/profile").bearer(&access).send().await.text, "jane@example.com");
+        assert_eq!(app.events(1).await, [
+            json!(["user_created", id, null, {"email": "jane@example.com", "name": "Jane", "provider": "email"}]),
+            json!(["login", id, null, {
+                "email": "jane@example.com", "provider": "email", "ip_address": PEER, "user_agent": "curl/8",
+            }]),
+        ]);
+
+        let again = app.post("/auth/signup").json(&json!({"email": "JANE@example.com", "password": PASSWORD})).send().await;
+        again.refused(409, "user_exists");
+        assert_eq!(app.event_count().await, 3);
+    }
+
+    async fn signing_up_can_be_switched_off(db: TestDatabase) {
+        let app = App::with(&db, |options| options.signup(false), |layer| layer).await;
+        let body = json!({"email": "jane@example.com", "password": PASSWORD});
+        app.post("/auth/signup").json(&body).send().await.refused(403, "signup_disabled");
+        assert_eq!(app.auth.get_user_count().await.unwrap(), 0);
+    }
+
+    async fn all_faults_of_a_sign_up_are_named_at_once(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let body = json!({"email": "jane", "password": "short", "phone": "none", "avatar_url": "javascript:alert(1)"});
+        let answer = app.post("/auth/signup").json(&body).send().await;
+        answer.refused(422, "validation_failed");
+        let fields = answer.json()["fields"].clone();
+        let named: Vec<&str> = fields.as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
+        assert_eq!(named.len(), 4, "{fields}");
+        for field in ["email", "password", "phone", "avatar_url"] {
+            assert!(named.contains(&field), "{field} in {fields}");
+        }
+        assert!(fields.as_array().unwrap().iter().all(|fault| fault.as_object().unwrap().len() == 3), "{fields}");
+    }
+
+    async fn row_24_a_login_has_one_answer_for_every_reason_it_fails(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let banned = app.user("banned@example.com").await;
+        app.auth.ban_user(banned.id).await.unwrap();
+        let deleted = app.user("deleted@example.com").await;
+        app.auth.delete_user(deleted.id).anonymize().await.unwrap();
+        app.auth.create_user("passwordless@example.com").await.unwrap();
+
+        let before = app.event_count().await;
+        let mut answers = Vec::new();
+        for (email, password) in [
+            ("jane@example.com", "wrong"),
+            ("nobody@example.com", PASSWORD),
+            ("banned@example.com", PASSWORD),
+            ("deleted@example.com", PASSWORD),
+            ("passwordless@example.com", PASSWORD),
+            ("no address", PASSWORD),
+            ("", ""),
+        ] {
+            let body = json!({"email": email, "password": password});
+            let mut answer = app.post("/auth/login").json(&body).send().await;
+            answer.headers.remove("x-request-id");
+            answers.push(format!("{answer:?}"));
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:#?}");
+        assert!(answers[0].contains(r#"401"#) && answers[0].contains("invalid_credentials"), "{}", answers[0]);
+        assert!(!answers[0].contains("www-authenticate"), "a bearer token would not help: {}", answers[0]);
+        let reasons: Vec<Value> = app.events(before).await.into_iter().map(|event| event[3]["reason"].clone()).collect();
+        let unknown = "unknown_user";
+        assert_eq!(reasons, ["wrong_password", unknown, "banned", unknown, "no_password", unknown, unknown]);
+        assert_eq!(app.events(before).await[0], json!(["login_failed", jane.id, null, {
+            "email": "jane@example.com", "reason": "wrong_password", "ip_address": PEER, "user_agent": null,
+        }]));
+    }
+
+    async fn a_login_answers_the_user_and_new_tokens(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let body = json!({"email": "JANE@example.com ", "password": PASSWORD});
+        let answer = app.post("/auth/login").json(&body).send().await;
+        let (access, _) = signed_in(&answer, 200, user_json(jane.id, "jane@example.com", json!({"last_login_at": NOW})));
+        assert_eq!(app.get("/profile").bearer(&access).send().await.status, 200);
+    }
+
+    async fn a_refresh_answers_as_a_login_and_the_session_stays(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let first = app.login("jane@example.com").await;
+        let before = app.event_count().await;
+        let token = &first["tokens"]["refresh_token"];
+        let answer = app.post("/auth/refresh").json(&json!({"refresh_token": token})).send().await;
+        assert_eq!(answer.json()["user"]["session_id"], first["user"]["session_id"]);
+        let (access, refresh) =
+            signed_in(&answer, 200, user_json(jane.id, "jane@example.com", json!({"last_login_at": NOW})));
+        assert_ne!(token, &json!(refresh));
+        assert_eq!(app.get("/profile").bearer(&access).send().await.status, 200);
+        let refreshed = json!(["token_refreshed", jane.id, null, {"ip_address": PEER, "user_agent": null}]);
+        assert_eq!(app.events(before).await, [refreshed]);
+    }
+
+    async fn row_13_a_refresh_token_that_comes_back_ends_its_session(db: TestDatabase) {
+        let app = App::with(&db, |options| options.refresh_grace(std::time::Duration::ZERO), |layer| layer).await;
+        app.user("jane@example.com").await;
+        let first = app.login("jane@example.com").await;
+        let refresh = |token: Value| app.post("/auth/refresh").json(&json!({"refresh_token": token})).send();
+        let child = refresh(first["tokens"]["refresh_token"].clone()).await.json();
+        let before = app.event_count().await;
+        refresh(first["tokens"]["refresh_token"].clone()).await.refused(401, "refresh_token_reused");
+        refresh(child["tokens"]["refresh_token"].clone()).await.refused(401, "refresh_token_invalid");
+        let access = child["tokens"]["access_token"].as_str().unwrap();
+        app.get("/profile").bearer(access).send().await.refused(401, "session_revoked");
+        assert_eq!(app.event_types(before).await, ["session_revoked"]);
+    }
+
+    async fn a_refresh_without_a_token_and_with_a_wrong_one_are_told_apart(db: TestDatabase) {
+        let app = App::new(&db).await;
+        app.post("/auth/refresh").send().await.refused(401, "refresh_token_missing");
+        app.post("/auth/refresh").json(&json!({})).send().await.refused(401, "refresh_token_missing");
+        app.post("/auth/refresh").json(&json!({"refresh_token": null})).send().await.refused(401, "refresh_token_missing");
+        let wrong = app.post("/auth/refresh").json(&json!({"refresh_token": "afr_x"})).send().await;
+        wrong.refused(401, "refresh_token_invalid");
+        assert_eq!(wrong.header("www-authenticate"), None);
+    }
+
+    async fn logging_out_answers_204_whether_or_not_there_was_a_session(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let session = app.login("jane@example.com").await;
+        let before = app.event_count().await;
+        let body = json!({"refresh_token": session["tokens"]["refresh_token"]});
+        app.post("/auth/logout").json(&body).send().await.is_empty(204);
+        app.post("/auth/logout").json(&body).send().await.is_empty(204);
+        app.post("/auth/logout").json(&json!({"refresh_token": "garbage"})).send().await.is_empty(204);
+        app.post("/auth/logout").send().await.is_empty(204);
+        assert_eq!(app.events(before).await, [json!(["logout", jane.id, null, {}])]);
+        let access = session["tokens"]["access_token"].as_str().unwrap();
+        app.get("/auth/me").bearer(access).send().await.refused(401, "session_revoked");
+    }
+
+    async fn me_is_the_user_with_session_and_second_factor(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let caller = app.nobody().await;
+        let me = user_json(caller.id, &caller.email, json!({
+            "last_login_at": NOW, "session_id": caller.session, "mfa_enabled": false,
+        }));
+        app.get("/auth/me").by(&caller).send().await.is(200, &me);
+        let nobody = app.get("/auth/me").send().await;
+        nobody.refused(401, "token_missing");
+        assert_eq!(nobody.header("www-authenticate"), Some("Bearer"));
+    }
+
+    async fn changing_the_password_needs_the_current_one_and_ends_the_other_sessions(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let (here, there) = (app.login("jane@example.com").await, app.login("jane@example.com").await);
+        let change = |current: &str, new: &str| {
+            let token = here["tokens"]["access_token"].as_str().unwrap();
+            let body = json!({"current_password": current, "new_password": new});
+            app.post("/auth/change-password").bearer(token).json(&body).send()
+        };
+        let before = app.event_count().await;
+        change("wrong", "a new password").await.refused(401, "invalid_credentials");
+        let short = change(PASSWORD, "short").await;
+        short.refused(422, "validation_failed");
+        assert_eq!(short.json()["fields"][0]["field"], "new_password");
+        let quiet = app.event_types(before).await;
+        assert!(!quiet.iter().any(|name| name == "password_changed"), "{quiet:?}");
+
+        change(PASSWORD, "a new password").await.is_empty(204);
+        assert!(app.events(before).await.contains(&json!(["password_changed", jane.id, jane.id, {}])));
+        let refresh = |session: &Value| {
+            app.post("/auth/refresh").json(&json!({"refresh_token": session["tokens"]["refresh_token"]})).send()
+        };
+        refresh(&there).await.refused(401, "refresh_token_invalid");
+        assert_eq!(refresh(&here).await.status, 200, "this session lives on");
+        app.post("/auth/login").json(&json!({"email": "jane@example.com", "password": PASSWORD})).send().await
+            .refused(401, "invalid_credentials");
+    }
+
+    async fn an_address_is_verified_by_its_token_once(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let jane = app.user("jane@example.com").await;
+        let issued = app.auth.request_email_verification("jane@example.com").await.unwrap().unwrap();
+        let before = app.event_count().await;
+        let body = json!({"token": issued.token.expose_secret()});
+        let verified = user_json(jane.id, "jane@example.com", json!({"email_verified": true}));
+        app.post("/auth/verify-email").json(&body).send().await.is(200, &verified);
+        assert_eq!(app.events(before).await, [
+            json!(["email_verified", jane.id, null, {"email": "jane@example.com"}]),
+        ]);
+        let again = app.post("/auth/verify-email").json(&body).send().await;
+        again.refused(422, "validation_failed");
+        assert_eq!(again.json()["fields"], json!([
+            {"field": "token", "code": "invalid", "message": "is unknown, expired or used"},
+        ]));
+        app.post("/auth/verify-email").json(&json!({"token": "x"})).send().await.refused(422, "validation_failed");
+    }
+
+    async fn defect_02_introspection_and_guard_agree_also_after_a_refresh(db: TestDatabase) {
+        let app = App::with(&db, |options| options, |layer| layer.introspection_secret("s3cret")).await;
+        let jane = app.user("jane@example.com").await;
+        let first = app.login("jane@example.com").await;
+        let body = json!({"refresh_token": first["tokens"]["refresh_token"]});
+        let second = app.post("/auth/refresh").json(&body).send().await.json();
+        let tokens = [first, second].map(|body| body["tokens"]["access_token"].as_str().unwrap().to_owned());
+        let introspect = async |token: &str| {
+            let answer = app.post("/auth/introspect").bearer("s3cret").json(&json!({"token": token})).send().await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            answer.json()
+        };
+        for token in &tokens {
+            assert_eq!(app.get("/profile").bearer(token).send().await.status, 200);
+            let now = app.clock.now().timestamp();
+            assert_eq!(introspect(token).await, json!({
+                "active": true, "sub": jane.id, "email": "jane@example.com", "name": null, "roles": [],
+                "token_version": 0, "exp": now + 900, "iat": now, "iss": "authfort",
+            }));
+        }
+        app.auth.ban_user(jane.id).await.unwrap();
+        for token in tokens.iter().map(String::as_str).chain(["", "garbage"]) {
+            assert_ne!(app.get("/profile").bearer(token).send().await.status, 200);
+            assert_eq!(introspect(token).await, json!({"active": false}));
+        }
+    }
+
+    async fn introspection_takes_a_form_as_well(db: TestDatabase) {
+        let app = App::with(&db, |options| options, |layer| layer.introspection_secret("s3cret")).await;
+        let caller = app.nobody().await;
+        let form = |body: String| {
+            let call = app.post("/auth/introspect").bearer("s3cret");
+            call.header("content-type", "application/x-www-form-urlencoded; charset=utf-8").body(body).send()
+        };
+        let answer = form(format!("token={}&token_type_hint=access_token", caller.token)).await;
+        assert_eq!(answer.json()["active"], true);
+        form("token_type_hint=access_token".into()).await.refused(422, "validation_failed");
+        form("token=a&token=b".into()).await.refused(400, "invalid_request");
+        form("token=a&secret=b".into()).await.refused(422, "validation_failed");
+        form("token=%FF".into()).await.refused(400, "invalid_request");
+        form("x".repeat(100_000)).await.refused(413, "payload_too_large");
+    }
+
+    async fn introspection_needs_the_secret_and_an_empty_one_is_none(db: TestDatabase) {
+        let app = App::with(&db, |options| options, |layer| layer.introspection_secret("s3cret")).await;
+        let caller = app.admin().await;
+        let body = json!({"token": caller.token});
+        for header in ["Bearer wrong", "Bearer s3cre", "Bearer s3cret2", "Bearer ", "Bearer", "Basic s3cret"] {
+            // Before the body, which is none.
+            let answer = app.post("/auth/introspect").header("authorization", header).body("[").send().await;
+            answer.refused(401, "unauthorized");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{header}");
+        }
+        app.post("/auth/introspect").json(&body).send().await.refused(401, "unauthorized");
+        app.post("/auth/introspect").by(&caller).json(&body).send().await.refused(401, "unauthorized");
+        let twice = app.post("/auth/introspect").bearer("s3cret").bearer("s3cret").json(&body).send().await;
+        twice.refused(401, "unauthorized");
+
+        for app in [App::new(&db).await, App::with(&db, |options| options, |layer| layer.introspection_secret("")).await] {
+            for header in ["Bearer ", "Bearer", "Bearer s3cret"] {
+                let answer = app.post("/auth/introspect").header("authorization", header).json(&body).send().await;
+                answer.refused(401, "unauthorized");
+            }
+        }
+    }
+}

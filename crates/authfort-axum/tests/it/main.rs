@@ -1,0 +1,6 @@
+//! The routers, guards and extractors on both engines. Each file is a topic; each test is a sentence.
+#![cfg(test)]
+
+mod admin_routes;
+mod auth_routes;
+mod support;
