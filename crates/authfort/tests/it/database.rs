@@ -48,7 +48,7 @@ async fn five_start(url: &str) -> Vec<AuthFort> {
 both_engines! {
     /// Defect 12 too: they make one signing key, and each of them signs with it.
     async fn row_68_five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
-        for round in 0..4 {
+        for round in 0..2 {
             let other = TestDatabase::create(db.engine()).await;
             let nodes = five_start(other.url()).await;
             let raw = Raw::open(&other, 1).await;
@@ -88,6 +88,10 @@ both_engines! {
             let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND application_name = 'authfort' AND backend_type = 'client backend'";
             within(async { while watch.number(asked).await < 5 { tokio::task::yield_now().await } }).await;
+        }
+        if matches!(raw, Raw::Sqlite(_)) {
+            // Who asked for the file cannot be seen; most have by now.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(!nodes.is_finished());
         // Closes the connection without a word of goodbye to the transaction.
