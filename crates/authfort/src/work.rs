@@ -164,10 +164,11 @@ impl<O: Operation> Write<O> {
     /// Row locks are held until then, so keep the transaction short. On SQLite begin it with `BEGIN IMMEDIATE`.
     ///
     /// # Errors
-    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool.
+    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool, or on
+    /// SQLite does not keep foreign keys.
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
-        self.auth.db().check_engine(&conn)?;
+        self.auth.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
         let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
         let ready = self.op.prepare(&mut before).await;

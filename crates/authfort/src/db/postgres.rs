@@ -36,6 +36,11 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
+/// Every connection keeps foreign keys.
+pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
+    Ok(())
+}
+
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
@@ -67,6 +72,11 @@ pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> 
 pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
     // Serialisation failure, deadlock, lock not available.
     matches!(code, "40001" | "40P01" | "55P03")
+}
+
+/// The very expressions of the indexes. The literal is U+10FFFF.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
 }
 
 /// The condition that finds `term` in the search key of `u`, and the value to bind.

@@ -62,10 +62,11 @@ fn create_private(path: &std::path::Path) -> Result<()> {
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
 pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
     let mut conn = pool.acquire().await.map_err(fault)?;
-    assert_foreign_keys(&mut conn).await
+    check_conn(&mut conn).await
 }
 
-async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
+/// Refuses a connection that does not keep foreign keys.
+pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> {
     let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(fault)?;
     if on {
         Ok(())
@@ -77,7 +78,7 @@ async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
 pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
-    assert_foreign_keys(&mut tx).await?;
+    check_conn(&mut tx).await?;
     Ok(tx)
 }
 
@@ -108,6 +109,11 @@ pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> 
 
 pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
     matches!(primary(code), BUSY | LOCKED)
+}
+
+/// Computed columns: only for a column does SQLite seek by key and id at once.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "u.name_asc" } else { "u.name_desc" }
 }
 
 /// The shortest term that the trigram index answers, in characters.
