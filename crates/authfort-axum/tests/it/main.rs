@@ -3,4 +3,7 @@
 
 mod admin_routes;
 mod auth_routes;
+mod bad_input;
+mod heavy;
 mod support;
+mod walk;
