@@ -4,6 +4,8 @@
 mod admin_routes;
 mod auth_routes;
 mod bad_input;
+mod guards;
 mod heavy;
 mod support;
+mod trace;
 mod walk;
