@@ -77,11 +77,11 @@ pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
 }
 
-<<<<<<< HEAD
 /// The very expressions of the indexes. The literal is U+10FFFF.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
-=======
+}
+
 /// An error without its detail: "Failing row contains (…)".
 struct WithoutRow(Box<dyn DatabaseError>);
 
@@ -140,7 +140,6 @@ impl DatabaseError for WithoutRow {
     fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
         self
     }
->>>>>>> t2
 }
 
 /// The condition that finds `term` in the search key of `u`, and the value to bind.
