@@ -132,3 +132,22 @@ fn the_guide_lists_every_event() {
         assert!(guide.contains(&format!("`{event}`")), "{event} is not in the guide");
     }
 }
+
+#[test]
+fn every_test_that_the_security_guide_names_is_there() {
+    let guide = read("docs/guide/security.md");
+    let (_, table) = guide.split_once("\n## What cannot happen here\n").unwrap();
+    let sources: String = files("crates", ".rs").iter().map(|file| read(file)).collect();
+    let mut rows = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")) {
+        rows += 1;
+        for name in between(row, "`", "`")
+            .into_iter()
+            .step_by(2)
+            .filter(|name| name.starts_with("defect_") || name.starts_with("row_"))
+        {
+            assert!(sources.contains(&format!("fn {name}(")), "{name} is no test");
+        }
+    }
+    assert_eq!(rows, 44);
+}

@@ -3,4 +3,9 @@
 
 mod admin_routes;
 mod auth_routes;
+mod bad_input;
+mod guards;
+mod heavy;
 mod support;
+mod trace;
+mod walk;

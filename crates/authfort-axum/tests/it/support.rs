@@ -49,6 +49,7 @@ impl App {
         options: impl FnOnce(Builder) -> Builder,
         http: impl FnOnce(AuthLayer) -> AuthLayer,
     ) -> Self {
+        crate::trace::install();
         let clock = Clock::fixed(Utc.with_ymd_and_hms(2030, 1, 1, 12, 0, 0).unwrap());
         let builder = AuthFort::builder()
             .algorithm(Algorithm::EdDsa)

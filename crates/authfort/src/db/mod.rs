@@ -329,7 +329,16 @@ pub(crate) fn fault(error: sqlx::Error) -> Error {
     if is_unavailable(&error) || is_conflict(&error) {
         Error::DatabaseUnavailable(error)
     } else {
-        Error::Database(error)
+        Error::Database(without_row(error))
+    }
+}
+
+/// PostgreSQL repeats the row that it refuses, with hashes and keys; what goes into logs must not.
+fn without_row(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        #[cfg(feature = "postgres")]
+        sqlx::Error::Database(inner) => sqlx::Error::Database(postgres::without_row(inner)),
+        other => other,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use authfort::events::{UserCreated, UserDeleted};
 use authfort::secrecy::ExposeSecret;
 use authfort::sqlx::postgres::PgPoolOptions;
 use authfort::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use authfort::sqlx::{self, AssertSqlSafe};
-use authfort::events::{UserCreated, UserDeleted};
 use authfort::{Actor, Algorithm, AuthFort, Builder, Error, Hashing, PasswordPolicy, SortOrder, UserId};
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 use futures_util::future::join_all;
@@ -25,7 +25,9 @@ async fn everything(raw: &Raw) -> Vec<String> {
     for table in raw.tables().await {
         if table.starts_with("authfort_") && !table.contains("search") {
             let columns = match raw {
-                Raw::Sqlite(_) => raw.texts(format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')")).await,
+                Raw::Sqlite(_) => {
+                    raw.texts(format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')")).await
+                }
                 Raw::Postgres(_) => vec![format!("{table}::text")],
             };
             let row = columns.join(" || '|' || ");
@@ -38,10 +40,12 @@ async fn everything(raw: &Raw) -> Vec<String> {
 
 /// Five nodes that start at the same moment.
 async fn five_start(url: &str) -> Vec<AuthFort> {
-    let nodes = (0..5).map(|_| tokio::spawn({
-        let url = url.to_owned();
-        async move { builder(&clock()).connect(url).await }
-    }));
+    let nodes = (0..5).map(|_| {
+        tokio::spawn({
+            let url = url.to_owned();
+            async move { builder(&clock()).connect(url).await }
+        })
+    });
     within(join_all(nodes)).await.into_iter().map(|node| node.unwrap().unwrap()).collect()
 }
 
@@ -495,5 +499,8 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
     let url = format!("{}/{name}", db.url().rsplit_once('/').unwrap().0);
     let error = builder(&clock()).connect(&url).await.unwrap_err();
     sqlx::query(AssertSqlSafe(format!("DROP DATABASE \"{name}\" WITH (FORCE)"))).execute(&server).await.unwrap();
-    assert!(matches!(&error, Error::Config { field: "database_url", message } if message.contains("LATIN1")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Config { field: "database_url", message } if message.contains("LATIN1")),
+        "{error:?}"
+    );
 }

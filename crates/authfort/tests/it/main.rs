@@ -4,6 +4,7 @@
 mod accounts;
 mod database;
 mod events;
+mod faults;
 mod file;
 mod joined;
 mod list;

@@ -89,7 +89,8 @@ async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
             let lines: Vec<(String,)> = bound!(sqlx::query_as, statement).fetch_all(&mut **conn).await.unwrap();
             let lines: Vec<String> = lines.into_iter().map(|line| line.0).collect();
             let depth = |line: &str| line.len() - line.trim_start().len();
-            let Some(limit) = lines.iter().position(|line| line.trim_start().trim_start_matches("->  ") == "Limit") else {
+            let Some(limit) = lines.iter().position(|line| line.trim_start().trim_start_matches("->  ") == "Limit")
+            else {
                 return lines;
             };
             let inner = lines.iter().skip(limit + 1).take_while(|line| depth(line) > depth(&lines[limit]));
@@ -107,7 +108,8 @@ fn reads_all(plan: &[String]) -> bool {
 }
 
 fn sorts(plan: &[String]) -> bool {
-    plan.iter().any(|line| line.contains("USE TEMP B-TREE") || line.contains("->  Sort") || line.contains("Incremental Sort"))
+    plan.iter()
+        .any(|line| line.contains("USE TEMP B-TREE") || line.contains("->  Sort") || line.contains("Incremental Sort"))
 }
 
 fn uses(plan: &[String], index: &str) -> bool {
@@ -189,7 +191,10 @@ async fn every_path_has_an_index(auth: &AuthFort) {
         assert!(!reads_all(&plan), "reads everything: {about}");
         assert!(!(in_order && sorts(&plan)), "sorts: {about}");
         // A cursor begins at its place instead of passing over what lies before.
-        let begins = plan.iter().any(|line| line.starts_with("SEARCH u") && (line.contains("(?,?)") || line.contains("(email")) || line.contains("Index Cond: (ROW("));
+        let begins = plan.iter().any(|line| {
+            line.starts_with("SEARCH u") && (line.contains("(?,?)") || line.contains("(email"))
+                || line.contains("Index Cond: (ROW(")
+        });
         assert!(!by_cursor || begins, "passes over rows: {about}");
     }
 }
