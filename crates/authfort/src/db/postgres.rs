@@ -57,8 +57,9 @@ pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
 }
 
 pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
-    // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 25006 read only, 58 system.
-    matches!(code.get(..2), Some("08" | "53" | "58")) || matches!(code, "57P01" | "57P02" | "57P03" | "25006")
+    // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
+    // such database.
+    matches!(code.get(..2), Some("08" | "53" | "58")) || code.starts_with("57P") || matches!(code, "25006" | "3D000")
 }
 
 pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
