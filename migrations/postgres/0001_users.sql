@@ -32,6 +32,7 @@ CREATE INDEX authfort_users_name_asc ON authfort_users (coalesce(name_key, '􏿿
 CREATE INDEX authfort_users_name_desc ON authfort_users (coalesce(name_key, ''), id);
 -- One for each filter, in the list's default order.
 CREATE INDEX authfort_users_banned ON authfort_users (created_at, id) WHERE banned;
+CREATE INDEX authfort_users_banned_by ON authfort_users (banned_by) WHERE banned_by IS NOT NULL;
 CREATE INDEX authfort_users_deleted ON authfort_users (created_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX authfort_users_verified ON authfort_users (email_verified, created_at, id);
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::events::{OauthLink, OauthUnlink};
 use crate::store::accounts::AccountRow;
 use crate::users::{User, validate};
-use crate::work::{Operation, Verdict, Work};
+use crate::work::{Before, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// An account at a provider.
@@ -60,7 +60,7 @@ pub struct UnlinkAccount {
 impl Operation for LinkAccount {
     type Output = OauthAccount;
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         let mut faults = validate::Faults::default();
         faults.take(validate::provider(&self.provider));
         if let Some(account) = faults.take(validate::provider_account_id(&self.account)) {
@@ -98,7 +98,7 @@ impl Operation for LinkAccount {
 impl Operation for UnlinkAccount {
     type Output = ();
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         validate::provider(&self.provider).map(|_| ()).map_err(|fault| Error::Validation(vec![fault]))
     }
 

@@ -16,9 +16,11 @@ use crate::passwords::{ChangePassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
-use crate::tokens::{KeyInfo, RotateKeys, Rules};
+use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
 use crate::users::validate::normalise_email;
-use crate::users::{BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UpdateUser};
+use crate::users::{
+    BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
+};
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
 use crate::{Result, SessionId, UserId, crypto, store};
@@ -106,6 +108,15 @@ impl AuthFort {
         let current = self.keyring().signer(now).await.ok();
         if current.is_none_or(|key| key.algorithm() != self.config().algorithm) {
             Write::new(self, RotateKeys::if_needed()).await?;
+        }
+        // A start that changes nothing writes nothing.
+        let mut conn = self.db().read().await?;
+        let rows = store::keys::all(&mut conn.conn()).await?;
+        drop(conn);
+        for row in &rows {
+            if self.keyring().sealed(row)?.is_some() {
+                Write::new(self, SealKeys).await?;
+            }
         }
         Ok(())
     }
@@ -276,10 +287,7 @@ impl AuthFort {
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
         let hash = crypto::sha256(normalise_email(email.as_ref()).as_bytes());
-        let mut tx = self.db().begin().await?;
-        let lifted = store::users::unblock_email(&mut tx.conn(), &hash).await? > 0;
-        tx.commit().await?;
-        Ok(lifted)
+        Write::new(self, UnblockEmail(hash)).await
     }
 }
 

@@ -182,7 +182,8 @@ impl Builder {
     }
 
     /// How long a call waits for a connection before it fails with
-    /// [`Error::DatabaseUnavailable`]; 5 seconds unless set.
+    /// [`Error::DatabaseUnavailable`]; 5 seconds unless set. On SQLite it is also how long one waits for the lock of
+    /// another process.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.pool.acquire_timeout = timeout;
         self

@@ -170,7 +170,8 @@ impl AuthFort {
             lookup(name)
         };
         let claims = match verify(token, &mut noting, self.rules(), now) {
-            Err(VerifyError::UnknownKey) if self.keyring().reload_for_unknown(now).await? => {
+            Err(VerifyError::UnknownKey) => {
+                self.keyring().reload_for_unknown(now).await?;
                 let lookup = self.keyring().verifying(now).await?;
                 verify(token, lookup, self.rules(), now)?
             }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::users::validate::Checked;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -90,7 +90,8 @@ impl RoleChange {
 impl Operation for AddRole {
     type Output = Vec<String>;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         checked_role(auth, "role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
     }
 
@@ -111,7 +112,7 @@ impl Operation for AddRole {
 impl Operation for RemoveRole {
     type Output = Vec<String>;
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         // A role that is not declared any more can still be taken away.
         role_name("role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
     }

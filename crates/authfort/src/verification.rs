@@ -18,7 +18,7 @@ use crate::events::{EmailVerificationRequested, EmailVerified, PasswordReset, Pa
 use crate::sessions::end_all;
 use crate::users::User;
 use crate::users::validate::normalise_email;
-use crate::work::{Operation, Verdict, Work};
+use crate::work::{Before, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 const PREFIX: &str = "afv";
@@ -92,7 +92,7 @@ impl Operation for RequestToken {
     /// None where nobody has the address, or there is nothing to verify.
     type Output = Option<IssuedToken>;
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         self.started = Some(tokio::time::Instant::now());
         Ok(())
     }
@@ -193,10 +193,11 @@ impl ResetPassword {
 impl Operation for ResetPassword {
     type Output = UserId;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         // A guess must not cost a password hash.
         let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
-        let mut conn = auth.db().read().await?;
+        let mut conn = before.read().await?;
         let found = store::verification::find(&mut conn.conn(), &token.hash(), Purpose::Password.as_str()).await?;
         drop(conn);
         if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= auth.now()) {

@@ -4,7 +4,8 @@
 //! says only what lies between begin and commit ([`Operation::apply`]); the rest is here, once.
 //!
 //! - The unit of work runs in a task of its own: a client that hangs up cannot leave a transaction open or half done.
-//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times.
+//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times and
+//!   for a few seconds.
 //! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
 
 use std::future::{Future, IntoFuture};
@@ -12,9 +13,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use crate::context::Actor;
-use crate::db::{Conn, Savepoint, Tx};
+use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
 use crate::{AuthFort, Error, EventId, Result, store};
 
@@ -39,7 +41,7 @@ pub trait Operation: Send + Sync + 'static {
 
     /// Checks and slow work before the transaction, such as hashing a password.
     #[doc(hidden)]
-    fn prepare(&mut self, _auth: &AuthFort) -> impl Future<Output = Result<()>> + Send {
+    fn prepare(&mut self, _before: &mut Before<'_>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
@@ -51,6 +53,43 @@ pub trait Operation: Send + Sync + 'static {
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
     fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
         async {}
+    }
+}
+
+/// What an operation has before its transaction: a look at the database, through the application's transaction where it
+/// joins one. What that wrote must be seen, and its connection may be the only one.
+#[derive(Debug)]
+pub struct Before<'a> {
+    pub(crate) auth: &'a AuthFort,
+    joined: Option<Conn<'a>>,
+}
+
+impl Before<'_> {
+    /// A connection to read by. To be dropped before anything slow.
+    pub(crate) async fn read(&mut self) -> Result<Lease<'_>> {
+        match &mut self.joined {
+            Some(conn) => Ok(Lease::Joined(conn.reborrow())),
+            None => Ok(Lease::Pooled(self.auth.db().read().await?)),
+        }
+    }
+
+    /// The connection of the application's transaction, where there is one.
+    pub(crate) fn joined(&mut self) -> Option<Conn<'_>> {
+        self.joined.as_mut().map(Conn::reborrow)
+    }
+}
+
+pub(crate) enum Lease<'a> {
+    Pooled(PooledConn),
+    Joined(Conn<'a>),
+}
+
+impl Lease<'_> {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Pooled(conn) => conn.conn(),
+            Self::Joined(conn) => conn.reborrow(),
+        }
     }
 }
 
@@ -112,6 +151,8 @@ impl<O> std::fmt::Debug for Write<O> {
 }
 
 const ATTEMPTS: u32 = 6;
+/// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
@@ -124,24 +165,31 @@ impl<O: Operation> Write<O> {
     /// Row locks are held until then, so keep the transaction short. On SQLite begin it with `BEGIN IMMEDIATE`.
     ///
     /// # Errors
-    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool.
+    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool, or on
+    /// SQLite does not keep foreign keys.
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
-        self.auth.db().check_engine(&conn)?;
-        self.op.prepare(&self.auth).await?;
+        self.auth.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
-        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn, events: Vec::new() };
-        match settle(&self.op, &mut work).await {
+        let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
+        let ready = self.op.prepare(&mut before).await;
+        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn: conn.reborrow(), events: Vec::new() };
+        let outcome = match ready {
+            Ok(()) => settle(&self.op, &mut work).await,
+            Err(error) => Err(error),
+        };
+        let events = work.events;
+        match outcome {
             Ok(verdict) => {
-                Savepoint::release(&mut work.conn).await?;
-                self.auth.hooks().publish_when_committed(self.auth.db().clone(), work.events);
+                Savepoint::release(&mut conn).await?;
+                self.auth.hooks().publish_when_committed(self.auth.db().clone(), events);
                 match verdict {
                     Verdict::Done(output) => Ok(output),
                     Verdict::Refuse(error) => Err(error),
                 }
             }
             Err(error) => {
-                Savepoint::roll_back(&mut work.conn).await?;
+                Savepoint::roll_back(&mut conn).await?;
                 Err(error)
             }
         }
@@ -149,22 +197,27 @@ impl<O: Operation> Write<O> {
 
     async fn run(mut self) -> Result<O::Output> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
-        let task = tokio::spawn(async move {
-            self.op.prepare(&self.auth).await?;
+        let work = async move {
+            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
+            let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
-            for attempt in 1.. {
+            let mut attempt = 1;
+            loop {
                 match attempt_once(&self.auth, &self.op).await {
-                    Err(Error::DatabaseUnavailable(error)) if crate::db::is_conflict(&error) && attempt < ATTEMPTS => {
+                    Err(Error::DatabaseUnavailable(error))
+                        if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
+                    {
                         tracing::debug!(%error, attempt, "running the transaction again");
                         tokio::time::sleep(pause + jitter(pause)).await;
                         pause *= 2;
+                        attempt += 1;
                     }
                     outcome => return outcome,
                 }
             }
-            Err(Error::Overloaded)
-        });
-        match task.await {
+        };
+        // In the caller's span still: what is logged on the way belongs to the request.
+        match tokio::spawn(work.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(error) => Err(Error::internal(error)),
         }

@@ -197,17 +197,13 @@ impl Db {
         }
     }
 
-    /// Refuses a transaction of the other engine.
-    #[cfg_attr(
-        not(all(feature = "sqlite", feature = "postgres")),
-        expect(clippy::unnecessary_wraps, reason = "one engine")
-    )]
-    pub(crate) fn check_engine(&self, conn: &Conn<'_>) -> Result<()> {
+    /// Refuses a connection of the application's that is of the other engine, or does not keep foreign keys.
+    pub(crate) async fn check_joined(&self, conn: &mut Conn<'_>) -> Result<()> {
         match (&self.write, conn) {
             #[cfg(feature = "sqlite")]
-            (Pool::Sqlite(_), Conn::Sqlite(_)) => Ok(()),
+            (Pool::Sqlite(_), Conn::Sqlite(conn)) => sqlite::check_conn(conn).await,
             #[cfg(feature = "postgres")]
-            (Pool::Postgres(_), Conn::Postgres(_)) => Ok(()),
+            (Pool::Postgres(_), Conn::Postgres(conn)) => postgres::check_conn(conn).await,
             #[cfg(all(feature = "sqlite", feature = "postgres"))]
             _ => Err(Error::config("in_tx", "the transaction is of another engine than the pool")),
         }
@@ -244,7 +240,38 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
+/// Declares a row and reads it by the names of its fields, on either engine.
+///
+/// (sqlx's derive would do the same, and make every build compile sqlx a second time for its macros.)
+macro_rules! row {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($(#[$note:meta])* $seen:vis $field:ident: $type:ty,)* }) => {
+        $(#[$attribute])*
+        $visibility struct $name { $($(#[$note])* $seen $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            &'static str: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+pub(crate) use row;
+
 impl Conn<'_> {
+    /// The same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
     /// Takes row locks where the engine has them; SQLite's one writer needs none.
     pub(crate) fn has_row_locks(&self) -> bool {
         match self {
@@ -275,6 +302,16 @@ impl Conn<'_> {
         }
     }
 
+    /// The key of `u` that an order by name goes by, upwards or downwards: one in which a missing name comes last.
+    pub(crate) fn name_key(&self, ascending: bool) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::name_key(ascending),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => postgres::name_key(ascending),
+        }
+    }
+
     /// The condition that finds a folded term in the search key of `u`: what stands before and after the bound value,
     /// and that value.
     pub(crate) fn search_condition(&self, term: &str) -> (&'static str, &'static str, String) {
@@ -292,7 +329,16 @@ pub(crate) fn fault(error: sqlx::Error) -> Error {
     if is_unavailable(&error) || is_conflict(&error) {
         Error::DatabaseUnavailable(error)
     } else {
-        Error::Database(error)
+        Error::Database(without_row(error))
+    }
+}
+
+/// PostgreSQL repeats the row that it refuses, with hashes and keys; what goes into logs must not.
+fn without_row(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        #[cfg(feature = "postgres")]
+        sqlx::Error::Database(inner) => sqlx::Error::Database(postgres::without_row(inner)),
+        other => other,
     }
 }
 
@@ -345,6 +391,14 @@ fn engine_says(
         return postgres(error, &code);
     }
     false
+}
+
+/// Like [`fault`], where rows go that the application's own may refer to.
+pub(crate) fn blocked(error: sqlx::Error) -> Error {
+    match violation(&error) {
+        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        _ => fault(error),
+    }
 }
 
 /// Which rule of the schema a statement ran into.

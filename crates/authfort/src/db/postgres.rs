@@ -1,8 +1,11 @@
 //! What only PostgreSQL has.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Db, Pool, PoolOptions, fault};
@@ -36,6 +39,11 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
+/// Every connection keeps foreign keys.
+pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
+    Ok(())
+}
+
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
@@ -56,15 +64,82 @@ pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
     // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
-    // such database.
-    matches!(code.get(..2), Some("08" | "53" | "58")) || code.starts_with("57P") || matches!(code, "25006" | "3D000")
+    // such database; and what the administrator's timeouts cut off: 57014 a statement, 25P03 and 25P04 a transaction.
+    matches!(code.get(..2), Some("08" | "53" | "58"))
+        || code.starts_with("57P")
+        || matches!(code, "25006" | "3D000" | "57014" | "25P03" | "25P04")
 }
 
-pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
     // Serialisation failure, deadlock, lock not available.
     matches!(code, "40001" | "40P01" | "55P03")
+}
+
+/// The very expressions of the indexes. The literal is U+10FFFF.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
+}
+
+/// An error without its detail: "Failing row contains (…)".
+struct WithoutRow(Box<dyn DatabaseError>);
+
+pub(super) fn without_row(error: Box<dyn DatabaseError>) -> Box<dyn DatabaseError> {
+    if error.try_downcast_ref::<PgDatabaseError>().is_some() { Box::new(WithoutRow(error)) } else { error }
+}
+
+impl fmt::Debug for WithoutRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgDatabaseError")
+            .field("code", &self.code())
+            .field("message", &self.message())
+            .field("table", &self.table())
+            .field("constraint", &self.constraint())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for WithoutRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for WithoutRow {}
+
+impl DatabaseError for WithoutRow {
+    fn message(&self) -> &str {
+        self.0.message()
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.0.code()
+    }
+
+    fn constraint(&self) -> Option<&str> {
+        self.0.constraint()
+    }
+
+    fn table(&self) -> Option<&str> {
+        self.0.table()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
 }
 
 /// The condition that finds `term` in the search key of `u`, and the value to bind.

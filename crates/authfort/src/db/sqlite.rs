@@ -5,7 +5,6 @@
 //! turns into a writer too late), and readers that cannot write.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -13,8 +12,6 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use super::{Db, Pool, PoolOptions, fault};
 use crate::{Error, Result};
 
-/// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const GUARD_CONNECTIONS: u32 = 2;
 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
@@ -24,7 +21,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = if url.contains("mode=") { parsed } else { parsed.create_if_missing(true) };
     let base = parsed
         .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
+        // Another process's lock is waited for as long as a connection is.
+        .busy_timeout(options.acquire_timeout)
         .synchronous(SqliteSynchronous::Full)
         .optimize_on_close(true, 400);
     let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
@@ -35,6 +33,9 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
     }
 
+    if !url.contains("mode=") {
+        create_private(base.get_filename())?;
+    }
     let base = base.journal_mode(SqliteJournalMode::Wal);
     let write = pool().max_connections(1).connect_with(base.clone()).await.map_err(fault)?;
     check_pool(&write).await?;
@@ -44,13 +45,28 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
 }
 
+/// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
+/// `-shm`) the same rights. A file that is there keeps the rights that it has.
+fn create_private(path: &std::path::Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(fault(error.into())),
+    }
+}
+
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
 pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
     let mut conn = pool.acquire().await.map_err(fault)?;
-    assert_foreign_keys(&mut conn).await
+    check_conn(&mut conn).await
 }
 
-async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
+/// Refuses a connection that does not keep foreign keys.
+pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> {
     let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(fault)?;
     if on {
         Ok(())
@@ -62,11 +78,11 @@ async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
 pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
-    assert_foreign_keys(&mut tx).await?;
+    check_conn(&mut tx).await?;
     Ok(tx)
 }
 
-/// Holds the file alone while migrations run; others wait for `BUSY_TIMEOUT`.
+/// Holds the file alone while migrations run; others wait for as long as for a connection.
 pub(crate) async fn begin_migration(pool: &SqlitePool) -> Result<Option<Transaction<'static, Sqlite>>> {
     match pool.begin_with("BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),
@@ -93,6 +109,11 @@ pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> 
 
 pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
     matches!(primary(code), BUSY | LOCKED)
+}
+
+/// Computed columns: only for a column does SQLite seek by key and id at once.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "u.name_asc" } else { "u.name_desc" }
 }
 
 /// The shortest term that the trigram index answers, in characters.

@@ -1,6 +1,6 @@
 //! Transactions of our own, and savepoints inside the application's.
 
-use super::{Conn, fault, sql};
+use super::{Conn, blocked, fault, sql};
 use crate::Result;
 
 /// A transaction of our own. Dropped without [`Tx::commit`], it is rolled back.
@@ -28,7 +28,8 @@ impl Tx {
             #[cfg(feature = "postgres")]
             Self::Postgres(tx) => tx.commit().await,
         }
-        .map_err(fault)
+        // A reference of the application's may be checked only here (`DEFERRABLE INITIALLY DEFERRED`).
+        .map_err(blocked)
     }
 
     pub(crate) async fn rollback(self) -> Result<()> {

@@ -107,6 +107,9 @@ impl IntoFuture for ListEvents {
                     format!("{shown:?} is no event type; known are {}", EVENT_TYPES.join(", ")),
                 )]));
             }
+            // However often a type is named, the statement stays small.
+            query.types.sort_unstable();
+            query.types.dedup();
             let limit = query.limit;
             // One more than asked for tells whether another page follows.
             query.limit += 1;

@@ -21,10 +21,19 @@ pub type BreachFuture<'a> = Pin<Box<dyn Future<Output = Result<bool, Box<dyn Std
 ///
 /// Implemented by every `async` closure over a [`SecretString`]:
 ///
-/// ```ignore
+/// ```
+/// use authfort::secrecy::{ExposeSecret, SecretString};
+/// use authfort::{Algorithm, AuthFort};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
 /// let known = |password: SecretString| async move {
 ///     Ok::<_, std::io::Error>(password.expose_secret() == "correct horse battery staple")
 /// };
+/// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).breach_check(known).connect("sqlite::memory:").await?;
+///
+/// let error = auth.create_user("jane@example.com").password("correct horse battery staple").await.unwrap_err();
+/// assert_eq!(error.to_string(), "Invalid input: password: appears in a list of breached passwords.");
+/// # Ok(()) }
 /// ```
 ///
 /// The password is given in NFKC, as it will be hashed. It must not be logged, and not leave the process other than as a

@@ -5,8 +5,8 @@ use secrecy::SecretString;
 use super::Verdict as PasswordVerdict;
 use crate::events::{PasswordChanged, PasswordSet};
 use crate::sessions::end_all;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Error, Result, SessionId, UserId, store};
 
 /// Sets a password without asking for the current one; made by [`AuthFort::set_password`].
 #[derive(Clone)]
@@ -25,9 +25,15 @@ impl SetPassword {
 impl Operation for SetPassword {
     type Output = ();
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         // An unknown user must not cost a password hash.
-        auth.get_user(self.user).await?;
+        let mut conn = before.read().await?;
+        let found = store::users::by_id(&mut conn.conn(), self.user).await?;
+        drop(conn);
+        if found.is_none_or(|row| row.deleted_at.is_some()) {
+            return Err(Error::UserNotFound);
+        }
         self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
         Ok(())
     }
@@ -71,9 +77,10 @@ impl Write<ChangePassword> {
 impl Operation for ChangePassword {
     type Output = ();
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         auth.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
-        let mut conn = auth.db().read().await?;
+        let mut conn = before.read().await?;
         let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
         drop(conn);
         if auth.passwords().verify(&self.current, stored.as_deref()).await? == PasswordVerdict::Wrong {

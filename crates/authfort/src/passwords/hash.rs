@@ -46,8 +46,13 @@ const TOLERATED_FACTOR: u64 = 8;
 ///
 /// The defaults are OWASP's first choice for Argon2id: 19 MiB, two passes, one lane; about 20 ms of one core.
 ///
-/// ```ignore
+/// ```
+/// use authfort::{Algorithm, AuthFort, Hashing};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
 /// let hashing = Hashing::default().memory_kib(64 * 1024).iterations(3);
+/// AuthFort::builder().algorithm(Algorithm::EdDsa).hashing(hashing).connect("sqlite::memory:").await?;
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashing {

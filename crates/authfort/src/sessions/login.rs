@@ -11,8 +11,8 @@ use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
 use crate::users::validate::normalise_email;
 use crate::users::{CreateUser, insert_user, validate};
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, UserId, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, store};
 
 /// Signs in by password; made by [`AuthFort::login`].
 #[derive(Clone)]
@@ -41,12 +41,13 @@ impl Login {
 impl Operation for Login {
     type Output = SignedIn;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
-        self.signer = signer(auth).await?;
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
+        self.signer = signer(before).await?;
         let found = if self.email.contains('\0') {
             None
         } else {
-            let mut conn = auth.db().read().await?;
+            let mut conn = before.read().await?;
             store::users::credentials(&mut conn.conn(), &self.email).await?
         };
         // Hashed for whomever it is: an unknown address takes as long as a wrong password.
@@ -89,14 +90,14 @@ impl Operation for Login {
             return Ok(refuse(work, &self.email, Some(user), "banned"));
         }
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
-        match stronger {
-            // Of parallel logins one replaces the hash; the others find it replaced by the same password's.
-            Some(new) if current == *hash => {
-                store::users::rehash_password(&mut work.conn, user, hash, new).await?;
+        if current != *hash {
+            // Replaced in the meantime: by a parallel login's stronger hash of this password, or by another password.
+            let verdict = work.auth.passwords().verify(&self.password, Some(&current)).await?;
+            if verdict == PasswordVerdict::Wrong {
+                return Ok(refuse(work, &self.email, Some(user), "wrong_password"));
             }
-            Some(_) => {}
-            None if current != *hash => return Ok(refuse(work, &self.email, Some(user), "wrong_password")),
-            None => {}
+        } else if let Some(stronger) = stronger {
+            store::users::rehash_password(&mut work.conn, user, hash, stronger).await?;
         }
         store::users::set_last_login(&mut work.conn, user, work.now).await?;
         let mut row = row;
@@ -156,12 +157,13 @@ impl Write<SignUp> {
 impl Operation for SignUp {
     type Output = SignedIn;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         if !auth.config().signup {
             return Err(Error::SignupDisabled);
         }
         self.user.check(auth).await?;
-        self.signer = signer(auth).await?;
+        self.signer = signer(before).await?;
         Ok(())
     }
 
@@ -199,9 +201,9 @@ impl Write<CreateSession> {
 impl Operation for CreateSession {
     type Output = SignedIn;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         validate::provider(&self.provider).map_err(|fault| Error::Validation(vec![fault]))?;
-        self.signer = signer(auth).await?;
+        self.signer = signer(before).await?;
         Ok(())
     }
 

@@ -33,8 +33,8 @@ use crate::store::sessions::SessionRow;
 use crate::store::users::UserRow;
 use crate::tokens::{Claims, SigningKey, sign};
 use crate::users::User;
-use crate::work::Work;
-use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+use crate::work::{Before, Work};
+use crate::{Error, Result, SessionId, UserId, store};
 
 /// The prefix of refresh tokens, by which scanners for leaked secrets know them.
 pub(crate) const REFRESH_PREFIX: &str = "afr";
@@ -146,8 +146,12 @@ fn answer(
 }
 
 /// The key that signs, fetched before the transaction.
-async fn signer(auth: &AuthFort) -> Result<Option<Arc<SigningKey>>> {
-    auth.keyring().signer(auth.now()).await.map(Some)
+async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
+    let auth = before.auth;
+    match before.joined() {
+        Some(mut conn) => auth.keyring().signer_on(&mut conn).await.map(Some),
+        None => auth.keyring().signer(auth.now()).await.map(Some),
+    }
 }
 
 fn prepared(signer: Option<&Arc<SigningKey>>) -> Result<&SigningKey> {

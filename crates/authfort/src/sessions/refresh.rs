@@ -8,8 +8,8 @@ use crate::events::{SessionRevoked, TokenRefreshed};
 use crate::store::sessions::{RefreshTokenRow, SessionRow};
 use crate::store::users::UserRow;
 use crate::tokens::SigningKey;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, UserId, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, store};
 
 type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
@@ -38,12 +38,12 @@ impl Write<Refresh> {
 impl Operation for Refresh {
     type Output = SignedIn;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let token = self.token.as_ref().ok_or(Error::RefreshTokenInvalid)?;
-        self.signer = signer(auth).await?;
+        self.signer = signer(before).await?;
         // Asked once, not again when the transaction is run again.
         if let Some(admit) = &self.admit {
-            let mut conn = auth.db().read().await?;
+            let mut conn = before.read().await?;
             if let Some(row) = store::sessions::refresh_token(&mut conn.conn(), &token.hash()).await? {
                 admit(row.user_id)?;
             }

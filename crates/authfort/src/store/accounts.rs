@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, fault, sql, violation};
+use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
 use crate::{Error, Result, UserId};
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct AccountRow {
-    pub provider: String,
-    pub provider_account_id: String,
-    pub created_at: DateTime<Utc>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct AccountRow {
+        pub provider: String,
+        pub provider_account_id: String,
+        pub created_at: DateTime<Utc>,
+    }
 }
 
 pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<AccountRow>> {
@@ -66,5 +68,5 @@ pub(crate) async fn delete(conn: &mut Conn<'_>, user: UserId, provider: &str) ->
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_oauth_accounts WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_oauth_accounts WHERE user_id = $1", user).map_err(blocked)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::context::Actor;
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, fault, row, sql};
 use crate::events::Event;
 use crate::events::log::EventQuery;
 use crate::users::SortOrder;
@@ -37,20 +37,21 @@ pub(crate) async fn exists(conn: &mut Conn<'_>, id: EventId) -> Result<bool> {
         .map_err(fault)
 }
 
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    id: EventId,
-    r#type: String,
-    timestamp: DateTime<Utc>,
-    user_id: Option<UserId>,
-    actor_id: Option<UserId>,
-    request_id: Option<String>,
-    data: String,
+row! {
+    struct EventRow {
+        id: EventId,
+        kind: String,
+        timestamp: DateTime<Utc>,
+        user_id: Option<UserId>,
+        actor_id: Option<UserId>,
+        request_id: Option<String>,
+        data: String,
+    }
 }
 
 pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<Event>> {
     let mut statement = Statement::new(
-        "SELECT id, type, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
+        "SELECT id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
     );
     if let Some(id) = query.user_id {
         statement.push(" AND user_id = ").bind(id);
@@ -78,7 +79,7 @@ pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<E
         .map(|row| {
             Ok(Event {
                 id: row.id,
-                r#type: row.r#type,
+                r#type: row.kind,
                 timestamp: row.timestamp,
                 user_id: row.user_id,
                 actor_id: row.actor_id,

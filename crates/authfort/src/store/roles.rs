@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, blocked, fault, sql};
 use crate::{Result, UserId};
 
 pub(crate) async fn add(conn: &mut Conn<'_>, id: UserId, role: &str, now: DateTime<Utc>) -> Result<u64> {
@@ -22,7 +22,7 @@ pub(crate) async fn remove(conn: &mut Conn<'_>, id: UserId, role: &str) -> Resul
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1", id).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1", id).map_err(blocked)
 }
 
 /// Whether the user holds the role and can use it: neither banned nor anonymised.

@@ -2,20 +2,22 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, blocked, fault, row, sql};
 use crate::{Result, SessionId, UserId};
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct SessionRow {
-    pub id: SessionId,
-    pub user_id: UserId,
-    pub user_agent: Option<String>,
-    pub ip_address: Option<String>,
-    pub created_at: DateTime<Utc>,
-    pub last_seen_at: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
-    pub final_expires_at: DateTime<Utc>,
-    pub revoked_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct SessionRow {
+        pub id: SessionId,
+        pub user_id: UserId,
+        pub user_agent: Option<String>,
+        pub ip_address: Option<String>,
+        pub created_at: DateTime<Utc>,
+        pub last_seen_at: DateTime<Utc>,
+        pub expires_at: DateTime<Utc>,
+        pub final_expires_at: DateTime<Utc>,
+        pub revoked_at: Option<DateTime<Utc>>,
+    }
 }
 
 impl SessionRow {
@@ -116,16 +118,18 @@ pub(crate) async fn revoke_all(
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_sessions WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_sessions WHERE user_id = $1", user).map_err(blocked)
 }
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct RefreshTokenRow {
-    pub session_id: SessionId,
-    pub user_id: UserId,
-    pub expires_at: DateTime<Utc>,
-    pub used_at: Option<DateTime<Utc>>,
-    pub child_salt: Option<Vec<u8>>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct RefreshTokenRow {
+        pub session_id: SessionId,
+        pub user_id: UserId,
+        pub expires_at: DateTime<Utc>,
+        pub used_at: Option<DateTime<Utc>>,
+        pub child_salt: Option<Vec<u8>>,
+    }
 }
 
 pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<Option<RefreshTokenRow>> {
@@ -181,18 +185,20 @@ pub(crate) async fn use_refresh_token(
 }
 
 pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(blocked)
 }
 
-/// What decides whether an access token counts.
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct StandingRow {
-    pub token_version: i64,
-    pub banned: bool,
-    pub ban_expires_at: Option<DateTime<Utc>>,
-    pub deleted: bool,
-    pub session_live: bool,
-    pub key_live: bool,
+row! {
+    /// What decides whether an access token counts.
+    #[derive(Debug)]
+    pub(crate) struct StandingRow {
+        pub token_version: i64,
+        pub banned: bool,
+        pub ban_expires_at: Option<DateTime<Utc>>,
+        pub deleted: bool,
+        pub session_live: bool,
+        pub key_live: bool,
+    }
 }
 
 /// The standing of a token's user, session and key, by one statement.

@@ -4,7 +4,7 @@ pub(crate) mod list;
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, fault, sql, violation};
+use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
 use crate::{Error, Result, UserId};
 
 /// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
@@ -18,29 +18,31 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct UserRow {
-    pub id: UserId,
-    pub email: String,
-    pub email_verified: bool,
-    pub name: Option<String>,
-    pub name_key: Option<String>,
-    pub avatar_url: Option<String>,
-    pub phone: Option<String>,
-    pub has_password: bool,
-    pub token_version: i64,
-    pub version: i64,
-    pub banned: bool,
-    pub banned_at: Option<DateTime<Utc>>,
-    pub banned_by: Option<UserId>,
-    pub ban_reason: Option<String>,
-    pub ban_expires_at: Option<DateTime<Utc>>,
-    pub metadata: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    pub last_login_at: Option<DateTime<Utc>>,
-    pub deleted_at: Option<DateTime<Utc>>,
-    pub roles: Option<String>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct UserRow {
+        pub id: UserId,
+        pub email: String,
+        pub email_verified: bool,
+        pub name: Option<String>,
+        pub name_key: Option<String>,
+        pub avatar_url: Option<String>,
+        pub phone: Option<String>,
+        pub has_password: bool,
+        pub token_version: i64,
+        pub version: i64,
+        pub banned: bool,
+        pub banned_at: Option<DateTime<Utc>>,
+        pub banned_by: Option<UserId>,
+        pub ban_reason: Option<String>,
+        pub ban_expires_at: Option<DateTime<Utc>>,
+        pub metadata: String,
+        pub created_at: DateTime<Utc>,
+        pub updated_at: DateTime<Utc>,
+        pub last_login_at: Option<DateTime<Utc>>,
+        pub deleted_at: Option<DateTime<Utc>>,
+        pub roles: Option<String>,
+    }
 }
 
 /// A ban ends at its expiry, without anybody's doing.
@@ -268,10 +270,12 @@ pub(crate) async fn unban(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -
 }
 
 pub(crate) async fn delete(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(|error| match violation(&error) {
-        Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
-        _ => fault(error),
-    })
+    sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(blocked)
+}
+
+/// Forgets who banned others, where that was this user: nothing but the log names somebody who is gone.
+pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
+    sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(fault)
 }
 
 pub(crate) async fn anonymize(conn: &mut Conn<'_>, id: UserId, email: &str, now: DateTime<Utc>) -> Result<()> {
@@ -291,12 +295,14 @@ pub(crate) async fn anonymize(conn: &mut Conn<'_>, id: UserId, email: &str, now:
     Ok(())
 }
 
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct Credentials {
-    pub id: UserId,
-    pub password_hash: Option<String>,
-    pub banned: bool,
-    pub ban_expires_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Debug)]
+    pub(crate) struct Credentials {
+        pub id: UserId,
+        pub password_hash: Option<String>,
+        pub banned: bool,
+        pub ban_expires_at: Option<DateTime<Utc>>,
+    }
 }
 
 /// What a login needs to know of a user who is not anonymised.

@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, blocked, fault, row, sql};
 use crate::{Result, UserId};
 
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct VerificationRow {
-    pub user_id: UserId,
-    pub email: String,
-    pub expires_at: DateTime<Utc>,
-    pub used_at: Option<DateTime<Utc>>,
+row! {
+    #[derive(Debug, Clone)]
+    pub(crate) struct VerificationRow {
+        pub user_id: UserId,
+        pub email: String,
+        pub expires_at: DateTime<Utc>,
+        pub used_at: Option<DateTime<Utc>>,
+    }
 }
 
 pub(crate) async fn find(conn: &mut Conn<'_>, hash: &[u8; 32], purpose: &str) -> Result<Option<VerificationRow>> {
@@ -70,5 +72,5 @@ pub(crate) async fn void(conn: &mut Conn<'_>, user: UserId, purpose: &str) -> Re
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1", user).map_err(blocked)
 }

@@ -6,8 +6,11 @@ use crate::Error;
 
 /// How access tokens are signed (RFC 7518 §3.1, RFC 8037).
 ///
-/// ```ignore
+/// ```
+/// use authfort::Algorithm;
 /// assert_eq!("ES256".parse::<Algorithm>()?, Algorithm::Es256);
+/// assert!("HS256".parse::<Algorithm>().is_err());
+/// # Ok::<(), authfort::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::{Algorithm, SigningKey, VerifyingKey};
 use crate::crypto::Sealer;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::store::keys::KeyRow;
 use crate::{Error, Result, store};
 
@@ -33,8 +33,9 @@ pub(crate) struct Keyring {
     db: Db,
     sealer: Option<Sealer>,
     keys: RwLock<Arc<Keys>>,
-    /// Held while the keys are read, so that many who find them stale read them once.
-    reading: tokio::sync::Mutex<()>,
+    /// Held while the keys are read, so that many who find them stale read them once. Holds when an unknown `kid` last
+    /// made them be read.
+    reading: tokio::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 struct Keys {
@@ -73,6 +74,10 @@ impl Keyring {
         if self.known().read_at > not_before {
             return Ok(());
         }
+        self.read(now).await
+    }
+
+    async fn read(&self, now: DateTime<Utc>) -> Result<()> {
         let mut conn = self.db.guard().await?;
         let rows = store::keys::all(&mut conn.conn()).await?;
         drop(conn);
@@ -114,6 +119,18 @@ impl Keyring {
         self.fresh(now).await?.signer.clone().ok_or_else(|| Error::internal("there is no current signing key"))
     }
 
+    /// The key that signs, as the application's transaction sees it. Nothing is kept of what it shows: it may be rolled
+    /// back.
+    pub(crate) async fn signer_on(&self, conn: &mut Conn<'_>) -> Result<Arc<SigningKey>> {
+        let rows = store::keys::all(conn).await?;
+        let row =
+            rows.iter().find(|row| row.current).ok_or_else(|| Error::internal("there is no current signing key"))?;
+        match &self.known().signer {
+            Some(key) if key.kid() == row.kid => Ok(Arc::clone(key)),
+            _ => self.open(row).map(Arc::new),
+        }
+    }
+
     /// The keys that verify now, by `kid`.
     pub(crate) async fn verifying(
         &self,
@@ -125,14 +142,15 @@ impl Keyring {
         })
     }
 
-    /// Reads the keys again because a token names one that is unknown; says whether that was due.
-    pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<bool> {
-        let read_at = self.known().read_at;
-        if now - read_at < UNKNOWN_PAUSE {
-            return Ok(false);
+    /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However
+    /// fresh the keys are, another node may have made one since. Who comes while they are read waits for that.
+    pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<()> {
+        let mut last = self.reading.lock().await;
+        if last.is_some_and(|at| at <= now && now - at < UNKNOWN_PAUSE) {
+            return Ok(());
         }
-        self.reload(now, read_at).await?;
-        Ok(true)
+        *last = Some(now);
+        self.read(now).await
     }
 
     fn aad(kid: &str) -> String {
@@ -150,6 +168,16 @@ impl Keyring {
             (_, false) => Zeroizing::new(STANDARD.decode(&row.private_key).map_err(Error::internal)?),
         };
         SigningKey::from_stored(algorithm, pkcs8)
+    }
+
+    /// The stored form of a key that lies in clear although a secret is configured; `None` where all is well.
+    pub(crate) fn sealed(&self, row: &KeyRow) -> Result<Option<String>> {
+        match &self.sealer {
+            Some(sealer) if row.current && !row.private_key.starts_with("v1.") => {
+                sealer.seal(&Self::aad(&row.kid), self.open(row)?.pkcs8()).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.

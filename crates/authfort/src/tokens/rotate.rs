@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::keyring::STALENESS;
 use crate::events::KeyRotated;
 use crate::store::keys::KeyRow;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
 /// A signing key, without its secret.
@@ -70,7 +70,8 @@ impl Write<RotateKeys> {
 impl Operation for RotateKeys {
     type Output = KeyInfo;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         let key = auth.keyring().draw(auth.config().algorithm, auth.now()).await?;
         self.new = Some(Arc::new(key));
         Ok(())
@@ -107,13 +108,34 @@ impl Operation for RotateKeys {
     }
 }
 
+/// Encrypts a key that was made before a secret was configured.
+pub(crate) struct SealKeys;
+
+impl Operation for SealKeys {
+    type Output = ();
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        for row in store::keys::all(&mut work.conn).await? {
+            if let Some(sealed) = work.auth.keyring().sealed(&row)? {
+                store::keys::replace_private_key(&mut work.conn, &row.kid, &row.private_key, &sealed).await?;
+                tracing::info!(kid = row.kid, "encrypted a signing key that lay in clear");
+            }
+        }
+        Ok(Verdict::Done(()))
+    }
+}
+
 impl RotateKeys {
     pub(crate) fn if_needed() -> Self {
         Self { if_needed: true, ..Self::default() }
     }
 
-    /// Another node rotated at the same instant: its key is the new one, and one current key is left.
+    /// Another node rotated at the same instant: its key is the new one, and one current key is left. What was to be cut
+    /// is cut: the other node may have left the old key its overlap.
     async fn outrun(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
+        if self.cut {
+            store::keys::expire_retired(&mut work.conn, work.now).await?;
+        }
         let rows = store::keys::all(&mut work.conn).await?;
         let current = rows.into_iter().find(|row| row.current);
         current.map(|row| Verdict::Done(row.into())).ok_or_else(|| Error::internal("there is no current signing key"))

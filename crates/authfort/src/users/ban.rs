@@ -1,12 +1,12 @@
 //! Banning and unbanning.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{User, validate};
 use crate::events::{UserBanned, UserUnbanned};
 use crate::sessions::end_all;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Result, UserId, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Result, UserId, store};
 
 /// Bans a user; made by [`AuthFort::ban_user`].
 #[derive(Clone)]
@@ -37,12 +37,14 @@ impl Write<BanUser> {
 impl Operation for BanUser {
     type Output = User;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         let mut faults = validate::Faults::default();
         self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
+        // Cut first: what is stored must lie in the future.
+        self.expires_at = self.expires_at.map(|at| at.trunc_subsecs(6));
         if let Some(at) = self.expires_at {
             faults.take(validate::future("expires_at", at, auth.now()));
-            self.expires_at = Some(chrono::SubsecRound::trunc_subsecs(at, 6));
         }
         faults.finish()
     }

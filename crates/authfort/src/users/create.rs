@@ -8,8 +8,11 @@ use super::{User, validate};
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, UserId, crypto, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, FieldError, Result, UserId, crypto, store};
+
+/// The most roles that a user can be created with; each is a statement and an event.
+const MAX_ROLES: usize = 100;
 
 /// Creates a user; made by [`AuthFort::create_user`].
 #[derive(Clone, Default)]
@@ -92,7 +95,10 @@ impl CreateUser {
         if let Some(provider) = &self.provider {
             faults.take(validate::provider(provider));
         }
-        for role in &self.roles {
+        if self.roles.len() > MAX_ROLES {
+            faults.take::<()>(Err(FieldError::new("roles", "too_many", format!("must be at most {MAX_ROLES}"))));
+        }
+        for role in self.roles.iter().take(MAX_ROLES) {
             faults.take(checked_role(auth, "roles", role));
         }
         faults.take(validate::metadata(&self.metadata, auth.config().metadata_max_bytes));
@@ -109,7 +115,8 @@ impl CreateUser {
 impl Operation for CreateUser {
     type Output = User;
 
-    async fn prepare(&mut self, auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         self.check(auth).await
     }
 

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::validate::erased_email;
 use crate::events::{DeleteMode, UserDeleted};
 use crate::work::{Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
@@ -60,6 +61,17 @@ impl Write<DeleteUser> {
     }
 }
 
+/// Lets a blocked address register again; answers whether it was blocked. The address is known by its hash alone.
+pub(crate) struct UnblockEmail(pub(crate) [u8; 32]);
+
+impl Operation for UnblockEmail {
+    type Output = bool;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<bool>> {
+        Ok(Verdict::Done(store::users::unblock_email(&mut work.conn, &self.0).await? > 0))
+    }
+}
+
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
@@ -87,9 +99,12 @@ impl Operation for DeleteUser {
         let oauth_accounts = store::accounts::delete_all(conn, id).await?;
         let verification_tokens = store::verification::delete_all(conn, id).await?;
         let users = match self.mode {
-            DeleteMode::Delete => store::users::delete(conn, id).await?,
+            DeleteMode::Delete => {
+                store::users::forget_as_banner(conn, id).await?;
+                store::users::delete(conn, id).await?
+            }
             DeleteMode::Anonymize => {
-                store::users::anonymize(conn, id, &format!("deleted+{id}@deleted.invalid"), work.now).await?;
+                store::users::anonymize(conn, id, &erased_email(id), work.now).await?;
                 0
             }
         };

@@ -10,7 +10,7 @@ mod cursor;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{User, validate};
@@ -127,10 +127,19 @@ impl UserFilter {
             }
         }
         faults.finish()?;
+        self.created_after = self.created_after.map(next_microsecond);
+        self.created_before = self.created_before.map(next_microsecond);
         self.roles.sort();
         self.roles.dedup();
         Ok(self)
     }
+}
+
+/// Times are kept to the microsecond, and the engines differ on a bound that lies between two. None lies there, so the
+/// later of the two is the same bound.
+fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
+    let cut = time.trunc_subsecs(6);
+    if cut < time { cut + TimeDelta::microseconds(1) } else { cut }
 }
 
 macro_rules! filters {

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 pub use ban::{BanUser, UnbanUser};
 pub use create::CreateUser;
 pub(crate) use create::insert_user;
+pub(crate) use delete::UnblockEmail;
 pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};

@@ -6,8 +6,8 @@ use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
-use crate::work::{Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, Result, UserId, crypto, store};
+use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
 #[derive(Clone)]
@@ -27,6 +27,19 @@ pub struct UpdateUser {
 enum Metadata {
     Replace(Map<String, Value>),
     Merge(Map<String, Value>),
+}
+
+impl Metadata {
+    fn applied_to(&self, stored: &Map<String, Value>) -> Map<String, Value> {
+        match self {
+            Self::Replace(new) => new.clone(),
+            Self::Merge(patch) => {
+                let mut merged = stored.clone();
+                merge(&mut merged, patch);
+                merged
+            }
+        }
+    }
 }
 
 impl UpdateUser {
@@ -116,7 +129,8 @@ impl Write<UpdateUser> {
 impl Operation for UpdateUser {
     type Output = User;
 
-    async fn prepare(&mut self, _auth: &AuthFort) -> Result<()> {
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let auth = before.auth;
         let mut faults = validate::Faults::default();
         self.email = self.email.take().and_then(|v| faults.take(validate::email("email", &v)));
         let mut clean = |field: &mut Option<Option<String>>, rule: fn(&str) -> validate::Checked<String>| {
@@ -127,6 +141,14 @@ impl Operation for UpdateUser {
         clean(&mut self.name, validate::name);
         clean(&mut self.avatar_url, validate::avatar_url);
         clean(&mut self.phone, validate::phone);
+        match &self.metadata {
+            Some(Metadata::Replace(new)) => {
+                drop(faults.take(validate::metadata(new, auth.config().metadata_max_bytes)))
+            }
+            // How large the result is depends on what is there.
+            Some(Metadata::Merge(patch)) => drop(faults.take(validate::metadata(patch, usize::MAX))),
+            None => {}
+        }
         faults.finish()
     }
 
@@ -137,14 +159,15 @@ impl Operation for UpdateUser {
         }
         let before = Profile::of(&row);
         let mut after = before.clone();
-        let mut metadata: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(Error::internal)?;
-        match &self.metadata {
-            Some(Metadata::Replace(new)) => metadata.clone_from(new),
-            Some(Metadata::Merge(patch)) => merge(&mut metadata, patch),
-            None => {}
+        if let Some(change) = &self.metadata {
+            let stored: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(Error::internal)?;
+            let changed = change.applied_to(&stored);
+            // Compared as objects: the same members in another order are no change.
+            if changed != stored {
+                let limit = work.auth.config().metadata_max_bytes;
+                after.metadata = validate::metadata(&changed, limit).map_err(|fault| Error::Validation(vec![fault]))?;
+            }
         }
-        let limit = work.auth.config().metadata_max_bytes;
-        after.metadata = validate::metadata(&metadata, limit).map_err(|fault| Error::Validation(vec![fault]))?;
         if let Some(email) = &self.email {
             after.email.clone_from(email);
             if after.email != before.email {
@@ -187,7 +210,7 @@ impl Operation for UpdateUser {
     }
 }
 
-/// RFC 7396, section 2. The depth is bounded by the depth of the patch, which its parser bounds.
+/// RFC 7396, section 2. The depth is bounded by the depth of the patch, which was checked.
 fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch {
         match value {

@@ -18,6 +18,15 @@ const REASON_CHARS: usize = 1000;
 const QUERY_CHARS: usize = 256;
 const PROVIDER_CHARS: usize = 50;
 const PROVIDER_ACCOUNT_CHARS: usize = 255;
+/// How deep metadata may nest: what is written must be read again, by this library and by others.
+const METADATA_DEPTH: usize = 64;
+/// Anonymised users have addresses of this domain; nobody else may.
+const ERASED_DOMAIN: &str = "@deleted.invalid";
+
+/// The address of an anonymised user.
+pub(crate) fn erased_email(id: crate::UserId) -> String {
+    format!("deleted+{id}{ERASED_DOMAIN}")
+}
 
 /// The form in which names are searched and sorted: NFC, then Unicode lower case, character by character.
 ///
@@ -58,7 +67,8 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
         [local, domain].iter().all(|part| part.split('.').all(|piece| !piece.is_empty()))
             && domain.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-'))
     });
-    if plain && local_dots && EmailAddress::parse_with_options(&email, options).is_ok() {
+    let reserved = email.ends_with(ERASED_DOMAIN);
+    if plain && local_dots && !reserved && EmailAddress::parse_with_options(&email, options).is_ok() {
         Ok(email)
     } else {
         Err(FieldError::new(field, "invalid_email", "must be an email address such as jane@example.com"))
@@ -115,6 +125,9 @@ pub(crate) fn avatar_url(value: &str) -> Checked<String> {
 }
 
 pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<String> {
+    if value.values().any(|value| is_deeper_than(value, METADATA_DEPTH - 1)) {
+        return Err(FieldError::new("metadata", "too_deep", format!("must nest at most {METADATA_DEPTH} levels")));
+    }
     let text =
         serde_json::to_string(value).map_err(|_| FieldError::new("metadata", "invalid", "must be a JSON object"))?;
     if text.len() > max_bytes {
@@ -125,6 +138,14 @@ pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<
         return Err(FieldError::new("metadata", "nul", "must not contain the character NUL"));
     }
     Ok(text)
+}
+
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1)),
+        Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper_than(item, levels - 1)),
+        _ => false,
+    }
 }
 
 fn object_has_nul(map: &Map<String, Value>) -> bool {

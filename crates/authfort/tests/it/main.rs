@@ -1,5 +1,20 @@
 //! The core on both engines. Each file is a topic; each test is a sentence.
 #![cfg(test)]
 
+mod accounts;
+mod database;
+mod events;
+mod faults;
+mod file;
+mod joined;
+mod list;
+mod passwords;
+mod raw;
+mod roles;
+mod sessions;
+mod statements;
 mod support;
+mod tokens;
+mod tools;
 mod users;
+mod verification;

@@ -1,0 +1,569 @@
+//! Lists and counts: filters, orders, pages, search, and what they cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use authfort::{AuthFort, DeletedFilter, Error, SortBy, SortOrder, Total, User, UserFilter, UserId, UserPage};
+use authfort_testkit::{TestDatabase, both_engines};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+
+use crate::raw::Raw;
+use crate::statements::counted;
+use crate::support::{PASSWORD, builder, clock, service};
+use crate::users::faults;
+
+const ORDERS: [SortOrder; 2] = [SortOrder::Asc, SortOrder::Desc];
+const KEYS: [SortBy; 3] = [SortBy::CreatedAt, SortBy::Email, SortBy::Name];
+
+fn emails(page: &UserPage) -> Vec<&str> {
+    page.users.iter().map(|user| user.email.strip_suffix("@example.com").unwrap_or(&user.email)).collect()
+}
+
+/// Names that engines, collations and case tables disagree about, in the order in which they are created.
+const AWKWARD: &[(&str, Option<&str>)] = &[
+    ("zoe-upper", Some("ZOE")),
+    ("zoe-lower", Some("zoe")),
+    ("zoe-composed", Some("Zoë")),
+    ("zoe-decomposed", Some("Zoe\u{308}")),
+    ("emile", Some("Émile")),
+    ("plain-e", Some("emile")),
+    ("arger", Some("Ärger")),
+    ("apfel", Some("äpfel")),
+    ("dotted", Some("İstanbul")),
+    ("dotless", Some("ısparta")),
+    ("istanbul", Some("istanbul")),
+    ("sharp", Some("Straße")),
+    ("double-s", Some("STRASSE")),
+    ("capital-sharp", Some("STRAẞE")),
+    ("yana-upper", Some("ЯНА")),
+    ("yana-lower", Some("яна")),
+    ("emoji", Some("😀 smile")),
+    ("ligature", Some("ﬁnn")),
+    ("ohm", Some("\u{2126}mega")),
+    ("sigma", Some("ΟΔΟΣ")),
+    ("percent", Some("100% Jane")),
+    ("underscore", Some("a_b")),
+    ("axb", Some("axb")),
+    ("backslash", Some("a\\b")),
+    ("quote", Some("O'Neil \"Q\"")),
+    ("han", Some("文子")),
+    ("nameless-1", None),
+    ("nameless-2", None),
+    ("highest", Some("\u{10fffd}")),
+    ("marks", Some("q\u{323}\u{307}x")),
+    ("marks-2", Some("q\u{307}\u{323}X")),
+    ("space", Some("a b")),
+];
+
+async fn awkward(auth: &AuthFort) {
+    for (local, name) in AWKWARD {
+        let mut call = auth.create_user(format!("{local}@example.com"));
+        if let Some(name) = name {
+            call = call.name(*name);
+        }
+        call.await.unwrap();
+    }
+}
+
+/// Creates many users in one transaction of the application's: one commit, not a thousand.
+async fn crowd(auth: &AuthFort, db: &TestDatabase, size: usize, name: Option<&str>) -> Vec<UserId> {
+    let raw = Raw::open(db, 1).await;
+    let mut tx = raw.begin().await;
+    let mut ids = Vec::new();
+    for n in 0..size {
+        // Addresses that do not follow the order of creation.
+        let mut call = auth.create_user(format!("user{:04}@example.com", n * 613 % 9973));
+        if let Some(name) = name {
+            call = call.name(name);
+        }
+        ids.push(call.in_tx(tx.conn()).await.unwrap().id);
+    }
+    tx.commit().await.unwrap();
+    ids
+}
+
+/// What a filter means, said once more and without SQL.
+fn matches(user: &User, filter: &UserFilter) -> bool {
+    let term = filter.query.as_deref().map(str::to_lowercase);
+    let found = |term: &str| {
+        user.email.contains(term) || user.name.as_ref().is_some_and(|name| name.to_lowercase().contains(term))
+    };
+    (match filter.deleted {
+        DeletedFilter::Without => !user.is_deleted,
+        DeletedFilter::With => true,
+        DeletedFilter::Only => user.is_deleted,
+    }) && filter.banned.is_none_or(|banned| user.banned == banned)
+        && filter.email_verified.is_none_or(|verified| user.email_verified == verified)
+        && filter.created_after.is_none_or(|time| user.created_at >= time)
+        && filter.created_before.is_none_or(|time| user.created_at < time)
+        && (filter.roles.is_empty() || filter.roles.iter().any(|role| user.has_role(role)))
+        && term.is_none_or(|term| !user.is_deleted && found(&term))
+}
+
+both_engines! {
+    /// The expected orders were computed apart from this library: NFC, lower case by character, NFC, by code points,
+    /// then by creation; a missing name last.
+    async fn defect_25_every_engine_orders_the_awkward_names_alike(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        awkward(&auth).await;
+        let by_name = [
+            "percent", "space", "backslash", "underscore", "axb", "plain-e", "istanbul", "dotted", "quote", "marks",
+            "marks-2", "double-s", "sharp", "capital-sharp", "zoe-upper", "zoe-lower", "zoe-composed", "zoe-decomposed",
+            "apfel", "arger", "emile", "dotless", "sigma", "ohm", "yana-upper", "yana-lower", "han", "ligature", "emoji",
+            "highest", "nameless-1", "nameless-2",
+        ];
+        let by_name_desc = [
+            "highest", "emoji", "ligature", "han", "yana-lower", "yana-upper", "ohm", "sigma", "dotless", "emile",
+            "arger", "apfel", "zoe-decomposed", "zoe-composed", "zoe-lower", "zoe-upper", "capital-sharp", "sharp",
+            "double-s", "marks-2", "marks", "quote", "dotted", "istanbul", "plain-e", "axb", "underscore", "backslash",
+            "space", "percent", "nameless-2", "nameless-1",
+        ];
+        let by_email = [
+            "apfel", "arger", "axb", "backslash", "capital-sharp", "dotless", "dotted", "double-s", "emile", "emoji",
+            "han", "highest", "istanbul", "ligature", "marks-2", "marks", "nameless-1", "nameless-2", "ohm", "percent",
+            "plain-e", "quote", "sharp", "sigma", "space", "underscore", "yana-lower", "yana-upper", "zoe-composed",
+            "zoe-decomposed", "zoe-lower", "zoe-upper",
+        ];
+        let by_creation: Vec<&str> = AWKWARD.iter().map(|(local, _)| *local).collect();
+        let reversed = |list: &[&'static str]| list.iter().rev().copied().collect::<Vec<_>>();
+        for (by, order, expected) in [
+            (SortBy::Name, SortOrder::Asc, by_name.to_vec()),
+            (SortBy::Name, SortOrder::Desc, by_name_desc.to_vec()),
+            (SortBy::Email, SortOrder::Asc, by_email.to_vec()),
+            (SortBy::Email, SortOrder::Desc, reversed(&by_email)),
+            (SortBy::CreatedAt, SortOrder::Asc, by_creation.clone()),
+            (SortBy::CreatedAt, SortOrder::Desc, reversed(&by_creation)),
+        ] {
+            let page = auth.list_users().sort_by(by).sort_order(order).await.unwrap();
+            assert_eq!(emails(&page), expected, "{by:?} {order:?}");
+            assert_eq!((page.total, page.next_cursor, page.prev_cursor), (Some(32), None, None));
+            // The same by cursor, five at a time, across every border of equal and missing names.
+            let mut walked = Vec::new();
+            let mut call = auth.list_users().sort_by(by).sort_order(order).limit(5);
+            loop {
+                let page = call.clone().await.unwrap();
+                walked.extend(emails(&page).into_iter().map(ToOwned::to_owned));
+                let Some(next) = page.next_cursor else { break };
+                call = call.cursor(next);
+            }
+            assert_eq!(walked, expected, "{by:?} {order:?} by cursor");
+        }
+    }
+
+    async fn defect_25_every_engine_finds_the_awkward_names_alike(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        awkward(&auth).await;
+        let zoe: &[&str] = &["zoe-upper", "zoe-lower", "zoe-composed", "zoe-decomposed"];
+        for (term, expected) in [
+            ("zoë", ["zoe-composed", "zoe-decomposed"].as_slice()),
+            ("ZOE\u{308}", &["zoe-composed", "zoe-decomposed"]),
+            ("Zoe", zoe),
+            ("straße", &["sharp", "capital-sharp"]),
+            ("STRASSE", &["double-s"]),
+            ("ẞ", &["sharp", "capital-sharp"]),
+            ("яНа", &["yana-upper", "yana-lower"]),
+            ("ЯН", &["yana-upper", "yana-lower"]),
+            ("😀", &["emoji"]),
+            ("😀 S", &["emoji"]),
+            ("İst", &["dotted"]),
+            ("IST", &["istanbul"]),
+            ("ı", &["dotless"]),
+            ("\u{2126}", &["ohm"]),
+            ("ΟΔΟΣ", &["sigma"]),
+            ("ΔΟΣ", &["sigma"]),
+            ("文", &["han"]),
+            ("文子", &["han"]),
+            ("Q\u{307}\u{323}", &["marks", "marks-2"]),
+            ("q\u{323}\u{307}X", &["marks", "marks-2"]),
+            ("ﬁ", &["ligature"]),
+            ("fi", &[]),
+            ("e@e", &["emile", "plain-e", "ligature", "underscore", "quote", "space"]),
+            ("smile\u{2003}", &["emoji"]),
+            // No term spans address and name.
+            ("com 100", &[]),
+            ("zoe-lower@example.com", &["zoe-lower"]),
+        ] {
+            let page = auth.list_users().query(term).sort_order(SortOrder::Asc).await.unwrap();
+            assert_eq!(emails(&page), expected, "{term:?}");
+            let count = auth.get_user_count().query(term).await.unwrap();
+            assert_eq!((page.total, count), (Some(count), expected.len().try_into().unwrap()), "{term:?}");
+        }
+    }
+
+    async fn defect_22_and_row_40_wildcards_and_quotes_are_letters(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        awkward(&auth).await;
+        for (term, expected) in [
+            ("%", ["percent"].as_slice()),
+            ("_", &["underscore"]),
+            ("\\", &["backslash"]),
+            ("'", &["quote"]),
+            ("\"", &["quote"]),
+            ("a_b", &["underscore"]),
+            ("a\\b", &["backslash"]),
+            ("100%", &["percent"]),
+            ("100% jane", &["percent"]),
+            ("%%%", &[]),
+            ("___", &[]),
+            ("\\\\\\", &[]),
+            ("o'neil", &["quote"]),
+            ("\"q\"", &["quote"]),
+            ("l \"q", &["quote"]),
+            ("\"\"\"", &[]),
+            ("zoe*", &[]),
+            ("zoe OR emile", &[]),
+            ("search_key:zoe", &[]),
+            ("NEAR(zoe)", &[]),
+            ("^zoe", &[]),
+            ("' OR 1=1 --", &[]),
+            ("$1", &[]),
+            ("[a-z]", &[]),
+        ] {
+            let page = auth.list_users().query(term).sort_order(SortOrder::Asc).await.unwrap();
+            assert_eq!((emails(&page), page.total), (expected.to_vec(), i64::try_from(expected.len()).ok()), "{term:?}");
+        }
+        // Blank is no filter; what no name can hold, and what is too long, is refused.
+        assert_eq!(auth.get_user_count().query(" \t ").await.unwrap_err().code(), "validation_failed");
+        assert_eq!(auth.get_user_count().query("  ").await.unwrap(), 32);
+        assert_eq!(auth.get_user_count().query("").await.unwrap(), 32);
+        for (bad, fault) in [("a\0", "query control_character"), (&"x".repeat(257), "query too_long")] {
+            let error = auth.list_users().query(bad).await.unwrap_err();
+            assert_eq!(faults(&error), [fault]);
+            assert_eq!(faults(&auth.get_user_count().query(bad).await.unwrap_err()), [fault]);
+        }
+        assert_eq!(auth.get_user_count().query("ẞ".repeat(256)).await.unwrap(), 0);
+    }
+
+    async fn defect_21_and_row_44_a_walk_by_cursor_shows_each_user_once_forward_and_back(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let ids = crowd(&auth, &db, 1000, Some("Same Name")).await;
+        let crowd: BTreeSet<UserId> = ids.iter().copied().collect();
+        for (round, (by, order)) in KEYS.iter().flat_map(|by| ORDERS.map(|order| (*by, order))).enumerate() {
+            let call = auth.list_users().sort_by(by).sort_order(order).limit(170).total(Total::None);
+            let mut forward = Vec::new();
+            let (mut page, mut n) = (call.clone().await.unwrap(), 0);
+            assert_eq!(page.prev_cursor, None);
+            loop {
+                assert_eq!(page.total, None);
+                forward.extend(page.users.iter().map(|user| user.id));
+                // Somebody registers while we read, before and behind us.
+                auth.create_user(format!("{n}-{round}@example.com")).name("Same Name").await.unwrap();
+                auth.create_user(format!("z{n}-{round}@example.com")).name("Aaa").await.unwrap();
+                n += 1;
+                let Some(next) = page.next_cursor.clone() else { break };
+                page = call.clone().cursor(next).await.unwrap();
+            }
+            let mut seen: Vec<UserId> = forward.iter().copied().filter(|id| crowd.contains(id)).collect();
+            // And back from the last page.
+            let mut back: Vec<UserId> = page.users.iter().rev().map(|user| user.id).collect();
+            while let Some(previous) = page.prev_cursor.clone() {
+                page = call.clone().cursor(previous).await.unwrap();
+                back.extend(page.users.iter().rev().map(|user| user.id));
+                assert!(page.next_cursor.is_some());
+            }
+            back.retain(|id| crowd.contains(id));
+            back.reverse();
+            assert_eq!(back, seen, "{by:?} {order:?}: the way back is the way forth");
+            if by == SortBy::Email {
+                seen.sort();
+            } else if order == SortOrder::Desc {
+                seen.reverse();
+            }
+            assert_eq!(seen, ids, "{by:?} {order:?}: each once");
+        }
+    }
+
+    async fn defect_21_a_walk_by_offset_shows_each_user_once_while_others_register_behind_it(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let ids = crowd(&auth, &db, 1000, Some("Same Name")).await;
+        for by in [SortBy::Name, SortBy::CreatedAt] {
+            let (mut walked, mut offset) = (Vec::new(), 0);
+            while offset < 1000 {
+                let call = auth.list_users().sort_by(by).sort_order(SortOrder::Asc).limit(200).offset(offset);
+                let page = call.await.unwrap();
+                assert_eq!((page.offset, page.limit), (offset, 200));
+                walked.extend(page.users.iter().map(|user| user.id));
+                auth.create_user(format!("new{offset}{by:?}@example.com")).name("Same Name").await.unwrap();
+                offset += 200;
+            }
+            assert_eq!(walked[..1000], ids, "{by:?}");
+        }
+    }
+
+    async fn pages_by_offset_and_by_cursor_lead_into_each_other(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        for n in 0..5 {
+            auth.create_user(format!("user{n}@example.com")).await.unwrap();
+        }
+        let call = auth.list_users().sort_by(SortBy::Email).sort_order(SortOrder::Asc).limit(2);
+        let middle = call.clone().offset(2).await.unwrap();
+        assert_eq!((emails(&middle), middle.total, middle.limit, middle.offset), (vec!["user2", "user3"], Some(5), 2, 2));
+        let last = call.clone().cursor(middle.next_cursor.clone().unwrap()).await.unwrap();
+        assert_eq!((emails(&last), last.total, last.offset, &last.next_cursor), (vec!["user4"], Some(5), 0, &None));
+        let first = call.clone().cursor(middle.prev_cursor.unwrap()).await.unwrap();
+        assert_eq!((emails(&first), &first.prev_cursor), (vec!["user0", "user1"], &None));
+        let again = call.clone().cursor(first.next_cursor.unwrap()).await.unwrap();
+        assert_eq!(emails(&again), ["user2", "user3"]);
+        // Past the end: nobody, but a total.
+        let beyond = call.clone().offset(i64::MAX).await.unwrap();
+        assert_eq!((emails(&beyond), beyond.total, &beyond.next_cursor), (vec![], Some(5), &None));
+        // The row that a cursor names may be gone.
+        auth.delete_user(middle.users[1].id).await.unwrap();
+        let after = call.cursor(middle.next_cursor.unwrap()).await.unwrap();
+        assert_eq!((emails(&after), after.total), (vec!["user4"], Some(4)));
+    }
+
+    async fn a_cursor_belongs_to_its_filter_and_its_order(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        for n in 0..4 {
+            auth.create_user(format!("user{n}@example.com")).role("a").role("b").await.unwrap();
+        }
+        let list = || auth.list_users().role("a").role("b").limit(2);
+        let cursor = list().await.unwrap().next_cursor.unwrap();
+        for other in [
+            list().banned(false), list().role("c"), list().query("user"), list().email_verified(false),
+            list().deleted(DeletedFilter::With), list().created_after(clock.now()), list().created_before(clock.now()),
+            list().sort_by(SortBy::Email), list().sort_by(SortBy::Name), list().sort_order(SortOrder::Asc),
+            auth.list_users().limit(2),
+        ] {
+            let error = other.cursor(&cursor).await.unwrap_err();
+            assert!(matches!(error, Error::InvalidCursor), "{error:?}");
+        }
+        // The same list asked for in other words, or in other portions, is the same list.
+        for same in [
+            auth.list_users().role("b").role("a").role("a").limit(2), list().limit(200), list().total(Total::None),
+            list().query("  "),
+        ] {
+            assert_eq!(emails(&same.cursor(&cursor).await.unwrap()), ["user1", "user0"]);
+        }
+        for forged in ["", "x", "=", "AAAA", &"A".repeat(100_000), &format!("{cursor}x"), "a\0", "é", &cursor.to_uppercase()] {
+            let error = list().cursor(forged).await.unwrap_err();
+            assert_eq!(error.code(), "invalid_request", "{forged:?}");
+        }
+    }
+
+    async fn defect_23_and_row_42_limit_and_offset_have_bounds(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        auth.create_user("jane@example.com").await.unwrap();
+        for limit in [i64::MIN, -1, 0, 201, 1_000_000_000, i64::MAX] {
+            let error = auth.list_users().limit(limit).await.unwrap_err();
+            assert_eq!(faults(&error), ["limit out_of_range"], "{limit}");
+        }
+        for offset in [i64::MIN, -1] {
+            let error = auth.list_users().offset(offset).limit(0).await.unwrap_err();
+            assert_eq!(faults(&error), ["limit out_of_range", "offset out_of_range"], "{offset}");
+        }
+        let error = auth.list_users().offset(0).cursor("x").await.unwrap_err();
+        assert_eq!(faults(&error), ["offset conflict"]);
+        for limit in [1, 200] {
+            assert_eq!(auth.list_users().limit(limit).await.unwrap().users.len(), 1);
+        }
+    }
+
+    async fn row_43_what_is_no_role_or_no_time_is_refused_and_no_sql(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        auth.create_user("jane@example.com").await.unwrap();
+        for role in ["", "Admin", "a,b", "x'; DROP TABLE authfort_users; --", "\0"] {
+            assert_eq!(faults(&auth.list_users().role(role).await.unwrap_err()), ["role invalid_role"], "{role:?}");
+            assert_eq!(faults(&auth.get_user_count().role(role).await.unwrap_err()), ["role invalid_role"], "{role:?}");
+        }
+        let mut many = auth.list_users();
+        for n in 0..21 {
+            many = many.role(format!("role{n}"));
+        }
+        assert_eq!(faults(&many.await.unwrap_err()), ["role too_many"]);
+        for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            let error = auth.list_users().created_after(time).created_before(time).await.unwrap_err();
+            assert_eq!(faults(&error), ["created_after out_of_range", "created_before out_of_range"]);
+        }
+        let far = Utc.with_ymd_and_hms(9999, 12, 31, 23, 59, 59).unwrap();
+        let early = Utc.with_ymd_and_hms(0, 1, 1, 0, 0, 0).unwrap();
+        assert_eq!(auth.get_user_count().created_after(early).created_before(far).await.unwrap(), 1);
+        assert_eq!(auth.get_user_count().created_after(far).await.unwrap(), 0);
+        assert_eq!(auth.get_user_count().created_before(early).await.unwrap(), 0);
+    }
+
+    async fn defect_28_filters_alone_and_together_mean_the_same_for_list_and_count(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let start = clock.now();
+        let mut all = Vec::new();
+        for n in 0..24u32 {
+            clock.advance(TimeDelta::minutes(1));
+            let name = if n % 2 == 0 { "Ann" } else { "Bob" };
+            let mut call = auth.create_user(format!("user{n}@example.com")).name(format!("{name} {n}"));
+            call = call.email_verified(n % 3 == 0);
+            for (role, every) in [("editor", 4), ("author", 5), ("member", 1)] {
+                if n % every == 0 {
+                    call = call.role(role);
+                }
+            }
+            let id = call.await.unwrap().id;
+            match n % 6 {
+                1 | 2 => drop(auth.ban_user(id).await.unwrap()),
+                // A ban that will have run out.
+                3 => drop(auth.ban_user(id).expires_at(clock.now() + TimeDelta::seconds(1)).await.unwrap()),
+                _ => {}
+            }
+            if n % 8 == 7 {
+                auth.delete_user(id).anonymize().await.unwrap();
+            }
+            all.push(id);
+        }
+        clock.advance(TimeDelta::minutes(1));
+        let mut users = Vec::new();
+        for id in all {
+            users.push(auth.get_user(id).deleted(true).await.unwrap());
+        }
+        let early = start + TimeDelta::minutes(6);
+        let late = start + TimeDelta::minutes(19);
+        let mut answers = BTreeMap::new();
+        let options = [None, Some(true), Some(false)];
+        for banned in options {
+            for email_verified in options {
+                for deleted in [DeletedFilter::Without, DeletedFilter::With, DeletedFilter::Only] {
+                    for roles in [vec![], vec!["editor"], vec!["author", "editor"]] {
+                        for query in [None, Some("aNN")] {
+                            for (created_after, created_before) in
+                                [(None, None), (Some(early), None), (None, Some(late)), (Some(early), Some(late))]
+                            {
+                                let mut filter = UserFilter::default();
+                                filter.banned = banned;
+                                filter.email_verified = email_verified;
+                                filter.deleted = deleted;
+                                filter.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+                                filter.query = query.map(ToOwned::to_owned);
+                                filter.created_after = created_after;
+                                filter.created_before = created_before;
+                                let expected: Vec<&User> =
+                                    users.iter().rev().filter(|user| matches(user, &filter)).collect();
+                                let page = auth.list_users().filter(filter.clone()).await.unwrap();
+                                let found: Vec<&User> = page.users.iter().collect();
+                                assert_eq!(found, expected, "{filter:?}");
+                                let size = i64::try_from(expected.len()).unwrap();
+                                assert_eq!(page.total, Some(size), "{filter:?}");
+                                assert_eq!(auth.get_user_count().filter(filter.clone()).await.unwrap(), size, "{filter:?}");
+                                *answers.entry(expected.len()).or_insert(0) += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        // The data tells the filters apart: few of them find nobody or everybody.
+        assert!(answers.len() > 10, "{answers:?}");
+
+        // The documented calls, written as they are documented.
+        let page = auth.list_users().query("ann").banned(false).role("editor").await.unwrap();
+        assert_eq!(emails(&page), ["user16", "user12", "user4", "user0"]);
+        assert_eq!(auth.get_user_count().banned(true).await.unwrap(), 7);
+        let page = auth.list_users().limit(3).offset(3).sort_by(SortBy::Email).sort_order(SortOrder::Asc).await.unwrap();
+        assert_eq!((emails(&page), page.total), (vec!["user12", "user13", "user14"], Some(21)));
+    }
+
+    /// Times are kept to the microsecond; a bound between two of them falls between them on both engines.
+    async fn a_bound_finer_than_a_microsecond_is_exact(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        clock.advance(TimeDelta::microseconds(123_456));
+        auth.create_user("jane@example.com").await.unwrap();
+        let at = clock.now();
+        for (offset, from_then_on, before_then) in [(-1, 1, 0), (0, 1, 0), (1, 0, 1), (999, 0, 1)] {
+            let bound = at + TimeDelta::nanoseconds(offset);
+            assert_eq!(auth.get_user_count().created_after(bound).await.unwrap(), from_then_on, "from {offset} ns");
+            assert_eq!(auth.get_user_count().created_before(bound).await.unwrap(), before_then, "before {offset} ns");
+        }
+    }
+
+    async fn defect_26_total_and_page_never_contradict_each_other(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        crowd(&auth, &db, 20, None).await;
+        let writer = tokio::spawn({
+            let auth = auth.clone();
+            async move {
+                for n in 0..40 {
+                    let user = auth.create_user(format!("new{n}@example.com")).await.unwrap();
+                    if n % 2 == 0 {
+                        auth.delete_user(user.id).await.unwrap();
+                    }
+                }
+            }
+        });
+        let mut sizes = BTreeSet::new();
+        loop {
+            // Asked first, so that one more page is read after the last change.
+            let finished = writer.is_finished();
+            let page = auth.list_users().limit(200).await.unwrap();
+            assert_eq!(page.total, i64::try_from(page.users.len()).ok());
+            sizes.insert(page.users.len());
+            if finished {
+                break;
+            }
+        }
+        writer.await.unwrap();
+        assert!(sizes.len() > 2, "nothing changed meanwhile: {sizes:?}");
+        assert_eq!(sizes.last(), Some(&40).max(sizes.last()));
+        assert_eq!(auth.list_users().total(Total::None).await.unwrap().total, None);
+        let empty = auth.list_users().query("nobody at all").await.unwrap();
+        assert_eq!((empty.users, empty.total), (vec![], Some(0)));
+    }
+
+    async fn defect_20_a_page_with_roles_and_total_is_one_statement(db: TestDatabase) {
+        let clock = clock();
+        // One connection for reading, so that none is set up meanwhile.
+        let auth = builder(&clock).max_connections(1).connect(db.url()).await.unwrap();
+        for n in 0..60 {
+            auth.create_user(format!("user{n}@example.com")).role("editor").role("author").await.unwrap();
+        }
+        // The first call of a connection sets it up.
+        auth.list_users().await.unwrap();
+        for limit in [1, 50, 200] {
+            let (page, statements) = counted(auth.list_users().limit(limit).into_future()).await;
+            let page = page.unwrap();
+            assert!(page.users.iter().all(|user| user.roles == ["author", "editor"]));
+            assert_eq!((page.users.len(), page.total), (usize::try_from(limit.min(60)).unwrap(), Some(60)));
+            assert_eq!(statements, 1, "for a page of {limit}");
+            let call = auth.list_users().limit(limit).query("user").role("editor").banned(false).sort_by(SortBy::Name);
+            let (page, statements) = counted(call.into_future()).await;
+            assert_eq!((page.unwrap().total, statements), (Some(60), 1));
+        }
+        let (count, statements) = counted(auth.get_user_count().role("editor").into_future()).await;
+        assert_eq!((count.unwrap(), statements), (60, 1));
+        let id = auth.list_users().limit(1).await.unwrap().users[0].id;
+        let (user, statements) = counted(auth.get_user(id).into_future()).await;
+        assert_eq!((user.unwrap().roles.len(), statements), (2, 1));
+        // The counter counts: two calls are two.
+        let (_, statements) = counted(async {
+            auth.list_users().await.unwrap();
+            auth.get_user_count().await.unwrap()
+        }).await;
+        assert_eq!(statements, 2);
+    }
+
+    async fn search_follows_every_change_of_a_user(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let raw = Raw::open(&db, 1).await;
+        let found = async |term: &str| auth.get_user_count().deleted(DeletedFilter::With).query(term).await.unwrap();
+        let jane = auth.create_user("jane@example.com").name("Jane Doe").password(PASSWORD).await.unwrap();
+        let john = auth.create_user("john@example.com").name("John Roe").await.unwrap();
+        assert_eq!((found("jane").await, found("doe").await, found("example").await), (1, 1, 2));
+        auth.update_user(jane.id).name("Judy").await.unwrap();
+        assert_eq!((found("jane").await, found("doe").await, found("judy").await), (1, 0, 1));
+        auth.update_user(jane.id).email("judith@example.org").clear_name().await.unwrap();
+        assert_eq!((found("jane").await, found("judy").await, found("judith").await), (0, 0, 1));
+        // Changes that leave the key alone.
+        auth.ban_user(jane.id).await.unwrap();
+        auth.add_role(jane.id, "editor").await.unwrap();
+        auth.delete_user(jane.id).anonymize().await.unwrap();
+        assert_eq!((found("judith").await, found("deleted").await), (0, 0));
+        auth.delete_user(john.id).await.unwrap();
+        assert_eq!((found("john").await, found("example").await), (0, 0));
+        auth.delete_user(jane.id).await.unwrap();
+        auth.create_user("john@example.com").name("John Roe").await.unwrap();
+        assert_eq!((found("john").await, found("roe").await), (1, 1));
+        if matches!(raw, Raw::Sqlite(_)) {
+            // Compares the index with the table; it complains about a row that the table does not have.
+            let check = "INSERT INTO authfort_users_search (authfort_users_search, rank) VALUES ('integrity-check', 1)";
+            raw.execute(check).await.unwrap();
+            raw.execute("INSERT INTO authfort_users_search (rowid, search_key) VALUES (99, 'nobody')").await.unwrap();
+            assert!(raw.execute(check).await.is_err());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What several topics need: tokens as text, the log as pairs, and a look into the database past the library.
+
+use authfort::secrecy::ExposeSecret;
+use authfort::{AuthFort, Error, SignedIn, SortOrder, UserId};
+use authfort_testkit::{Engine, TestDatabase};
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+pub fn access(signed_in: &SignedIn) -> &str {
+    signed_in.tokens.access_token.expose_secret()
+}
+
+pub fn refresh(signed_in: &SignedIn) -> &str {
+    signed_in.tokens.refresh_token.expose_secret()
+}
+
+/// The code of the error, or `ok`.
+pub fn code<T>(outcome: &Result<T, Error>) -> &'static str {
+    outcome.as_ref().err().map_or("ok", Error::code)
+}
+
+/// What the guard says of an access token.
+pub async fn guard(auth: &AuthFort, token: &str) -> &'static str {
+    code(&auth.authenticate(token).await)
+}
+
+/// Type and data of a user's events, oldest first.
+pub async fn log(auth: &AuthFort, user: UserId) -> Vec<(String, Map<String, Value>)> {
+    let page = auth.list_events().user_id(user).order(SortOrder::Asc).limit(200).await.unwrap();
+    assert_eq!(page.next_cursor, None, "more events than this helper reads");
+    page.events.into_iter().map(|event| (event.r#type, event.data)).collect()
+}
+
+/// How many events of a type a user has.
+pub async fn count(auth: &AuthFort, user: UserId, r#type: &str) -> usize {
+    log(auth, user).await.iter().filter(|(name, _)| name == r#type).count()
+}
+
+/// A connection of the test's own.
+pub enum Raw {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Raw {
+    pub async fn open(db: &TestDatabase) -> Self {
+        match db.engine() {
+            Engine::Sqlite => Self::Sqlite(SqliteConnection::connect(db.url()).await.unwrap()),
+            Engine::Postgres => Self::Postgres(PgConnection::connect(db.url()).await.unwrap()),
+        }
+    }
+
+    pub async fn execute(&mut self, sql: impl Into<String>) -> u64 {
+        let sql = AssertSqlSafe(sql.into());
+        match self {
+            Self::Sqlite(conn) => sqlx::query(sql).execute(conn).await.unwrap().rows_affected(),
+            Self::Postgres(conn) => sqlx::query(sql).execute(conn).await.unwrap().rows_affected(),
+        }
+    }
+
+    /// The first column of every row, which must be text.
+    pub async fn texts(&mut self, sql: impl Into<String>) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.into());
+        match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(sql).fetch_all(conn).await.unwrap(),
+            Self::Postgres(conn) => sqlx::query_scalar(sql).fetch_all(conn).await.unwrap(),
+        }
+    }
+
+    pub async fn count(&mut self, sql: impl Into<String>) -> i64 {
+        let sql = AssertSqlSafe(sql.into());
+        match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+            Self::Postgres(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+        }
+    }
+
+    /// Every value of every table of the library, one row a line, bytes as lower-case hexadecimal digits.
+    pub async fn dump(&mut self) -> String {
+        let mut dump = String::new();
+        let tables = match self {
+            Self::Sqlite(_) => {
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'authfort%' \
+                 AND sql NOT LIKE 'CREATE VIRTUAL%'"
+            }
+            Self::Postgres(_) => {
+                "SELECT table_name::text FROM information_schema.tables WHERE table_name LIKE 'authfort%'"
+            }
+        };
+        let tables = self.texts(tables).await;
+        assert!(tables.len() >= 9, "{tables:?}");
+        for table in tables {
+            let rows = if matches!(self, Self::Sqlite(_)) {
+                let columns = self.texts(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+                let values: Vec<_> = columns
+                    .iter()
+                    .map(|c| format!(r#"CASE typeof("{c}") WHEN 'blob' THEN lower(hex("{c}")) ELSE quote("{c}") END"#))
+                    .collect();
+                format!(r#"SELECT {} FROM "{table}""#, values.join(" || ' ' || "))
+            } else {
+                format!(r#"SELECT row_to_json(t)::text FROM "{table}" t"#)
+            };
+            for row in self.texts(rows).await {
+                dump.push_str(&format!("{table}: {row}\n"));
+            }
+        }
+        dump
+    }
+}
+
+/// How a token could lie in a dump: as text, without its prefix, or as the bytes of its secret.
+pub fn spellings(token: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let body = token.split_once('_').map_or(token, |(_, body)| body);
+    let mut spellings = vec![token.to_owned(), body.to_owned()];
+    if let Ok(bytes) = URL_SAFE_NO_PAD.decode(body) {
+        spellings.push(bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")));
+        spellings.push(STANDARD.encode(bytes));
+    }
+    spellings
+}
