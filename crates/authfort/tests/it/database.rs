@@ -395,7 +395,7 @@ both_engines! {
             ("access_ttl", AuthFort::builder().access_ttl(long)),
             ("refresh_ttl", AuthFort::builder().refresh_ttl(Duration::ZERO)),
             ("session_ttl", AuthFort::builder().session_ttl(long)),
-            ("session_ttl", AuthFort::builder().session_ttl(Duration::from_secs(3600))),
+            ("session_ttl", AuthFort::builder().session_ttl(Duration::from_hours(1))),
             ("email_verification_ttl", AuthFort::builder().email_verification_ttl(Duration::ZERO)),
             ("password_reset_ttl", AuthFort::builder().password_reset_ttl(Duration::ZERO)),
             ("refresh_grace", AuthFort::builder().refresh_grace(Duration::from_secs(61))),
