@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use crate::context::Actor;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
@@ -199,7 +200,7 @@ impl<O: Operation> Write<O> {
 
     async fn run(mut self) -> Result<O::Output> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
-        let task = tokio::spawn(async move {
+        let work = async move {
             self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
             let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
@@ -217,8 +218,9 @@ impl<O: Operation> Write<O> {
                     outcome => return outcome,
                 }
             }
-        });
-        match task.await {
+        };
+        // In the caller's span still: what is logged on the way belongs to the request.
+        match tokio::spawn(work.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(error) => Err(Error::internal(error)),
         }

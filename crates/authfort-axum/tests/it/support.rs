@@ -342,3 +342,31 @@ impl Raw {
         }
     }
 }
+
+/// A transaction that holds the rows of all users, and on SQLite the whole file.
+pub enum Blocker {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Raw {
+    pub async fn block(&self) -> Blocker {
+        match self {
+            Self::Sqlite(pool) => Blocker::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.unwrap()),
+            Self::Postgres(pool) => {
+                let mut tx = pool.begin().await.unwrap();
+                sqlx::query("SELECT 1 FROM authfort_users FOR UPDATE").execute(&mut *tx).await.unwrap();
+                Blocker::Postgres(tx)
+            }
+        }
+    }
+}
+
+impl Blocker {
+    pub async fn release(self) {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await.unwrap(),
+            Self::Postgres(tx) => tx.rollback().await.unwrap(),
+        }
+    }
+}
