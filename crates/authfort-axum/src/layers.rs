@@ -32,6 +32,10 @@ use uuid::Uuid;
 use crate::Rejection;
 
 /// The longest request body that the routers of this crate read, in bytes. Nothing that they take comes near it.
+///
+/// ```
+/// assert_eq!(authfort_axum::BODY_LIMIT, 65_536);
+/// ```
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

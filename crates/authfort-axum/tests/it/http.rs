@@ -133,7 +133,8 @@ both_engines! {
         let app = App::with(&db, |options| options.max_connections(1).acquire_timeout(timeout), |layer| layer).await;
         let admin = app.admin().await;
         let raw = Raw::open(&db).await;
-        // Somebody else's transaction holds what a ban needs; the ban holds the only connection that writes.
+        // Somebody else's transaction holds what a ban needs; the ban holds the only connection that writes, but for
+        // SQLite's pauses between two tries for the file's lock.
         let jane = app.user("jane@example.com").await;
         let ban = format!("/admin/users/{}/ban", jane.id);
         let blocker = raw.block().await;
@@ -142,10 +143,14 @@ both_engines! {
         let start = std::time::Instant::now();
         let create = app.post("/admin/users").by(&admin).json(&json!({"email": "new@example.com"})).send().await;
         create.refused(503, "database_unavailable");
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        let waited = start.elapsed();
+        let bound = if db.engine() == Engine::Sqlite { 8 } else { 2 };
+        assert!(waited < Duration::from_secs(bound), "{waited:?}");
         assert_eq!(app.get("/profile").by(&admin).send().await.status, 200, "the guard has connections of its own");
         blocker.release().await;
-        assert_eq!(stuck.await.unwrap().status, 200);
+        let stuck = stuck.await.unwrap();
+        assert!(stuck.status == 200 || (stuck.status == 503 && db.engine() == Engine::Sqlite), "{}", stuck.text);
+        assert_eq!(app.post(&ban).by(&admin).send().await.json()["banned"], true);
         assert_eq!(app.post("/admin/users").by(&admin).json(&json!({"email": "new@example.com"})).send().await.status, 201);
     }
 

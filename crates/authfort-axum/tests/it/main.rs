@@ -10,6 +10,7 @@ mod heavy;
 mod http;
 mod limits;
 mod load;
+mod openapi;
 mod secrets;
 mod support;
 mod trace;
