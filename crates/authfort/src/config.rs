@@ -71,13 +71,8 @@ impl Default for Builder {
                 algorithm: Algorithm::default(),
                 secret: None,
                 access_ttl: Duration::from_mins(15),
-<<<<<<< HEAD
-                refresh_ttl: Duration::from_hours(720),
-                session_ttl: Duration::from_hours(2160),
-=======
                 refresh_ttl: Duration::from_hours(30 * 24),
                 session_ttl: Duration::from_hours(90 * 24),
->>>>>>> t1
                 refresh_grace: Duration::from_secs(10),
                 leeway: Duration::ZERO,
                 signup: true,
@@ -225,11 +220,7 @@ impl Builder {
     fn check(&self) -> Result<()> {
         let c = &self.config;
         let second = Duration::from_secs(1);
-<<<<<<< HEAD
-        let decade = Duration::from_hours(87840);
-=======
         let decade = Duration::from_hours(10 * 366 * 24);
->>>>>>> t1
         for (field, value) in [
             ("access_ttl", c.access_ttl),
             ("refresh_ttl", c.refresh_ttl),

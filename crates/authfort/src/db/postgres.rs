@@ -40,11 +40,7 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
 }
 
 /// Every connection keeps foreign keys.
-<<<<<<< HEAD
-#[expect(clippy::unused_async, reason = "one name on both engines")]
-=======
 #[expect(clippy::unused_async, reason = "the other engine has to ask")]
->>>>>>> t1
 pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
     Ok(())
 }
@@ -162,11 +158,7 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
 }
 
 /// PostgreSQL names the table in its error, so nothing is asked beforehand.
-<<<<<<< HEAD
-#[expect(clippy::unused_async, reason = "one name on both engines")]
-=======
 #[expect(clippy::unused_async, reason = "the other engine has to ask")]
->>>>>>> t1
 pub(crate) async fn blocking_table(_: &mut PgConnection, _: UserId) -> Result<Option<String>> {
     Ok(None)
 }

@@ -170,11 +170,7 @@ fn quote(name: &str) -> String {
 }
 
 /// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.
-<<<<<<< HEAD
-#[expect(clippy::unused_async, reason = "one name on both engines")]
-=======
 #[expect(clippy::unused_async, reason = "the other engine has to ask")]
->>>>>>> t1
 pub(crate) async fn lock_admins(_: &mut sqlx::SqliteConnection) -> Result<()> {
     Ok(())
 }

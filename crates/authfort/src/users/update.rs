@@ -11,11 +11,7 @@ use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
 #[derive(Clone)]
-<<<<<<< HEAD
-#[expect(clippy::option_option, reason = "not named, cleared, or set")]
-=======
 #[expect(clippy::option_option, reason = "of a merge patch: not named, cleared, or a value")]
->>>>>>> t1
 pub struct UpdateUser {
     id: UserId,
     email: Option<String>,
