@@ -89,9 +89,9 @@ impl AuthFort {
         let keyring = Keyring::new(db.clone(), config.secret.as_ref())?;
         let now = config.clock.now();
         if migrate {
-            db.migrate(now).await?
+            db.migrate(now).await?;
         } else {
-            db.check_schema().await?
+            db.check_schema().await?;
         }
         let hooks = Hooks::new(tokio::runtime::Handle::current());
         let inner = Inner { db, config, hooks, passwords, keyring, rules };

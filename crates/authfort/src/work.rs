@@ -189,7 +189,10 @@ impl<O: Operation> Write<O> {
                 }
             }
             Err(error) => {
-                Savepoint::roll_back(&mut conn).await?;
+                // Some errors end the whole transaction. The error of the operation is the one to report.
+                if let Err(second) = Savepoint::roll_back(&mut conn).await {
+                    tracing::debug!(error = %second, "rolling back to the savepoint");
+                }
                 Err(error)
             }
         }

@@ -10,7 +10,7 @@ use authfort_testkit::{Engine, TestDatabase, both_engines, run};
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, builder, clock, service, user};
-use crate::tools::{Raw, access, code, count, guard, log};
+use crate::tools::{Raw, access, code, count, guard, lock_waiters, log};
 
 const EMAIL: &str = "jane@example.com";
 const NEW: &str = "a new password";
@@ -108,14 +108,7 @@ both_engines! {
         .await;
         let login = tokio::spawn(auth.login(EMAIL, PASSWORD).into_future());
         match db.engine() {
-            Engine::Postgres => {
-                let mut watch = Raw::open(&db).await;
-                let waiting = "SELECT count(*) FROM pg_stat_activity
-                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
-                while watch.count(waiting).await == 0 {
-                    tokio::task::yield_now().await;
-                }
-            }
+            Engine::Postgres => lock_waiters(&db, 1).await,
             // Nobody can see who waits for SQLite's lock. Too short, this tests less; it cannot fail for that.
             Engine::Sqlite => tokio::time::sleep(Duration::from_millis(100)).await,
         }

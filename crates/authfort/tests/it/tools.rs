@@ -108,6 +108,16 @@ impl Raw {
     }
 }
 
+/// Waits until so many connections wait for a lock. PostgreSQL only: SQLite cannot tell.
+pub async fn lock_waiters(db: &TestDatabase, number: usize) {
+    let mut raw = Raw::open(db).await;
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while raw.count(waiting).await < i64::try_from(number).unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// How a token could lie in a dump: as text, without its prefix, or as the bytes of its secret.
 pub fn spellings(token: &str) -> Vec<String> {
     use base64::Engine as _;
