@@ -71,13 +71,20 @@ both_engines! {
                 ("cut off", text[..text.len() - 1].into()),
                 ("a byte order mark", format!("\u{feff}{text}").into()),
                 ("depth", format!("{}{}", "[".repeat(30_000), "]".repeat(30_000)).into()),
-                ("depth in a member", format!("{{\"{name}\": {}{}}}", "{\"a\":".repeat(200), "1".to_owned() + &"}".repeat(200)).into()),
+                (
+                    "depth in a member",
+                    format!("{{\"{name}\": {}{}}}", "{\"a\":".repeat(200), "1".to_owned() + &"}".repeat(200)).into(),
+                ),
                 ("NaN", format!("{{\"{name}\": NaN}}").into()),
                 ("single quotes", text.replace('"', "'").into()),
                 ("comments", format!("/* */{text}").into()),
             ];
             for (what, body) in malformed {
-                assert_eq!(send(&app, &admin, route, json, body).await, (400, "invalid_request".into()), "{what} {path}");
+                assert_eq!(
+                    send(&app, &admin, route, json, body).await,
+                    (400, "invalid_request".into()),
+                    "{what} {path}"
+                );
             }
             let mut unacceptable = vec![
                 ("positional", Value::from(members).to_string()),
@@ -87,7 +94,16 @@ both_engines! {
                 ("number", "1".into()),
                 ("nested", format!("[{text}]")),
             ];
-            for member in ["id", "password_hash", "token_version", "created_at", "is_admin", "__proto__", "constructor", "roles\u{0}"] {
+            for member in [
+                "id",
+                "password_hash",
+                "token_version",
+                "created_at",
+                "is_admin",
+                "__proto__",
+                "constructor",
+                "roles\u{0}",
+            ] {
                 let mut body = good.clone();
                 body.as_object_mut().unwrap().insert(member.into(), json!(1));
                 unacceptable.push((member, body.to_string()));
@@ -101,8 +117,16 @@ both_engines! {
                 let answer = send(&app, &admin, route, json, body.clone()).await;
                 assert_eq!(answer, (422, "validation_failed".into()), "{what} {path} {body}");
             }
-            for kind in ["", "text/plain", "text/plain; x=application/json", "application/x-www-form-urlencoded",
-                "multipart/form-data; boundary=x", "application/jsonx", "text/json", "json"] {
+            for kind in [
+                "",
+                "text/plain",
+                "text/plain; x=application/json",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=x",
+                "application/jsonx",
+                "text/json",
+                "json",
+            ] {
                 let answer = send(&app, &admin, route, kind, text.clone()).await;
                 assert_eq!(answer, (415, "unsupported_media_type".into()), "{kind} {path}");
             }
@@ -135,8 +159,24 @@ both_engines! {
 
     async fn row_33_what_only_the_service_may_say_is_refused(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
-        for member in ["id", "password_hash", "token_version", "version", "created_at", "updated_at", "deleted_at", "is_admin",
-            "is_deleted", "banned", "ban_reason", "last_login_at", "__proto__", "constructor", "Email", "email "] {
+        for member in [
+            "id",
+            "password_hash",
+            "token_version",
+            "version",
+            "created_at",
+            "updated_at",
+            "deleted_at",
+            "is_admin",
+            "is_deleted",
+            "banned",
+            "ban_reason",
+            "last_login_at",
+            "__proto__",
+            "constructor",
+            "Email",
+            "email ",
+        ] {
             for (method, path) in [("POST", "/admin/users".to_owned()), ("PATCH", format!("/admin/users/{id}"))] {
                 let body = json!({"email": "new@example.com", member: "x"});
                 let answer = app.call(method, &path).by(&admin).json(&body).send().await;
@@ -159,22 +199,70 @@ both_engines! {
         let (app, admin, id, raw, before) = set_up(&db).await;
         let (bad, out) = ((400, "invalid_request"), (422, "validation_failed"));
         let cases = [
-            ("limit=-1", out), ("limit=0", out), ("limit=201", out), ("limit=1000000000", out),
-            ("limit=9223372036854775807", out), ("limit=9223372036854775808", out), ("limit=abc", bad), ("limit=", bad),
-            ("limit=1.5", bad), ("limit=+5", bad), ("limit=0x10", bad), ("limit=5&limit=5", bad), ("limit=1e2", bad),
-            ("offset=-1", out), ("offset=9223372036854775808", out), ("offset=abc", bad), ("offset=", bad),
-            ("offset=1&offset=2", bad), ("offset=1&cursor=x", out),
-            ("sort_by=", out), ("sort_by=id", out), ("sort_by=EMAIL", out), ("sort_by=email;drop", out),
-            ("sort_by=email&sort_by=name", bad), ("sort_order=ASC", out), ("sort_order=up", out), ("sort_order=asc,desc", out),
-            ("total=all", out), ("total=exact&total=none", bad), ("cursor=", bad), ("cursor=%C3%BC", bad),
-            ("banned=1", bad), ("banned=TRUE", bad), ("banned=", bad), ("banned=true&banned=false", bad),
-            ("email_verified=yes", bad), ("deleted=maybe", out), ("deleted=", out), ("deleted=only&deleted=only", bad),
-            ("role=Admin", out), ("role=", out), ("role=a%2Cb", out), ("role=a%0Ab", out), ("role=%D0%B0dmin", out),
-            ("created_after=yesterday", bad), ("created_after=2030-01-01", bad), ("created_before=1893456000", bad),
-            ("created_before=2030-01-01T00:00:00", bad), ("created_after=+99999-01-01T00:00:00Z", bad),
-            ("query=a&query=b", bad), ("query=%00", bad), ("query=a%00b", bad), ("query=%FF", bad), ("query=%C3", bad),
-            ("query=%", bad), ("query=%zz", bad), ("query=%ED%A0%80", bad), ("query=%1B", out),
-            ("q=a", out), ("Limit=5", out), ("limit[]=5", out), ("__proto__=1", out), ("%00=1", bad), ("access_token=x", out),
+            ("limit=-1", out),
+            ("limit=0", out),
+            ("limit=201", out),
+            ("limit=1000000000", out),
+            ("limit=9223372036854775807", out),
+            ("limit=9223372036854775808", out),
+            ("limit=abc", bad),
+            ("limit=", bad),
+            ("limit=1.5", bad),
+            ("limit=+5", bad),
+            ("limit=0x10", bad),
+            ("limit=5&limit=5", bad),
+            ("limit=1e2", bad),
+            ("offset=-1", out),
+            ("offset=9223372036854775808", out),
+            ("offset=abc", bad),
+            ("offset=", bad),
+            ("offset=1&offset=2", bad),
+            ("offset=1&cursor=x", out),
+            ("sort_by=", out),
+            ("sort_by=id", out),
+            ("sort_by=EMAIL", out),
+            ("sort_by=email;drop", out),
+            ("sort_by=email&sort_by=name", bad),
+            ("sort_order=ASC", out),
+            ("sort_order=up", out),
+            ("sort_order=asc,desc", out),
+            ("total=all", out),
+            ("total=exact&total=none", bad),
+            ("cursor=", bad),
+            ("cursor=%C3%BC", bad),
+            ("banned=1", bad),
+            ("banned=TRUE", bad),
+            ("banned=", bad),
+            ("banned=true&banned=false", bad),
+            ("email_verified=yes", bad),
+            ("deleted=maybe", out),
+            ("deleted=", out),
+            ("deleted=only&deleted=only", bad),
+            ("role=Admin", out),
+            ("role=", out),
+            ("role=a%2Cb", out),
+            ("role=a%0Ab", out),
+            ("role=%D0%B0dmin", out),
+            ("created_after=yesterday", bad),
+            ("created_after=2030-01-01", bad),
+            ("created_before=1893456000", bad),
+            ("created_before=2030-01-01T00:00:00", bad),
+            ("created_after=+99999-01-01T00:00:00Z", bad),
+            ("query=a&query=b", bad),
+            ("query=%00", bad),
+            ("query=a%00b", bad),
+            ("query=%FF", bad),
+            ("query=%C3", bad),
+            ("query=%", bad),
+            ("query=%zz", bad),
+            ("query=%ED%A0%80", bad),
+            ("query=%1B", out),
+            ("q=a", out),
+            ("Limit=5", out),
+            ("limit[]=5", out),
+            ("__proto__=1", out),
+            ("%00=1", bad),
+            ("access_token=x", out),
         ];
         for (query, (status, code)) in cases {
             let answer = app.get(&format!("/admin/users?{query}")).by(&admin).send().await;
@@ -206,27 +294,60 @@ both_engines! {
         let admin = app.admin().await;
         for name in ["100%", "a_b", "back\\slash", "O'Neil", "plain", "\"quoted\"", "Straße ÄÖ"] {
             let email = format!("u{}@example.com", name.len());
-            app.auth.create_user(format!("{}{email}", name.chars().filter(char::is_ascii_alphanumeric).collect::<String>()))
-                .name(name).await.unwrap();
+            app.auth
+                .create_user(format!("{}{email}", name.chars().filter(char::is_ascii_alphanumeric).collect::<String>()))
+                .name(name)
+                .await
+                .unwrap();
         }
         for (query, names) in [
-            ("%25", vec!["100%"]), ("_", vec!["a_b"]), ("%5C", vec!["back\\slash"]), ("'", vec!["O'Neil"]),
-            ("%22", vec!["\"quoted\""]), ("0%25", vec!["100%"]), ("äö", vec!["Straße ÄÖ"]), ("STRASSE", vec![]),
-            ("k%5Cs", vec!["back\\slash"]), ("a_b", vec!["a_b"]), ("%25%25", vec![]), ("*", vec![]), ("AND", vec![]),
+            ("%25", vec!["100%"]),
+            ("_", vec!["a_b"]),
+            ("%5C", vec!["back\\slash"]),
+            ("'", vec!["O'Neil"]),
+            ("%22", vec!["\"quoted\""]),
+            ("0%25", vec!["100%"]),
+            ("äö", vec!["Straße ÄÖ"]),
+            ("STRASSE", vec![]),
+            ("k%5Cs", vec!["back\\slash"]),
+            ("a_b", vec!["a_b"]),
+            ("%25%25", vec![]),
+            ("*", vec![]),
+            ("AND", vec![]),
         ] {
-            let query: String = query.chars().map(|c| if c.is_ascii() { c.to_string() } else {
-                c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect()
-            }).collect();
+            let query: String = query
+                .chars()
+                .map(|c| {
+                    if c.is_ascii() {
+                        c.to_string()
+                    } else {
+                        c.to_string().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
+                    }
+                })
+                .collect();
             let body = app.get(&format!("/admin/users?query={query}")).by(&admin).send().await.json();
-            let found: Vec<&str> = body["users"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect();
+            let found: Vec<&str> =
+                body["users"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect();
             assert_eq!(found, names, "{query}");
         }
     }
 
     async fn row_41_a_path_that_names_nothing_is_refused(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
-        for segment in ["me", "1", "%00", "%FF", "%C3", "..%2F..%2Fetc", "'%20OR%201=1--", "%7B7*7%7D", &id.replace('-', ""),
-            &format!("{id}%00"), &format!("%20{id}"), &"x".repeat(5_000)] {
+        for segment in [
+            "me",
+            "1",
+            "%00",
+            "%FF",
+            "%C3",
+            "..%2F..%2Fetc",
+            "'%20OR%201=1--",
+            "%7B7*7%7D",
+            &id.replace('-', ""),
+            &format!("{id}%00"),
+            &format!("%20{id}"),
+            &"x".repeat(5_000),
+        ] {
             for (method, path) in [
                 ("GET", format!("/admin/users/{segment}")),
                 ("DELETE", format!("/admin/users/{segment}")),
@@ -237,8 +358,11 @@ both_engines! {
                 app.call(method, &path).by(&admin).send().await.refused(400, "invalid_request");
             }
         }
-        for (segment, status) in [("%00", 400), ("%FF", 400), ("a%00", 400), ("a%2Fb", 422), ("A", 422), ("%0D%0Aa", 422)] {
-            for path in [format!("/admin/users/{id}/roles/{segment}"), format!("/admin/users/{id}/accounts/{segment}")] {
+        for (segment, status) in
+            [("%00", 400), ("%FF", 400), ("a%00", 400), ("a%2Fb", 422), ("A", 422), ("%0D%0Aa", 422)]
+        {
+            for path in [format!("/admin/users/{id}/roles/{segment}"), format!("/admin/users/{id}/accounts/{segment}")]
+            {
                 assert_eq!(app.call("DELETE", &path).by(&admin).send().await.refusal().0, status, "{path}");
             }
         }
@@ -252,12 +376,28 @@ both_engines! {
         let (app, admin, id, raw, before) = set_up(&db).await;
         let mut routes: Vec<(&str, String, Value)> =
             bodies(&id).into_iter().map(|(method, path, _, body)| (method, path, body)).collect();
-        for (method, path) in [("GET", "/auth/me"), ("GET", "/admin/keys"), ("POST", "/admin/keys/rotate"), ("GET", "/admin/events"),
-            ("GET", "/admin/users"), ("GET", "/admin/users/count")] {
+        for (method, path) in [
+            ("GET", "/auth/me"),
+            ("GET", "/admin/keys"),
+            ("POST", "/admin/keys/rotate"),
+            ("GET", "/admin/events"),
+            ("GET", "/admin/users"),
+            ("GET", "/admin/users/count"),
+        ] {
             routes.push((method, path.into(), Value::Null));
         }
-        for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/unban"), ("GET", "/roles"), ("PUT", "/roles/editor"),
-            ("DELETE", "/roles/editor"), ("GET", "/sessions"), ("DELETE", "/sessions"), ("GET", "/accounts"), ("DELETE", "/accounts/github")] {
+        for (method, path) in [
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/unban"),
+            ("GET", "/roles"),
+            ("PUT", "/roles/editor"),
+            ("DELETE", "/roles/editor"),
+            ("GET", "/sessions"),
+            ("DELETE", "/sessions"),
+            ("GET", "/accounts"),
+            ("DELETE", "/accounts/github"),
+        ] {
             routes.push((method, format!("/admin/users/{id}{path}"), Value::Null));
         }
         routes.push(("DELETE", format!("/admin/users/{id}/sessions/{UNKNOWN_ID}"), Value::Null));
@@ -313,7 +453,8 @@ both_engines! {
             ("e@example.com", "x".repeat(1_024)),
         ] {
             assert_eq!(sign_up(email, &password).await.status, 201, "{email}");
-            let login = |password: &str| app.post("/auth/login").json(&json!({"email": email, "password": password})).send();
+            let login =
+                |password: &str| app.post("/auth/login").json(&json!({"email": email, "password": password})).send();
             assert_eq!(login(&password).await.status, 200, "{email}");
             let last = password.char_indices().last().unwrap().0;
             login(&password[..last]).await.refused(401, "invalid_credentials");
@@ -373,15 +514,22 @@ both_engines! {
         let address = app.serve().await;
         let ask = async |line: &[u8]| {
             let mut socket = TcpStream::connect(address).await.unwrap();
-            let rest = format!(" HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", admin.token);
+            let rest =
+                format!(" HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", admin.token);
             socket.write_all(&[line, rest.as_bytes()].concat()).await.unwrap();
             let mut answer = Vec::new();
             // An early close is an answer of its own; what came before it counts.
             let _ = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer)).await.unwrap();
             String::from_utf8_lossy(&answer).into_owned()
         };
-        for line in [&b"GET /admin/users/\xff"[..], b"GET /admin/users?query=\xff", b"GET /admin/users/\0", b"GET /admin/users/\xc3\x28",
-            b"GET /admin/users/a b", b"GET admin/users"] {
+        for line in [
+            &b"GET /admin/users/\xff"[..],
+            b"GET /admin/users?query=\xff",
+            b"GET /admin/users/\0",
+            b"GET /admin/users/\xc3\x28",
+            b"GET /admin/users/a b",
+            b"GET admin/users",
+        ] {
             let answer = ask(line).await;
             assert!(answer.starts_with("HTTP/1.1 4"), "{line:?}: {answer}");
         }

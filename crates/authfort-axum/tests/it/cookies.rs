@@ -59,10 +59,13 @@ both_engines! {
         let answer = jar.send(app.post("/auth/signup").json(&credentials())).await;
         assert_eq!(answer.status, 201);
         let (shapes, values) = parts(&answer);
-        assert_eq!(shapes, [
-            "__Host-access_token=…; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900",
-            "__Host-refresh_token=…; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=2592000",
-        ]);
+        assert_eq!(
+            shapes,
+            [
+                "__Host-access_token=…; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900",
+                "__Host-refresh_token=…; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=2592000",
+            ]
+        );
         let tokens = answer.json()["tokens"].clone();
         assert_eq!(json!(values), json!([tokens["access_token"], tokens["refresh_token"]]));
 
@@ -81,10 +84,13 @@ both_engines! {
         let out = jar.send(app.post("/auth/logout")).await;
         out.is_empty(204);
         // The very attributes they were set with, or else a browser would keep them.
-        assert_eq!(out.cookies(), [
-            "__Host-access_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
-            "__Host-refresh_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
-        ]);
+        assert_eq!(
+            out.cookies(),
+            [
+                "__Host-access_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
+                "__Host-refresh_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
+            ]
+        );
         assert_eq!(jar.names(), [""; 0]);
         jar.send(app.get("/auth/me")).await.refused(401, "token_missing");
         jar.send(app.post("/auth/refresh")).await.refused(401, "refresh_token_missing");
@@ -95,18 +101,27 @@ both_engines! {
 
     async fn names_domain_and_same_site_are_as_configured(db: TestDatabase) {
         for (options, shapes) in [
-            (CookieOptions::default().names("at", "rt").same_site(SameSite::Strict), [
-                "__Host-at=…; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=900",
-                "__Host-rt=…; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=2592000",
-            ]),
-            (CookieOptions::default().domain("example.com").same_site(SameSite::None), [
-                "access_token=…; HttpOnly; SameSite=None; Secure; Path=/; Domain=example.com; Max-Age=900",
-                "refresh_token=…; HttpOnly; SameSite=None; Secure; Path=/; Domain=example.com; Max-Age=2592000",
-            ]),
-            (CookieOptions::default().insecure_allow_http(), [
-                "access_token=…; HttpOnly; SameSite=Lax; Path=/; Max-Age=900",
-                "refresh_token=…; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000",
-            ]),
+            (
+                CookieOptions::default().names("at", "rt").same_site(SameSite::Strict),
+                [
+                    "__Host-at=…; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=900",
+                    "__Host-rt=…; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=2592000",
+                ],
+            ),
+            (
+                CookieOptions::default().domain("example.com").same_site(SameSite::None),
+                [
+                    "access_token=…; HttpOnly; SameSite=None; Secure; Path=/; Domain=example.com; Max-Age=900",
+                    "refresh_token=…; HttpOnly; SameSite=None; Secure; Path=/; Domain=example.com; Max-Age=2592000",
+                ],
+            ),
+            (
+                CookieOptions::default().insecure_allow_http(),
+                [
+                    "access_token=…; HttpOnly; SameSite=Lax; Path=/; Max-Age=900",
+                    "refresh_token=…; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000",
+                ],
+            ),
         ] {
             let app = App::with(&db, |builder| builder, |layer| layer.cookies(options).unwrap()).await;
             if app.auth.get_user_count().await.unwrap() == 0 {
@@ -136,7 +151,8 @@ both_engines! {
         app.get("/auth/me").header("cookie", &cookies).send().await.refused(401, "token_missing");
         app.post("/auth/refresh").header("cookie", &cookies).send().await.refused(401, "refresh_token_missing");
         // And no site is foreign: a bearer token is nothing that a browser attaches by itself.
-        let foreign = app.post("/auth/login").header("origin", "https://evil.example").json(&credentials()).send().await;
+        let foreign =
+            app.post("/auth/login").header("origin", "https://evil.example").json(&credentials()).send().await;
         assert_eq!((foreign.status, foreign.cookies().len()), (200, 0));
         assert!(app.post("/auth/logout").send().await.cookies().is_empty());
     }
@@ -197,12 +213,19 @@ both_engines! {
     }
 
     async fn an_origin_that_is_allowed_may_use_the_cookies(db: TestDatabase) {
-        let app = App::with(&db, |builder| builder, |layer| {
-            layer.cookies(CookieOptions::default()).unwrap().allow_origin("https://spa.example").unwrap()
-        }).await;
+        let app = App::with(
+            &db,
+            |builder| builder,
+            |layer| layer.cookies(CookieOptions::default()).unwrap().allow_origin("https://spa.example").unwrap(),
+        )
+        .await;
         app.user("jane@example.com").await;
         let login = |origin: &str| {
-            app.post("/auth/login").header("sec-fetch-site", "cross-site").header("origin", origin).json(&credentials()).send()
+            app.post("/auth/login")
+                .header("sec-fetch-site", "cross-site")
+                .header("origin", origin)
+                .json(&credentials())
+                .send()
         };
         assert_eq!(login("https://spa.example").await.status, 200);
         login("https://spa.example.evil.example").await.refused(403, "cross_site_request");
@@ -248,7 +271,11 @@ both_engines! {
         assert_eq!(app.post("/auth/refresh").header("cookie", &refresh).json(&body).send().await.status, 200);
         // Whoever has a planted cookie must be able to get rid of it and to sign in.
         for path in ["/auth/login", "/auth/signup"] {
-            let body = if path == "/auth/login" { credentials() } else { json!({"email": "new@example.com", "password": PASSWORD}) };
+            let body = if path == "/auth/login" {
+                credentials()
+            } else {
+                json!({"email": "new@example.com", "password": PASSWORD})
+            };
             let answer = app.post(path).header("cookie", format!("{refresh}; {access}")).json(&body).send().await;
             assert_eq!((answer.status / 100, answer.cookies().len()), (2, 2), "{path} {}", answer.text);
         }

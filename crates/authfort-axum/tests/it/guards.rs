@@ -206,7 +206,9 @@ both_engines! {
             }
             let mixed = app.get(path).header("authorization", "Basic eDp5").bearer(token).send().await;
             mixed.refused(401, "token_invalid");
-            for value in [format!("Bearer  {token}"), format!("Bearer {token} x"), format!("Bearer {token},Bearer {token}")] {
+            for value in
+                [format!("Bearer  {token}"), format!("Bearer {token} x"), format!("Bearer {token},Bearer {token}")]
+            {
                 app.get(path).header("authorization", value).send().await.refused(401, "token_invalid");
             }
             app.get(path).header("authorization", b"Bearer \xff\xfe").send().await.refused(401, "token_invalid");
@@ -258,9 +260,14 @@ both_engines! {
             format!("{}.b.c.d.e", encode(br#"{"alg":"PBES2-HS256+A128KW","p2c":2147483648,"enc":"A128GCM"}"#)),
             ".".repeat(5_000),
         ] {
-            let start = Instant::now();
-            app.get("/profile").bearer(&token).send().await.refused(401, "token_invalid");
-            assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
+            // The machine may be busy with something else, but not every time.
+            let mut quickest = Duration::MAX;
+            for _ in 0..3 {
+                let start = Instant::now();
+                app.get("/profile").bearer(&token).send().await.refused(401, "token_invalid");
+                quickest = quickest.min(start.elapsed());
+            }
+            assert!(quickest < Duration::from_millis(50), "{quickest:?}");
         }
         let mut socket = TcpStream::connect(app.serve().await).await.unwrap();
         let head = format!("GET /profile HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", "x".repeat(1 << 20));
@@ -295,7 +302,11 @@ both_engines! {
         assert_eq!(app.get("/admin/users").by(&late).send().await.status, 200, "as was asked for, until it runs out");
         let demote = format!("/admin/users/{}/roles/admin", admin.id);
         app.call("DELETE", &demote).by(&late).send().await.refused(403, "insufficient_role");
-        app.call("DELETE", &format!("/admin/users/{}", admin.id)).by(&late).send().await.refused(403, "insufficient_role");
+        app.call("DELETE", &format!("/admin/users/{}", admin.id))
+            .by(&late)
+            .send()
+            .await
+            .refused(403, "insufficient_role");
         assert!(app.auth.has_role(admin.id, "admin").await.unwrap());
     }
 
@@ -352,7 +363,10 @@ both_engines! {
         let document = call(&router, "GET", "/tenants/acme/admin/openapi.json").by(&admin).send().await.json();
         assert_eq!(document["servers"], json!([{"url": "/tenants/acme/admin"}]));
         call(&router, "GET", "/tenants/acme/admin/nowhere").send().await.refused(404, "not_found");
-        call(&router, "GET", &format!("/tenants/acme/admin/users/{UNKNOWN_ID}")).send().await.refused(401, "token_missing");
+        call(&router, "GET", &format!("/tenants/acme/admin/users/{UNKNOWN_ID}"))
+            .send()
+            .await
+            .refused(401, "token_missing");
         assert_eq!(call(&router, "GET", "/.well-known/jwks.json").send().await.status, 200);
         assert_eq!(call(&router, "GET", "/nowhere").send().await.status, 404);
     }
@@ -416,8 +430,8 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 fn decode(text: &str) -> Vec<u8> {
-    let values = text.bytes().map(|byte| ALPHABET.iter().position(|known| *known == byte).unwrap() as u32);
-    let values: Vec<u32> = values.collect();
+    let value = |byte| u32::try_from(ALPHABET.iter().position(|known| *known == byte).unwrap()).unwrap();
+    let values: Vec<u32> = text.bytes().map(value).collect();
     let mut bytes = Vec::new();
     for chunk in values.chunks(4) {
         let bits = chunk.iter().fold(0, |bits, value| bits << 6 | value) << (6 * (4 - chunk.len()));

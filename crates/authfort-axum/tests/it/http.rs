@@ -18,8 +18,16 @@ both_engines! {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         for path in [
-            "/admin", "/admin/nowhere", "/admin/users/", "/admin//users", "/auth/LOGIN", "/auth/login/x", "/admin/%FF",
-            "/admin/users/x/y/z", "/auth/%00", "/admin/../admin/users",
+            "/admin",
+            "/admin/nowhere",
+            "/admin/users/",
+            "/admin//users",
+            "/auth/LOGIN",
+            "/auth/login/x",
+            "/admin/%FF",
+            "/admin/users/x/y/z",
+            "/auth/%00",
+            "/admin/../admin/users",
         ] {
             for method in ["GET", "POST", "DELETE", "OPTIONS"] {
                 let answer = app.call(method, path).send().await;
@@ -63,9 +71,12 @@ both_engines! {
         assert_eq!((answer.status, answer.header("cache-control")), (200, Some("public, max-age=300")));
         assert_eq!(answer.header("content-type"), Some("application/json"));
         let x = answer.json()["keys"][0]["x"].clone();
-        assert_eq!(answer.json(), json!({"keys": [
-            {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": "EdDSA", "use": "sig"},
-        ]}));
+        assert_eq!(
+            answer.json(),
+            json!({"keys": [
+                {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": "EdDSA", "use": "sig"},
+            ]})
+        );
         app.auth.rotate_keys().await.unwrap();
         let both = app.get("/.well-known/jwks.json").send().await.json();
         assert_eq!(both["keys"].as_array().unwrap().len(), 2);
@@ -88,7 +99,10 @@ both_engines! {
             app.post("/admin/users").json(&body),
             app.post(&ban),
             app.post("/auth/signup").json(&json!({"email": "x@example.com", "password": PASSWORD})),
-        ].into_iter().enumerate() {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let id = format!("fault-{n}");
             let capture = Capture::start();
             let answer = call.by(&admin).header("x-request-id", &id).send().await;
@@ -151,7 +165,10 @@ both_engines! {
         let stuck = stuck.await.unwrap();
         assert!(stuck.status == 200 || (stuck.status == 503 && db.engine() == Engine::Sqlite), "{}", stuck.text);
         assert_eq!(app.post(&ban).by(&admin).send().await.json()["banned"], true);
-        assert_eq!(app.post("/admin/users").by(&admin).json(&json!({"email": "new@example.com"})).send().await.status, 201);
+        assert_eq!(
+            app.post("/admin/users").by(&admin).json(&json!({"email": "new@example.com"})).send().await.status,
+            201
+        );
     }
 
     async fn a_panic_in_a_handler_is_500_and_the_server_lives_on(db: TestDatabase) {
@@ -201,7 +218,10 @@ both_engines! {
             app.post("/admin/users").by(&admin).header("x-request-id", id).json(&body).send().await
         };
         let long = "x".repeat(129);
-        for (n, (id, kept)) in [("req-1.a/b:c=", true), ("two words", false), ("\"quoted\"", false), (&long, false)].into_iter().enumerate() {
+        for (n, (id, kept)) in [("req-1.a/b:c=", true), ("two words", false), ("\"quoted\"", false), (&long, false)]
+            .into_iter()
+            .enumerate()
+        {
             let answer = create(n, id).await;
             let shown = answer.header("x-request-id").unwrap().to_owned();
             assert_eq!(shown == id, kept, "{id}");
@@ -236,7 +256,8 @@ both_engines! {
             let body = json!({"email": format!("gone{n}@example.com"), "name": "Gone"}).to_string();
             let head = format!(
                 "POST /admin/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-                 content-length: {}\r\n\r\n{body}", body.len(),
+                 content-length: {}\r\n\r\n{body}",
+                body.len(),
             );
             let mut socket = TcpStream::connect(address).await.unwrap();
             // Some before the request is whole, some at once, some while it is worked on.

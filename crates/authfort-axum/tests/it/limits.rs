@@ -41,14 +41,19 @@ both_engines! {
         let attempts = (0..50).map(|n| {
             // From as many clients, and in as many spellings.
             let email = if n % 2 == 0 { "jane@example.com" } else { " JANE@Example.com" };
-            let call = app.post("/auth/login").from(&format!("198.51.100.{n}")).json(&credentials(email, "wrong password"));
+            let call =
+                app.post("/auth/login").from(&format!("198.51.100.{n}")).json(&credentials(email, "wrong password"));
             tokio::spawn(call.send())
         });
         let answers: Vec<Answer> = join_all(attempts).await.into_iter().map(Result::unwrap).collect();
         let (refused, tried): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 429);
         assert_eq!((tried.len(), refused.len()), (5, 45));
-        tried.iter().for_each(|answer| answer.refused(401, "invalid_credentials"));
-        refused.iter().for_each(|answer| limited(answer));
+        for answer in tried {
+            answer.refused(401, "invalid_credentials");
+        }
+        for answer in refused {
+            limited(answer);
+        }
         assert_eq!(app.event_types(before).await, ["login_failed"; 5]);
 
         limited(&try_from(&app, "203.0.113.7", "jane@example.com", PASSWORD).await);
@@ -83,7 +88,9 @@ both_engines! {
         let limits = RateLimits::off().account(Action::Login, only(6)).account_from_client(Action::Login, only(2));
         let app = app(&db, limits, |layer| layer).await;
         for _ in 0..2 {
-            try_from(&app, "203.0.113.7", "jane@example.com", "wrong password").await.refused(401, "invalid_credentials");
+            try_from(&app, "203.0.113.7", "jane@example.com", "wrong password")
+                .await
+                .refused(401, "invalid_credentials");
         }
         for _ in 0..100 {
             limited(&try_from(&app, "203.0.113.7", "jane@example.com", "wrong password").await);
@@ -122,25 +129,39 @@ both_engines! {
     async fn row_57_behind_a_trusted_proxy_the_right_most_untrusted_hop_counts(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(2)), |layer| {
             layer.trusted_proxies(TrustedProxies::parse(["10.0.0.0/8"]).unwrap())
-        }).await;
+        })
+        .await;
         let send = async |forwarded: &str| {
             let call = app.post("/auth/login").from("10.0.0.1").header("x-forwarded-for", forwarded);
             call.json(&credentials("jane@example.com", PASSWORD)).send().await.status
         };
-        let made_up = [send("1.1.1.1, 203.0.113.7").await, send("2.2.2.2, 203.0.113.7, 10.0.0.2").await, send("3.3.3.3, 203.0.113.7").await];
+        let made_up = [
+            send("1.1.1.1, 203.0.113.7").await,
+            send("2.2.2.2, 203.0.113.7, 10.0.0.2").await,
+            send("3.3.3.3, 203.0.113.7").await,
+        ];
         assert_eq!(made_up, [200, 200, 429]);
         assert_eq!(send("203.0.113.7, 198.51.100.1").await, 200, "another client behind the same proxy");
-        let addresses: Vec<Value> = app.events(0).await.into_iter()
-            .filter(|event| event[0] == "login").map(|event| event[3]["ip_address"].clone()).collect();
+        let addresses: Vec<Value> = app
+            .events(0)
+            .await
+            .into_iter()
+            .filter(|event| event[0] == "login")
+            .map(|event| event[3]["ip_address"].clone())
+            .collect();
         assert_eq!(addresses, ["203.0.113.7", "203.0.113.7", "198.51.100.1"]);
-        let sessions = app.auth.list_sessions(app.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id);
+        let sessions =
+            app.auth.list_sessions(app.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id);
         assert_eq!(sessions.await.unwrap()[0].ip_address.as_deref(), Some("198.51.100.1"));
     }
 
     async fn row_58_a_household_is_one_client_and_the_unknown_share_a_bucket(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(1)), |layer| layer).await;
         let from = async |address: &str| try_from(&app, address, "jane@example.com", PASSWORD).await.status;
-        assert_eq!([from("2001:db8:1:2::1").await, from("2001:DB8:1:2:ffff::9").await, from("2001:db8:1:3::1").await], [200, 429, 200]);
+        assert_eq!(
+            [from("2001:db8:1:2::1").await, from("2001:DB8:1:2:ffff::9").await, from("2001:db8:1:3::1").await],
+            [200, 429, 200]
+        );
         assert_eq!([from("::ffff:192.0.2.9").await, from("192.0.2.9").await], [200, 429]);
 
         // Served without the peer's address: everybody is the same unknown client.
@@ -205,7 +226,11 @@ both_engines! {
     async fn what_cannot_be_read_takes_no_attempt(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(1)), |layer| layer).await;
         for _ in 0..5 {
-            app.post("/auth/login").json(&json!({"email": "jane@example.com"})).send().await.refused(422, "validation_failed");
+            app.post("/auth/login")
+                .json(&json!({"email": "jane@example.com"}))
+                .send()
+                .await
+                .refused(422, "validation_failed");
         }
         app.login("jane@example.com").await;
     }

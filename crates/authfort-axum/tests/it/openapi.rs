@@ -130,7 +130,8 @@ both_engines! {
         ];
         for (route, body, status) in sample {
             let (method, pattern) = route.split_once(' ').unwrap();
-            let path = pattern.replace("{id}", &id).replace("{session_id}", session_id).replace("{unknown}", UNKNOWN_ID);
+            let path =
+                pattern.replace("{id}", &id).replace("{session_id}", session_id).replace("{unknown}", UNKNOWN_ID);
             let mut call = app.call(method, &path);
             call = if path == "/auth/introspect" { call.bearer("s3cret") } else { call.by(&admin) };
             if !body.is_null() {
@@ -140,8 +141,13 @@ both_engines! {
             assert_eq!(answer.status, status, "{route}: {}", answer.text);
 
             let (mount, document) = documents.iter().find(|(mount, _)| pattern.starts_with(mount)).unwrap();
-            let pattern = pattern[mount.len()..].split('?').next().unwrap().replace("{unknown}", "{id}")
-                .replace("/editor", "/{role}").replace("/gitlab", "/{provider}");
+            let pattern = pattern[mount.len()..]
+                .split('?')
+                .next()
+                .unwrap()
+                .replace("{unknown}", "{id}")
+                .replace("/editor", "/{role}")
+                .replace("/gitlab", "/{provider}");
             let operation = &document.0["paths"][&pattern][method.to_lowercase()];
             assert!(operation.is_object(), "{pattern}");
             let responses = &operation["responses"];

@@ -1,5 +1,6 @@
 //! An application around a fresh database, with a clock that stands still and cheap hashing.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use authfort::secrecy::ExposeSecret;
@@ -172,7 +173,7 @@ impl Call {
     }
 
     pub fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     pub fn by(self, caller: &Caller) -> Self {
@@ -269,7 +270,7 @@ impl Answer {
 }
 
 /// A user as the contract has it, just created and nothing said but the address; `changes` are put over it.
-pub fn user_json(id: impl ToString, email: &str, changes: Value) -> Value {
+pub fn user_json(id: impl Display, email: &str, changes: Value) -> Value {
     let plain = json!({
         "id": id.to_string(), "email": email, "email_verified": false, "name": null, "avatar_url": null,
         "phone": null, "banned": false, "ban_reason": null, "ban_expires_at": null, "roles": [], "metadata": {},

@@ -80,7 +80,8 @@ both_engines! {
     async fn the_documents_hold_the_routes_of_the_contract(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
-        let expected = |text: &str| text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+        let expected =
+            |text: &str| text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
         assert_eq!(listed(&admin_operations(&app, &admin).await), expected(ADMIN));
         let auth = app.get("/auth/openapi.json").send().await.json();
         assert_eq!(listed(&operations(&auth)), expected(AUTH));
@@ -160,7 +161,8 @@ both_engines! {
         let admin = app.admin().await;
         for (path, methods) in admin_operations(&app, &admin).await {
             for method in methods {
-                let answer = app.call(&method, &format!("/admin{path}").replace(['{', '}'], "")).by(&admin).send().await;
+                let answer =
+                    app.call(&method, &format!("/admin{path}").replace(['{', '}'], "")).by(&admin).send().await;
                 assert!(![401, 403, 405, 500].contains(&answer.status), "{method} {path}: {}", answer.text);
             }
         }
@@ -178,9 +180,13 @@ both_engines! {
             for (path, item) in document["paths"].as_object().unwrap() {
                 for (method, operation) in item.as_object().unwrap() {
                     assert!(ids.insert(operation["operationId"].to_string()), "an id for two: {method} {path}");
-                    let declared: BTreeSet<&str> = operation["parameters"].as_array().into_iter().flatten()
+                    let declared: BTreeSet<&str> = operation["parameters"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
                         .filter(|parameter| parameter["in"] == "path")
-                        .map(|parameter| parameter["name"].as_str().unwrap()).collect();
+                        .map(|parameter| parameter["name"].as_str().unwrap())
+                        .collect();
                     let wanted: BTreeSet<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
                     assert_eq!(declared, wanted, "{method} {path}");
                 }
