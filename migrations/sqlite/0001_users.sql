@@ -8,6 +8,10 @@ CREATE TABLE authfort_users (
     email_verified  BOOLEAN NOT NULL DEFAULT FALSE,
     name            TEXT,
     name_key        TEXT,
+    -- What orders by name go by: a missing name sorts last in both directions (the invisible literal is U+10FFFF, the last
+    -- code point). Computed, not stored; columns, since SQLite seeks by (key, id) only where the key is one.
+    name_asc        TEXT    NOT NULL GENERATED ALWAYS AS (coalesce(name_key, '􏿿')) VIRTUAL,
+    name_desc       TEXT    NOT NULL GENERATED ALWAYS AS (coalesce(name_key, '')) VIRTUAL,
     search_key      TEXT    NOT NULL,
     avatar_url      TEXT,
     phone           TEXT,
@@ -26,12 +30,10 @@ CREATE TABLE authfort_users (
     deleted_at      TEXT
 );
 
--- One index for each order of the list; a missing name sorts last in both directions, so each has a key of its own (the
--- invisible literal is U+10FFFF, the last code point).
+-- One index for each order of the list; that by email is the unique one of the column.
 CREATE INDEX authfort_users_created ON authfort_users (created_at, id);
-CREATE INDEX authfort_users_email_id ON authfort_users (email, id);
-CREATE INDEX authfort_users_name_asc ON authfort_users (coalesce(name_key, '􏿿'), id);
-CREATE INDEX authfort_users_name_desc ON authfort_users (coalesce(name_key, ''), id);
+CREATE INDEX authfort_users_name_asc ON authfort_users (name_asc, id);
+CREATE INDEX authfort_users_name_desc ON authfort_users (name_desc, id);
 -- One for each filter, in the list's default order.
 CREATE INDEX authfort_users_banned ON authfort_users (created_at, id) WHERE banned;
 CREATE INDEX authfort_users_banned_by ON authfort_users (banned_by) WHERE banned_by IS NOT NULL;

@@ -50,6 +50,11 @@ pub struct TrustedProxies {
 
 impl TrustedProxies {
     /// Trusts nobody: the client is the peer of the connection.
+    ///
+    /// ```
+    /// use authfort_axum::TrustedProxies;
+    /// assert_eq!(TrustedProxies::none(), TrustedProxies::default());
+    /// ```
     pub fn none() -> Self {
         Self::default()
     }
@@ -58,12 +63,29 @@ impl TrustedProxies {
     /// cluster.
     ///
     /// Only if no client can reach the application from such an address without passing the proxy.
+    ///
+    /// ```
+    /// use authfort_axum::TrustedProxies;
+    /// use axum::http::HeaderMap;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("x-forwarded-for", "203.0.113.7".parse().unwrap());
+    /// let proxies = TrustedProxies::private_networks();
+    /// let client = proxies.client_ip("192.168.0.1:40000".parse().ok(), &headers);
+    /// assert_eq!(client, "203.0.113.7".parse().ok());
+    /// ```
     pub fn private_networks() -> Self {
         let networks = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"];
         Self { networks: networks.iter().filter_map(|network| network.parse().ok()).collect() }
     }
 
     /// Trusts the listed addresses and networks.
+    ///
+    /// ```
+    /// use authfort_axum::TrustedProxies;
+    /// let proxies = TrustedProxies::parse(["10.0.0.0/8", "2001:db8::1"])?;
+    /// assert!(TrustedProxies::parse(["0.0.0.0/0"]).is_err());
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     ///
     /// # Errors
     /// - [`Error::Config`] that names what is neither an address nor a network, or a network of all addresses: if every
@@ -84,6 +106,12 @@ impl TrustedProxies {
     /// The client's address; `None` if not even the peer's is known.
     ///
     /// IPv4 addresses in IPv6 clothing (`::ffff:192.0.2.1`) come out as IPv4.
+    ///
+    /// ```
+    /// use authfort_axum::TrustedProxies;
+    /// let client = TrustedProxies::none().client_ip("[::ffff:192.0.2.1]:40000".parse().ok(), &Default::default());
+    /// assert_eq!(client, "192.0.2.1".parse().ok());
+    /// ```
     pub fn client_ip(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let mut client = peer?.ip().to_canonical();
         if !self.trusts(client) {
@@ -106,6 +134,15 @@ impl TrustedProxies {
     }
 
     /// The same for a request that axum serves.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use authfort_axum::TrustedProxies;
+    /// use axum::{extract::ConnectInfo, http::Request};
+    /// let peer: SocketAddr = "192.0.2.1:40000".parse().unwrap();
+    /// let (parts, ()) = Request::builder().extension(ConnectInfo(peer)).body(()).unwrap().into_parts();
+    /// assert_eq!(TrustedProxies::none().client_of(&parts), Some(peer.ip()));
+    /// ```
     pub fn client_of(&self, parts: &Parts) -> Option<IpAddr> {
         let real = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
         let peer = real.or_else(|| parts.extensions.get::<MockConnectInfo<SocketAddr>>().map(|mock| mock.0));

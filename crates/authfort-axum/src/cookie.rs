@@ -14,6 +14,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum_extra::extract::cookie::Cookie;
 
 /// Which cross-site requests carry the cookies.
+///
+/// ```
+/// use authfort_axum::{CookieOptions, SameSite};
+/// let options = CookieOptions::default().same_site(SameSite::Strict);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SameSite {
@@ -60,6 +65,13 @@ impl Default for CookieOptions {
 
 impl CookieOptions {
     /// Names the cookies, without prefix; `access_token` and `refresh_token` unless set.
+    ///
+    /// ```
+    /// use authfort_axum::{CookieOptions, Cookies};
+    /// let cookies = Cookies::new(CookieOptions::default().names("at", "rt"))?;
+    /// assert_eq!(cookies.refresh_name(), "__Host-rt");
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     pub fn names(mut self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
         self.access_name = access.into();
         self.refresh_name = refresh.into();
@@ -67,12 +79,26 @@ impl CookieOptions {
     }
 
     /// Sends the cookies over plain HTTP too, without the `__Host-` prefix. For development on a machine without TLS.
+    ///
+    /// ```
+    /// use authfort_axum::{CookieOptions, Cookies};
+    /// let cookies = Cookies::new(CookieOptions::default().insecure_allow_http())?;
+    /// assert_eq!(cookies.access_name(), "access_token");
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     pub fn insecure_allow_http(mut self) -> Self {
         self.secure = false;
         self
     }
 
     /// Says which cross-site requests carry the cookies.
+    ///
+    /// ```
+    /// use authfort_axum::{CookieOptions, Cookies, SameSite};
+    /// let cookies = Cookies::new(CookieOptions::default().same_site(SameSite::Strict))?;
+    /// assert!(cookies.clear()?[0].to_str().unwrap().contains("SameSite=Strict"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
@@ -80,6 +106,13 @@ impl CookieOptions {
 
     /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can
     /// then plant them.
+    ///
+    /// ```
+    /// use authfort_axum::{CookieOptions, Cookies};
+    /// let cookies = Cookies::new(CookieOptions::default().domain("example.com"))?;
+    /// assert_eq!(cookies.access_name(), "access_token");
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -87,6 +120,12 @@ impl CookieOptions {
 }
 
 /// The cookies, checked: what is made from it is well formed.
+///
+/// ```
+/// use authfort_axum::Cookies;
+/// let cookies = Cookies::default();
+/// assert_eq!((cookies.access_name(), cookies.refresh_name()), ("__Host-access_token", "__Host-refresh_token"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cookies {
     access_name: String,
@@ -102,6 +141,12 @@ impl Default for Cookies {
 
 impl Cookies {
     /// Checks the options.
+    ///
+    /// ```
+    /// use authfort_axum::{CookieOptions, Cookies};
+    /// assert!(Cookies::new(CookieOptions::default()).is_ok());
+    /// assert!(Cookies::new(CookieOptions::default().names("a b", "c")).is_err());
+    /// ```
     ///
     /// # Errors
     /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is
@@ -145,11 +190,19 @@ impl Cookies {
     }
 
     /// The access token's cookie, with its prefix.
+    ///
+    /// ```
+    /// assert_eq!(authfort_axum::Cookies::default().access_name(), "__Host-access_token");
+    /// ```
     pub fn access_name(&self) -> &str {
         &self.access_name
     }
 
     /// The refresh token's cookie, with its prefix.
+    ///
+    /// ```
+    /// assert_eq!(authfort_axum::Cookies::default().refresh_name(), "__Host-refresh_token");
+    /// ```
     pub fn refresh_name(&self) -> &str {
         &self.refresh_name
     }
@@ -175,6 +228,12 @@ impl Cookies {
     }
 
     /// The two `Set-Cookie` headers that make a browser forget both.
+    ///
+    /// ```
+    /// let [access, _] = authfort_axum::Cookies::default().clear()?;
+    /// assert_eq!(access, "__Host-access_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None with options that were checked; the type is that of [`set`](Self::set).
@@ -204,6 +263,14 @@ impl Cookies {
 
     /// The access token's cookie in a request, if it is there and not empty.
     ///
+    /// ```
+    /// use axum::http::HeaderMap;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("cookie", "theme=dark; __Host-access_token=a.b.c".parse().unwrap());
+    /// assert_eq!(authfort_axum::Cookies::default().access(&headers)?, Some("a.b.c"));
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::TokenInvalid`]: it is there twice, or is not text
     pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>> {
@@ -211,6 +278,14 @@ impl Cookies {
     }
 
     /// The refresh token's cookie in a request, if it is there and not empty.
+    ///
+    /// ```
+    /// use axum::http::HeaderMap;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("cookie", "__Host-refresh_token=afr_x".parse().unwrap());
+    /// assert_eq!(authfort_axum::Cookies::default().refresh(&headers)?, Some("afr_x"));
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     ///
     /// # Errors
     /// - [`Error::RefreshTokenInvalid`]: it is there twice, or is not text

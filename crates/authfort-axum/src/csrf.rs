@@ -62,6 +62,12 @@ impl CrossSite {
     /// Lets pages of this origin act for a signed-in user: `https://app.example.com`, with a port if it is not the
     /// usual one.
     ///
+    /// ```
+    /// use authfort_axum::CrossSite;
+    /// assert!(CrossSite::default().allow_origin("https://app.example.com").is_ok());
+    /// assert!(CrossSite::default().allow_origin("app.example.com/path").is_err());
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Config`]: it is not an origin, so no browser would ever send it
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, Error> {
@@ -75,6 +81,16 @@ impl CrossSite {
     }
 
     /// Judges a request that a cookie authenticates.
+    ///
+    /// ```
+    /// use authfort_axum::CrossSite;
+    /// use axum::http::{HeaderMap, Method, Uri};
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("origin", "https://evil.example".parse().unwrap());
+    /// headers.insert("host", "example.com".parse().unwrap());
+    /// let rejection = CrossSite::default().check(&Method::POST, &Uri::from_static("/"), &headers).unwrap_err();
+    /// assert_eq!(rejection.code(), "cross_site_request");
+    /// ```
     ///
     /// # Errors
     /// - 403 `cross_site_request`

@@ -61,6 +61,15 @@ impl std::fmt::Debug for AuthLayer {
 
 impl AuthLayer {
     /// Bearer tokens only, no trusted proxy, the default limits, and no introspection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let layer = AuthLayer::new(auth);
+    /// let app: axum::Router = axum::Router::new().layer(layer);
+    /// # Ok(()) }
+    /// ```
     pub fn new(auth: AuthFort) -> Self {
         let shared = Shared {
             auth,
@@ -81,6 +90,15 @@ impl AuthLayer {
     /// Gives and reads tokens as cookies too. A request that changes something and is authenticated by cookie is refused
     /// when it comes from another site.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// use authfort_axum::CookieOptions;
+    /// let layer = AuthLayer::new(auth).cookies(CookieOptions::default())?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Config`] names the option of the cookies that cannot be.
     pub fn cookies(self, options: CookieOptions) -> Result<Self> {
@@ -90,6 +108,14 @@ impl AuthLayer {
 
     /// Lets pages of another origin, such as `https://app.example.com`, use the cookies.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let layer = AuthLayer::new(auth).allow_origin("https://app.example.com")?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Config`] for what is no origin.
     pub fn allow_origin(self, origin: &str) -> Result<Self> {
@@ -98,18 +124,45 @@ impl AuthLayer {
     }
 
     /// Believes these proxies about the client's address.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// use authfort_axum::TrustedProxies;
+    /// let layer = AuthLayer::new(auth).trusted_proxies(TrustedProxies::parse(["10.0.0.1"])?);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
         self.with(|shared| shared.proxies = proxies)
     }
 
     /// Limits sign-up, login and refresh; [`RateLimits::default`] unless set.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    /// let limits = RateLimits::default().client(Action::SignUp, Rate::per_hour(5));
+    /// let layer = AuthLayer::new(auth).rate_limits(limits);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn rate_limits(self, limits: RateLimits) -> Self {
         self.with(|shared| shared.limits = limits)
     }
 
     /// What a resource server must present to ask for introspection. Without it, or with an empty one, nobody may.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let layer = AuthLayer::new(auth).introspection_secret("one that no one guesses");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn introspection_secret(self, secret: impl Into<SecretString>) -> Self {
         let secret = secret.into();
@@ -117,6 +170,15 @@ impl AuthLayer {
     }
 
     /// The service.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let layer = AuthLayer::new(auth);
+    /// assert_eq!(layer.auth().get_user_count().await?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn auth(&self) -> &AuthFort {
         &self.shared.auth
     }
@@ -131,6 +193,16 @@ impl<S> Layer<S> for AuthLayer {
 }
 
 /// The service of [`AuthLayer`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// use authfort_axum::AuthLayer;
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// use authfort_axum::AuthService;
+/// use tower::Layer;
+/// let service: AuthService<axum::Router> = AuthLayer::new(auth).layer(axum::Router::new());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct AuthService<S> {
     inner: S,

@@ -56,6 +56,12 @@ const MAX_KEYS: usize = 100_000;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What is counted.
+///
+/// ```
+/// use authfort_axum::{Action, RateLimits};
+/// RateLimits::default().check_client(Action::Login, None)?;
+/// # Ok::<_, authfort::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
@@ -84,11 +90,22 @@ pub struct Rate {
 
 impl Rate {
     /// This many in a minute, all of them at once if need be. Zero counts as one: to close a door, unmount it.
+    ///
+    /// ```
+    /// use authfort_axum::Rate;
+    /// const TEN: Rate = Rate::per_minute(10);
+    /// assert_eq!(Rate::per_minute(0), Rate::per_minute(1));
+    /// ```
     pub const fn per_minute(count: u32) -> Self {
         Self::per(count, Duration::from_mins(1))
     }
 
     /// This many in an hour, all of them at once if need be. Zero counts as one.
+    ///
+    /// ```
+    /// use authfort_axum::Rate;
+    /// const TEN: Rate = Rate::per_hour(10);
+    /// ```
     pub const fn per_hour(count: u32) -> Self {
         Self::per(count, Duration::from_hours(1))
     }
@@ -103,6 +120,11 @@ impl Rate {
     }
 
     /// Allows this many at once instead. Zero counts as one.
+    ///
+    /// ```
+    /// use authfort_axum::Rate;
+    /// const THREE_THEN_ONE_A_MINUTE: Rate = Rate::per_minute(1).burst(3);
+    /// ```
     #[must_use]
     pub const fn burst(self, count: u32) -> Self {
         Self { burst: at_least_one(count), interval: self.interval }
@@ -158,6 +180,12 @@ impl Default for RateLimits {
 
 impl RateLimits {
     /// Counts nothing, for tests and for deployments that count elsewhere. What is set afterwards is counted.
+    ///
+    /// ```
+    /// use authfort_axum::{Action, RateLimits};
+    /// let limits = RateLimits::off();
+    /// assert!((0..1_000).all(|_| limits.check_client(Action::Login, None).is_ok()));
+    /// ```
     pub fn off() -> Self {
         Self {
             clients: PerAction::default(),
@@ -168,6 +196,11 @@ impl RateLimits {
     }
 
     /// Sets the rate of an action for each client, with empty counters.
+    ///
+    /// ```
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    /// let limits = RateLimits::default().client(Action::Login, Rate::per_minute(30));
+    /// ```
     #[must_use]
     pub fn client(mut self, action: Action, rate: Rate) -> Self {
         self.clients.set(action, rate);
@@ -175,6 +208,11 @@ impl RateLimits {
     }
 
     /// Sets the rate of an action for each account, with empty counters.
+    ///
+    /// ```
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    /// let limits = RateLimits::default().account(Action::Login, Rate::per_minute(30));
+    /// ```
     #[must_use]
     pub fn account(mut self, action: Action, rate: Rate) -> Self {
         self.accounts.set(action, rate);
@@ -203,6 +241,15 @@ impl RateLimits {
 
     /// Takes one attempt of this client. Clients without a known address share one bucket; an IPv6 client is its /64.
     ///
+    /// ```
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    /// let limits = RateLimits::off().client(Action::Login, Rate::per_hour(1));
+    /// let client = "192.0.2.1".parse().ok();
+    /// limits.check_client(Action::Login, client)?;
+    /// assert!(limits.check_client(Action::Login, client).is_err());
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::RateLimited`]: nothing is left, and nothing was taken
     pub fn check_client(&self, action: Action, address: Option<IpAddr>) -> Result<()> {
@@ -213,6 +260,14 @@ impl RateLimits {
     /// user, or an id.
     ///
     /// Case, surrounding spaces and Unicode's compatible spellings make no difference, as they make none for the user.
+    ///
+    /// ```
+    /// use authfort_axum::{Action, Rate, RateLimits};
+    /// let limits = RateLimits::off().account(Action::Login, Rate::per_hour(1));
+    /// limits.check_account(Action::Login, None, "jane@example.com")?;
+    /// assert!(limits.check_account(Action::Login, None, " JANE@example.com").is_err());
+    /// # Ok::<_, authfort::Error>(())
+    /// ```
     ///
     /// # Errors
     /// - [`Error::RateLimited`]: nothing is left for the client, or for anybody, and nothing was taken from the account

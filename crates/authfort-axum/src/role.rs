@@ -26,6 +26,16 @@ use tower::{Layer, Service};
 use crate::{CurrentUser, Rejection};
 
 /// A role as a type; [`roles!`](crate::roles) declares them.
+///
+/// ```
+/// use authfort_axum::Role;
+/// struct Auditor;
+/// impl Role for Auditor {
+///     const NAME: &'static str = "auditor";
+/// }
+/// # let _: axum::Router = axum::Router::new()
+/// #     .route("/", axum::routing::get(async |_: authfort_axum::RequireRole<Auditor>| ()));
+/// ```
 pub trait Role: Send + Sync + 'static {
     /// Its name in the database.
     const NAME: &'static str;
@@ -80,6 +90,26 @@ pub const fn is_role_name(name: &str) -> bool {
 }
 
 /// What the roles of a caller must satisfy.
+///
+/// ```
+/// use authfort::Principal;
+/// use authfort_axum::{RequireRole, RoleRule};
+///
+/// /// Anybody with a role.
+/// struct Member;
+/// impl RoleRule for Member {
+///     fn allows(principal: &Principal) -> bool {
+///         !principal.roles.is_empty()
+///     }
+///
+///     fn wanted() -> String {
+///         "of a member".into()
+///     }
+/// }
+///
+/// async fn members_only(_: RequireRole<Member>) {}
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(members_only));
+/// ```
 pub trait RoleRule: Send + Sync + 'static {
     /// Whether they do.
     fn allows(principal: &Principal) -> bool;
@@ -98,10 +128,26 @@ impl<R: Role> RoleRule for R {
 }
 
 /// Any of the roles of a tuple.
+///
+/// ```
+/// use authfort_axum::{AnyOf, RequireRole, RoleRule};
+/// authfort_axum::roles! { Admin = "admin"; Editor = "editor"; }
+/// async fn publish(_: RequireRole<AnyOf<(Admin, Editor)>>) {}
+/// assert_eq!(AnyOf::<(Admin, Editor)>::wanted(), "admin or editor");
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(publish));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AnyOf<T>(PhantomData<T>);
 
 /// All of the roles of a tuple.
+///
+/// ```
+/// use authfort_axum::{AllOf, RequireRole, RoleRule};
+/// authfort_axum::roles! { Admin = "admin"; Auditor = "auditor"; }
+/// async fn books(_: RequireRole<AllOf<(Admin, Auditor)>>) {}
+/// assert_eq!(AllOf::<(Admin, Auditor)>::wanted(), "admin and auditor");
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(books));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AllOf<T>(PhantomData<T>);
 
@@ -207,6 +253,12 @@ pub fn require_all_roles<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -
 
 /// The layer of [`require_role`], [`require_any_role`] and [`require_all_roles`]. It goes inside of an
 /// [`AuthLayer`](crate::AuthLayer).
+///
+/// ```
+/// use authfort_axum::{RequireRoleLayer, require_role};
+/// let guard: RequireRoleLayer = require_role("editor");
+/// let app: axum::Router = axum::Router::new().route("/drafts", axum::routing::get(|| async {})).route_layer(guard);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequireRoleLayer {
     roles: Arc<[String]>,
@@ -235,6 +287,12 @@ impl<S> Layer<S> for RequireRoleLayer {
 }
 
 /// The service of [`RequireRoleLayer`].
+///
+/// ```
+/// use authfort_axum::{RequireRoleService, require_role};
+/// use tower::Layer;
+/// let service: RequireRoleService<axum::Router> = require_role("editor").layer(axum::Router::new());
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequireRoleService<S> {
     inner: S,

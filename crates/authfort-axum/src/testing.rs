@@ -38,6 +38,15 @@ where
 }
 
 /// The value of the `Authorization` header for a signed-in user.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// use authfort_axum::testing;
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// let user = testing::signed_in(&auth, ["editor"]).await?;
+/// assert!(testing::bearer(&user).starts_with("Bearer "));
+/// # Ok(()) }
+/// ```
 pub fn bearer(user: &SignedIn) -> String {
     format!("Bearer {}", user.tokens.access_token.expose_secret())
 }

@@ -16,7 +16,7 @@ use crate::passwords::{ChangePassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
-use crate::tokens::{KeyInfo, RotateKeys, Rules};
+use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
 use crate::users::validate::normalise_email;
 use crate::users::{
     BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
@@ -89,9 +89,9 @@ impl AuthFort {
         let keyring = Keyring::new(db.clone(), config.secret.as_ref())?;
         let now = config.clock.now();
         if migrate {
-            db.migrate(now).await?
+            db.migrate(now).await?;
         } else {
-            db.check_schema().await?
+            db.check_schema().await?;
         }
         let hooks = Hooks::new(tokio::runtime::Handle::current());
         let inner = Inner { db, config, hooks, passwords, keyring, rules };
@@ -108,6 +108,15 @@ impl AuthFort {
         let current = self.keyring().signer(now).await.ok();
         if current.is_none_or(|key| key.algorithm() != self.config().algorithm) {
             Write::new(self, RotateKeys::if_needed()).await?;
+        }
+        // A start that changes nothing writes nothing.
+        let mut conn = self.db().read().await?;
+        let rows = store::keys::all(&mut conn.conn()).await?;
+        drop(conn);
+        for row in &rows {
+            if self.keyring().sealed(row)?.is_some() {
+                Write::new(self, SealKeys).await?;
+            }
         }
         Ok(())
     }

@@ -70,9 +70,9 @@ impl Default for Builder {
                 audience: None,
                 algorithm: Algorithm::default(),
                 secret: None,
-                access_ttl: Duration::from_secs(15 * 60),
-                refresh_ttl: Duration::from_secs(30 * 24 * 3600),
-                session_ttl: Duration::from_secs(90 * 24 * 3600),
+                access_ttl: Duration::from_mins(15),
+                refresh_ttl: Duration::from_hours(30 * 24),
+                session_ttl: Duration::from_hours(90 * 24),
                 refresh_grace: Duration::from_secs(10),
                 leeway: Duration::ZERO,
                 signup: true,
@@ -84,8 +84,8 @@ impl Default for Builder {
                 breach_check: None,
                 breach_failure: OnFailure::default(),
                 breach_timeout: BreachGuard::DEFAULT_TIMEOUT,
-                email_verification_ttl: Duration::from_secs(24 * 3600),
-                password_reset_ttl: Duration::from_secs(3600),
+                email_verification_ttl: Duration::from_hours(24),
+                password_reset_ttl: Duration::from_hours(1),
                 clock: Clock::system(),
             },
             pool: PoolOptions { max_connections: 10, acquire_timeout: Duration::from_secs(5) },
@@ -220,7 +220,7 @@ impl Builder {
     fn check(&self) -> Result<()> {
         let c = &self.config;
         let second = Duration::from_secs(1);
-        let decade = Duration::from_secs(10 * 366 * 24 * 3600);
+        let decade = Duration::from_hours(10 * 366 * 24);
         for (field, value) in [
             ("access_ttl", c.access_ttl),
             ("refresh_ttl", c.refresh_ttl),
@@ -235,7 +235,7 @@ impl Builder {
         if c.session_ttl < c.refresh_ttl {
             return Err(Error::config("session_ttl", "must be at least refresh_ttl"));
         }
-        if c.refresh_grace > Duration::from_secs(60) {
+        if c.refresh_grace > Duration::from_mins(1) {
             return Err(Error::config("refresh_grace", "must be at most 60 seconds"));
         }
         if c.leeway > Duration::from_secs(30) {

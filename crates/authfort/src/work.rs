@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use crate::context::Actor;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
@@ -164,10 +165,11 @@ impl<O: Operation> Write<O> {
     /// Row locks are held until then, so keep the transaction short. On SQLite begin it with `BEGIN IMMEDIATE`.
     ///
     /// # Errors
-    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool.
+    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool, or on
+    /// SQLite does not keep foreign keys.
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
-        self.auth.db().check_engine(&conn)?;
+        self.auth.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
         let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
         let ready = self.op.prepare(&mut before).await;
@@ -187,7 +189,10 @@ impl<O: Operation> Write<O> {
                 }
             }
             Err(error) => {
-                Savepoint::roll_back(&mut conn).await?;
+                // Some errors end the whole transaction. The error of the operation is the one to report.
+                if let Err(second) = Savepoint::roll_back(&mut conn).await {
+                    tracing::debug!(error = %second, "rolling back to the savepoint");
+                }
                 Err(error)
             }
         }
@@ -195,7 +200,7 @@ impl<O: Operation> Write<O> {
 
     async fn run(mut self) -> Result<O::Output> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
-        let task = tokio::spawn(async move {
+        let work = async move {
             self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
             let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
@@ -213,8 +218,9 @@ impl<O: Operation> Write<O> {
                     outcome => return outcome,
                 }
             }
-        });
-        match task.await {
+        };
+        // In the caller's span still: what is logged on the way belongs to the request.
+        match tokio::spawn(work.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(error) => Err(Error::internal(error)),
         }

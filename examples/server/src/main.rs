@@ -6,7 +6,9 @@ mod routes;
 mod settings;
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use authfort::{AuthFort, PasswordPolicy};
 use clap::Parser;
@@ -15,18 +17,28 @@ use tracing_subscriber::EnvFilter;
 use settings::Settings;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     let settings = Settings::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     if settings.log_json {
-        log.json().init()
+        log.json().init();
     } else {
-        log.init()
+        log.init();
     }
+    match serve(&settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
-    let auth = connect(&settings).await?;
-    bootstrap::first_admin(&auth, &settings).await?;
+async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let auth = connect(settings).await?;
+    bootstrap::first_admin(&auth, settings).await?;
     if settings.demo > 0 {
         demo::fill(&auth, &settings.database_url, settings.demo).await?;
     }

@@ -48,6 +48,12 @@ pub enum Field<T> {
 
 impl<T> Field<T> {
     /// True if the patch does not mention the member.
+    ///
+    /// ```
+    /// use authfort_axum::Field;
+    /// assert!(Field::<String>::Absent.is_absent());
+    /// assert!(!Field::<String>::Null.is_absent());
+    /// ```
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }

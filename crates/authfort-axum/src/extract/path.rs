@@ -33,6 +33,26 @@ use crate::Rejection;
 pub struct Path<T>(pub T);
 
 /// Something that one path segment can be.
+///
+/// ```
+/// use authfort_axum::{FromSegment, Path};
+/// use axum::{Router, routing::get};
+///
+/// struct Colour(u8);
+///
+/// impl FromSegment for Colour {
+///     const WANTED: &'static str = "a number of a colour";
+///
+///     fn from_segment(text: &str) -> Option<Self> {
+///         text.parse().ok().map(Self)
+///     }
+/// }
+///
+/// async fn paint(Path(colour): Path<Colour>) -> String {
+///     colour.0.to_string()
+/// }
+/// let app: Router = Router::new().route("/paint/{colour}", get(paint));
+/// ```
 pub trait FromSegment: Sized {
     /// What a refusal says is wanted, to follow "must be".
     const WANTED: &'static str;
@@ -63,6 +83,13 @@ pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
 }
 
 /// What [`Path`] can hold: one segment or two.
+///
+/// ```
+/// use authfort_axum::FromSegments;
+/// let segments = [("tenant", "acme"), ("name", "jane"), ("role", "editor")];
+/// let last_two = <(String, String)>::from_segments(&segments).unwrap();
+/// assert_eq!(last_two, ("jane".to_owned(), "editor".to_owned()));
+/// ```
 pub trait FromSegments: Sized {
     /// Reads the last of the route's parameters, which come as pairs of name and decoded text.
     ///

@@ -19,10 +19,14 @@ both_engines! {
         });
         let answer = app.post("/admin/users").by(&admin).json(&body).send().await;
         let id = answer.json()["id"].clone();
-        let user = user_json("", "jane@example.com", json!({
-            "id": id, "name": "Jane", "avatar_url": "https://example.com/j.png", "phone": "+41 44 668 18 00",
-            "email_verified": true, "roles": ["editor", "writer"], "metadata": {"plan": {"seats": 3}},
-        }));
+        let user = user_json(
+            "",
+            "jane@example.com",
+            json!({
+                "id": id, "name": "Jane", "avatar_url": "https://example.com/j.png", "phone": "+41 44 668 18 00",
+                "email_verified": true, "roles": ["editor", "writer"], "metadata": {"plan": {"seats": 3}},
+            }),
+        );
         answer.is(201, &user);
         let location = answer.header("location").unwrap();
         assert_eq!(location, format!("/admin/users/{}", id.as_str().unwrap()));
@@ -32,14 +36,21 @@ both_engines! {
 
         let mut events = app.events(before).await;
         events.sort_by_key(ToString::to_string);
-        assert_eq!(events, [
-            json!(["email_verified", id, admin.id, {"email": "jane@example.com"}]),
-            json!(["role_added", id, admin.id, {"role": "editor"}]),
-            json!(["role_added", id, admin.id, {"role": "writer"}]),
-            json!(["user_created", id, admin.id, {"email": "jane@example.com", "name": "Jane", "provider": "email"}]),
-        ]);
+        assert_eq!(
+            events,
+            [
+                json!(["email_verified", id, admin.id, {"email": "jane@example.com"}]),
+                json!(["role_added", id, admin.id, {"role": "editor"}]),
+                json!(["role_added", id, admin.id, {"role": "writer"}]),
+                json!(["user_created", id, admin.id, {"email": "jane@example.com", "name": "Jane", "provider": "email"}]),
+            ]
+        );
         app.login("jane@example.com").await;
-        app.post("/admin/users").by(&admin).json(&json!({"email": "jane@EXAMPLE.com"})).send().await
+        app.post("/admin/users")
+            .by(&admin)
+            .json(&json!({"email": "jane@EXAMPLE.com"}))
+            .send()
+            .await
             .refused(409, "user_exists");
     }
 
@@ -78,9 +89,12 @@ both_engines! {
         let expected = user_json("", "ada@list.example", json!({"id": ada["id"], "name": "Ada", "roles": ["writer"]}));
         assert_eq!(*ada, expected);
         let next = body["next_cursor"].as_str().unwrap();
-        first.is(200, &json!({
-            "users": body["users"], "total": 3, "limit": 2, "offset": 0, "next_cursor": next, "prev_cursor": null,
-        }));
+        first.is(
+            200,
+            &json!({
+                "users": body["users"], "total": 3, "limit": 2, "offset": 0, "next_cursor": next, "prev_cursor": null,
+            }),
+        );
         let second = list(&format!("role=writer&sort_by=name&sort_order=asc&limit=2&cursor={next}")).await.json();
         assert_eq!(names(&second), ["Cleo"]);
         assert_eq!(second["next_cursor"], Value::Null);
@@ -117,8 +131,15 @@ both_engines! {
     async fn a_patch_changes_what_it_names_and_null_clears(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
-        let jane = app.auth.create_user("jane@example.com").name("Jane").phone("+1 555").email_verified(true)
-            .metadata(json!({"a": 1, "b": {"c": 2, "d": 3}}).as_object().unwrap().clone()).await.unwrap();
+        let jane = app
+            .auth
+            .create_user("jane@example.com")
+            .name("Jane")
+            .phone("+1 555")
+            .email_verified(true)
+            .metadata(json!({"a": 1, "b": {"c": 2, "d": 3}}).as_object().unwrap().clone())
+            .await
+            .unwrap();
         let path = format!("/admin/users/{}", jane.id);
         let patch = async |body: Value| app.call("PATCH", &path).by(&admin).json(&body).send().await;
         let before = app.event_count().await;
@@ -127,12 +148,20 @@ both_engines! {
         let same = json!({"name": "Jane", "phone": "+1 555", "email": "JANE@example.com"});
         let unchanged = patch(same).await;
         let metadata = json!({"a": 1, "b": {"c": 2, "d": 3}});
-        unchanged.is(200, &user_json(jane.id, "jane@example.com", json!({
-            "name": "Jane", "phone": "+1 555", "email_verified": true, "metadata": metadata,
-        })));
+        unchanged.is(
+            200,
+            &user_json(
+                jane.id,
+                "jane@example.com",
+                json!({
+                    "name": "Jane", "phone": "+1 555", "email_verified": true, "metadata": metadata,
+                }),
+            ),
+        );
         assert_eq!(app.event_count().await, before, "nothing changed");
 
-        let answer = patch(json!({"name": null, "phone": "+1 777", "metadata": {"a": null, "b": {"c": 9}, "e": []}})).await;
+        let answer =
+            patch(json!({"name": null, "phone": "+1 777", "metadata": {"a": null, "b": {"c": 9}, "e": []}})).await;
         let later = "2030-01-01T12:01:00Z";
         let changed = json!({
             "phone": "+1 777", "email_verified": true, "metadata": {"b": {"c": 9, "d": 3}, "e": []}, "updated_at": later,
@@ -169,7 +198,9 @@ both_engines! {
         assert_eq!(changed.status, 200);
         let newer = changed.header("etag").unwrap().to_owned();
         assert_ne!(etag, newer);
-        for tag in [etag.as_str(), "\"x\"", &format!("W/{newer}"), &newer.replace('v', "v0"), &newer.replace('"', ""), ""] {
+        for tag in
+            [etag.as_str(), "\"x\"", &format!("W/{newer}"), &newer.replace('v', "v0"), &newer.replace('"', ""), ""]
+        {
             patch(tag, "Joe").await.refused(412, "precondition_failed");
         }
         assert_eq!(app.get(&path).by(&admin).send().await.json()["name"], "Jane");
@@ -208,11 +239,19 @@ both_engines! {
         let admin = app.admin().await;
         let jane = app.auth.create_user("jane@example.com").name("Jane").phone("+1 555").role("editor").await.unwrap();
         let path = format!("/admin/users/{}", jane.id);
-        app.call("DELETE", &format!("{path}?mode=anonymize")).by(&admin).send().await.is(200, &json!({"deleted": true}));
+        app.call("DELETE", &format!("{path}?mode=anonymize"))
+            .by(&admin)
+            .send()
+            .await
+            .is(200, &json!({"deleted": true}));
         app.get(&path).by(&admin).send().await.refused(404, "user_not_found");
-        let scrubbed = user_json(jane.id, &format!("deleted+{}@deleted.invalid", jane.id), json!({
-            "name": "Deleted user", "is_deleted": true, "deleted_at": NOW,
-        }));
+        let scrubbed = user_json(
+            jane.id,
+            &format!("deleted+{}@deleted.invalid", jane.id),
+            json!({
+                "name": "Deleted user", "is_deleted": true, "deleted_at": NOW,
+            }),
+        );
         app.get(&format!("{path}?deleted=true")).by(&admin).send().await.is(200, &scrubbed);
         let list = app.get("/admin/users?deleted=only").by(&admin).send().await.json();
         assert_eq!(list["users"], json!([scrubbed]));
@@ -255,9 +294,13 @@ both_engines! {
         let path = format!("/admin/users/{}/ban", jane.id);
         let before = app.event_count().await;
         let ban = json!({"reason": "spam", "expires_at": "2031-01-01T01:00:00+01:00"});
-        let banned = user_json(jane.id, "jane@example.com", json!({
-            "banned": true, "ban_reason": "spam", "ban_expires_at": LATER, "last_login_at": NOW,
-        }));
+        let banned = user_json(
+            jane.id,
+            "jane@example.com",
+            json!({
+                "banned": true, "ban_reason": "spam", "ban_expires_at": LATER, "last_login_at": NOW,
+            }),
+        );
         let answer = app.post(&path).by(&admin).json(&ban).send().await;
         answer.is(200, &banned);
         assert!(answer.header("etag").is_some());
@@ -295,9 +338,8 @@ both_engines! {
         let admin = app.admin().await;
         let jane = app.user("jane@example.com").await;
         let path = format!("/admin/users/{}/roles", jane.id);
-        let change = async |method: &str, role: &str| {
-            app.call(method, &format!("{path}/{role}")).by(&admin).send().await
-        };
+        let change =
+            async |method: &str, role: &str| app.call(method, &format!("{path}/{role}")).by(&admin).send().await;
         let token = app.login("jane@example.com").await["tokens"]["access_token"].as_str().unwrap().to_owned();
         let before = app.event_count().await;
         change("DELETE", "writer").await.is(200, &json!({"roles": []}));
@@ -310,11 +352,14 @@ both_engines! {
         app.get("/profile").bearer(&token).send().await.refused(401, "token_version_mismatch");
         app.get(&path).by(&admin).send().await.is(200, &json!({"roles": ["editor", "writer"]}));
         change("DELETE", "writer").await.is(200, &json!({"roles": ["editor"]}));
-        assert_eq!(app.events(before).await, [
-            json!(["role_added", jane.id, admin.id, {"role": "writer"}]),
-            json!(["role_added", jane.id, admin.id, {"role": "editor"}]),
-            json!(["role_removed", jane.id, admin.id, {"role": "writer"}]),
-        ]);
+        assert_eq!(
+            app.events(before).await,
+            [
+                json!(["role_added", jane.id, admin.id, {"role": "writer"}]),
+                json!(["role_added", jane.id, admin.id, {"role": "editor"}]),
+                json!(["role_removed", jane.id, admin.id, {"role": "writer"}]),
+            ]
+        );
         for role in ["Admin", "a%20b", "%0A", "a,b", "%D0%B0dmin", &"a".repeat(51), "%E2%80%AEadmin"] {
             for method in ["PUT", "DELETE"] {
                 change(method, role).await.refused(422, "validation_failed");
@@ -373,9 +418,8 @@ both_engines! {
         let jane = app.auth.create_user("jane@example.com").await.unwrap();
         let path = format!("/admin/users/{}/password", jane.id);
         let before = app.event_count().await;
-        let put = async |password: &str| {
-            app.call("PUT", &path).by(&admin).json(&json!({"password": password})).send().await
-        };
+        let put =
+            async |password: &str| app.call("PUT", &path).by(&admin).json(&json!({"password": password})).send().await;
         put(PASSWORD).await.is_empty(204);
         assert_eq!(app.events(before).await, [json!(["password_set", jane.id, admin.id, {}])]);
         let session = app.login("jane@example.com").await;
@@ -402,10 +446,12 @@ both_engines! {
             ids.push(answer["user"]["session_id"].as_str().unwrap().to_owned());
         }
         let path = format!("/admin/users/{}/sessions", jane.id);
-        let shown = |index: usize, agent: &str, revoked: bool| json!({
-            "id": ids[index], "user_agent": agent, "ip_address": PEER, "created_at": NOW, "last_seen_at": NOW,
-            "expires_at": "2030-01-31T12:00:00Z", "revoked": revoked,
-        });
+        let shown = |index: usize, agent: &str, revoked: bool| {
+            json!({
+                "id": ids[index], "user_agent": agent, "ip_address": PEER, "created_at": NOW, "last_seen_at": NOW,
+                "expires_at": "2030-01-31T12:00:00Z", "revoked": revoked,
+            })
+        };
         let all = [shown(2, "three", false), shown(1, "two", false), shown(0, "one", false)];
         app.get(&path).by(&admin).send().await.is(200, &json!({"sessions": all}));
 
@@ -475,12 +521,14 @@ both_engines! {
         let admin = app.admin().await;
         let old = app.get("/admin/keys").by(&admin).send().await;
         let old_kid = old.json()["keys"][0]["kid"].clone();
-        let first = json!({"kid": old_kid, "algorithm": "EdDSA", "current": true, "created_at": NOW, "expires_at": null});
+        let first =
+            json!({"kid": old_kid, "algorithm": "EdDSA", "current": true, "created_at": NOW, "expires_at": null});
         old.is(200, &json!({"keys": [first]}));
         let before = app.event_count().await;
         let new = app.post("/admin/keys/rotate").by(&admin).send().await;
         let new_kid = new.json()["kid"].clone();
-        let second = json!({"kid": new_kid, "algorithm": "EdDSA", "current": true, "created_at": NOW, "expires_at": null});
+        let second =
+            json!({"kid": new_kid, "algorithm": "EdDSA", "current": true, "created_at": NOW, "expires_at": null});
         new.is(200, &second);
         assert_ne!(old_kid, new_kid);
         let data = json!({"old_kid": old_kid, "new_kid": new_kid});
@@ -505,10 +553,13 @@ both_engines! {
 
         let answer = list(&format!("user_id={}&type=user_banned", jane.id)).await;
         let id = answer.json()["events"][0]["id"].clone();
-        answer.is(200, &json!({"next_cursor": null, "events": [{
-            "id": id, "type": "user_banned", "timestamp": NOW, "user_id": jane.id, "actor_id": admin.id,
-            "request_id": "req-7", "data": {"reason": "spam", "expires_at": null},
-        }]}));
+        answer.is(
+            200,
+            &json!({"next_cursor": null, "events": [{
+                "id": id, "type": "user_banned", "timestamp": NOW, "user_id": jane.id, "actor_id": admin.id,
+                "request_id": "req-7", "data": {"reason": "spam", "expires_at": null},
+            }]}),
+        );
 
         let types = |body: &Value| -> Vec<String> {
             body["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()

@@ -36,22 +36,65 @@ both_engines! {
         });
         let answer = app.post("/auth/signup").header("user-agent", "curl/8").json(&body).send().await;
         let id = answer.json()["user"]["id"].clone();
-        let user = user_json("", "jane@example.com", json!({
-            "id": id, "name": "Jane", "avatar_url": "https://example.com/jane.png", "phone": "+41 44 668 18 00",
-            "last_login_at": NOW,
-        }));
+        let user = user_json(
+            "",
+            "jane@example.com",
+            json!({
+                "id": id, "name": "Jane", "avatar_url": "https://example.com/jane.png", "phone": "+41 44 668 18 00",
+                "last_login_at": NOW,
+            }),
+        );
         let (access, _) = signed_in(&answer, 201, user);
         assert_eq!(app.get("/profile").bearer(&access).send().await.text, "jane@example.com");
-        assert_eq!(app.events(1).await, [
-            json!(["user_created", id, null, {"email": "jane@example.com", "name": "Jane", "provider": "email"}]),
-            json!(["login", id, null, {
-                "email": "jane@example.com", "provider": "email", "ip_address": PEER, "user_agent": "curl/8",
-            }]),
-        ]);
+        assert_eq!(
+            app.events(1).await,
+            [
+                json!(["user_created", id, null, {"email": "jane@example.com", "name": "Jane", "provider": "email"}]),
+                json!(["login", id, null, {
+                    "email": "jane@example.com", "provider": "email", "ip_address": PEER, "user_agent": "curl/8",
+                }]),
+            ]
+        );
 
-        let again = app.post("/auth/signup").json(&json!({"email": "JANE@example.com", "password": PASSWORD})).send().await;
+        let again =
+            app.post("/auth/signup").json(&json!({"email": "JANE@example.com", "password": PASSWORD})).send().await;
         again.refused(409, "user_exists");
         assert_eq!(app.event_count().await, 3);
+    }
+
+    async fn defect_11_of_eight_who_sign_up_with_one_address_at_once_one_succeeds(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let attempts = (0..8).map(|n| {
+            let email = if n % 2 == 0 { "jane@example.com" } else { "JANE@example.com" };
+            let call = app.post("/auth/signup").json(&json!({"email": email, "password": PASSWORD}));
+            tokio::spawn(call.send())
+        });
+        let mut answers = Vec::new();
+        for attempt in attempts.collect::<Vec<_>>() {
+            let answer = attempt.await.unwrap();
+            answers.push((answer.status, answer.json()["error"].as_str().map(ToOwned::to_owned)));
+        }
+        answers.sort();
+        let mut expected = vec![(409, Some("user_exists".to_owned())); 8];
+        expected[0] = (201, None);
+        assert_eq!(answers, expected);
+        assert_eq!(app.event_types(1).await, ["user_created", "login"]);
+    }
+
+    async fn row_47_a_client_describes_itself_as_it_likes_and_stays_on_one_line(db: TestDatabase) {
+        let app = App::new(&db).await;
+        app.user("jane@example.com").await;
+        let body = json!({"email": "jane@example.com", "password": PASSWORD});
+        for (agent, kept) in [
+            (b"tab\there".to_vec(), "tabhere".to_owned()),
+            (b"\xff\xfe latin".to_vec(), "\u{fffd}\u{fffd} latin".to_owned()),
+            ("\u{85}next line".into(), "next line".to_owned()),
+            ("é".repeat(600).into(), "é".repeat(512)),
+        ] {
+            let answer = app.post("/auth/login").header("user-agent", agent).json(&body).send().await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert_eq!(app.events(0).await.last().unwrap()[3]["user_agent"], json!(kept));
+        }
     }
 
     async fn signing_up_can_be_switched_off(db: TestDatabase) {
@@ -67,7 +110,8 @@ both_engines! {
         let answer = app.post("/auth/signup").json(&body).send().await;
         answer.refused(422, "validation_failed");
         let fields = answer.json()["fields"].clone();
-        let named: Vec<&str> = fields.as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
+        let named: Vec<&str> =
+            fields.as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
         assert_eq!(named.len(), 4, "{fields}");
         for field in ["email", "password", "phone", "avatar_url"] {
             assert!(named.contains(&field), "{field} in {fields}");
@@ -102,14 +146,18 @@ both_engines! {
         }
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:#?}");
-        assert!(answers[0].contains(r#"401"#) && answers[0].contains("invalid_credentials"), "{}", answers[0]);
+        assert!(answers[0].contains("401") && answers[0].contains("invalid_credentials"), "{}", answers[0]);
         assert!(!answers[0].contains("www-authenticate"), "a bearer token would not help: {}", answers[0]);
-        let reasons: Vec<Value> = app.events(before).await.into_iter().map(|event| event[3]["reason"].clone()).collect();
+        let reasons: Vec<Value> =
+            app.events(before).await.into_iter().map(|event| event[3]["reason"].clone()).collect();
         let unknown = "unknown_user";
         assert_eq!(reasons, ["wrong_password", unknown, "banned", unknown, "no_password", unknown, unknown]);
-        assert_eq!(app.events(before).await[0], json!(["login_failed", jane.id, null, {
-            "email": "jane@example.com", "reason": "wrong_password", "ip_address": PEER, "user_agent": null,
-        }]));
+        assert_eq!(
+            app.events(before).await[0],
+            json!(["login_failed", jane.id, null, {
+                "email": "jane@example.com", "reason": "wrong_password", "ip_address": PEER, "user_agent": null,
+            }])
+        );
     }
 
     async fn a_login_answers_the_user_and_new_tokens(db: TestDatabase) {
@@ -117,7 +165,8 @@ both_engines! {
         let jane = app.user("jane@example.com").await;
         let body = json!({"email": "JANE@example.com ", "password": PASSWORD});
         let answer = app.post("/auth/login").json(&body).send().await;
-        let (access, _) = signed_in(&answer, 200, user_json(jane.id, "jane@example.com", json!({"last_login_at": NOW})));
+        let (access, _) =
+            signed_in(&answer, 200, user_json(jane.id, "jane@example.com", json!({"last_login_at": NOW})));
         assert_eq!(app.get("/profile").bearer(&access).send().await.status, 200);
     }
 
@@ -155,7 +204,11 @@ both_engines! {
         let app = App::new(&db).await;
         app.post("/auth/refresh").send().await.refused(401, "refresh_token_missing");
         app.post("/auth/refresh").json(&json!({})).send().await.refused(401, "refresh_token_missing");
-        app.post("/auth/refresh").json(&json!({"refresh_token": null})).send().await.refused(401, "refresh_token_missing");
+        app.post("/auth/refresh")
+            .json(&json!({"refresh_token": null}))
+            .send()
+            .await
+            .refused(401, "refresh_token_missing");
         let wrong = app.post("/auth/refresh").json(&json!({"refresh_token": "afr_x"})).send().await;
         wrong.refused(401, "refresh_token_invalid");
         assert_eq!(wrong.header("www-authenticate"), None);
@@ -179,9 +232,13 @@ both_engines! {
     async fn me_is_the_user_with_session_and_second_factor(db: TestDatabase) {
         let app = App::new(&db).await;
         let caller = app.nobody().await;
-        let me = user_json(caller.id, &caller.email, json!({
-            "last_login_at": NOW, "session_id": caller.session, "mfa_enabled": false,
-        }));
+        let me = user_json(
+            caller.id,
+            &caller.email,
+            json!({
+                "last_login_at": NOW, "session_id": caller.session, "mfa_enabled": false,
+            }),
+        );
         app.get("/auth/me").by(&caller).send().await.is(200, &me);
         let nobody = app.get("/auth/me").send().await;
         nobody.refused(401, "token_missing");
@@ -212,7 +269,10 @@ both_engines! {
         };
         refresh(&there).await.refused(401, "refresh_token_invalid");
         assert_eq!(refresh(&here).await.status, 200, "this session lives on");
-        app.post("/auth/login").json(&json!({"email": "jane@example.com", "password": PASSWORD})).send().await
+        app.post("/auth/login")
+            .json(&json!({"email": "jane@example.com", "password": PASSWORD}))
+            .send()
+            .await
             .refused(401, "invalid_credentials");
     }
 
@@ -224,14 +284,18 @@ both_engines! {
         let body = json!({"token": issued.token.expose_secret()});
         let verified = user_json(jane.id, "jane@example.com", json!({"email_verified": true}));
         app.post("/auth/verify-email").json(&body).send().await.is(200, &verified);
-        assert_eq!(app.events(before).await, [
-            json!(["email_verified", jane.id, null, {"email": "jane@example.com"}]),
-        ]);
+        assert_eq!(
+            app.events(before).await,
+            [json!(["email_verified", jane.id, null, {"email": "jane@example.com"}]),]
+        );
         let again = app.post("/auth/verify-email").json(&body).send().await;
         again.refused(422, "validation_failed");
-        assert_eq!(again.json()["fields"], json!([
-            {"field": "token", "code": "invalid", "message": "is unknown, expired or used"},
-        ]));
+        assert_eq!(
+            again.json()["fields"],
+            json!([
+                {"field": "token", "code": "invalid", "message": "is unknown, expired or used"},
+            ])
+        );
         app.post("/auth/verify-email").json(&json!({"token": "x"})).send().await.refused(422, "validation_failed");
     }
 
@@ -251,10 +315,13 @@ both_engines! {
         for token in &tokens {
             assert_eq!(app.get("/profile").bearer(token).send().await.status, 200);
             let now = app.clock.now().timestamp();
-            assert_eq!(introspect(token).await, json!({
-                "active": true, "sub": jane.id, "email": "jane@example.com", "name": null, "roles": [],
-                "token_version": 0, "exp": now + 900, "iat": now, "iss": "authfort",
-            }));
+            assert_eq!(
+                introspect(token).await,
+                json!({
+                    "active": true, "sub": jane.id, "email": "jane@example.com", "name": null, "roles": [],
+                    "token_version": 0, "exp": now + 900, "iat": now, "iss": "authfort",
+                })
+            );
         }
         app.auth.ban_user(jane.id).await.unwrap();
         for token in tokens.iter().map(String::as_str).chain(["", "garbage"]) {
@@ -294,7 +361,9 @@ both_engines! {
         let twice = app.post("/auth/introspect").bearer("s3cret").bearer("s3cret").json(&body).send().await;
         twice.refused(401, "unauthorized");
 
-        for app in [App::new(&db).await, App::with(&db, |options| options, |layer| layer.introspection_secret("")).await] {
+        for app in
+            [App::new(&db).await, App::with(&db, |options| options, |layer| layer.introspection_secret("")).await]
+        {
             for header in ["Bearer ", "Bearer", "Bearer s3cret"] {
                 let answer = app.post("/auth/introspect").header("authorization", header).json(&body).send().await;
                 answer.refused(401, "unauthorized");

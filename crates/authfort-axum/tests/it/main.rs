@@ -3,4 +3,15 @@
 
 mod admin_routes;
 mod auth_routes;
+mod bad_input;
+mod cookies;
+mod guards;
+mod heavy;
+mod http;
+mod limits;
+mod load;
+mod openapi;
+mod secrets;
 mod support;
+mod trace;
+mod walk;

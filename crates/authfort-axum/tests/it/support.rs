@@ -1,5 +1,6 @@
 //! An application around a fresh database, with a clock that stands still and cheap hashing.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use authfort::secrecy::ExposeSecret;
@@ -49,6 +50,7 @@ impl App {
         options: impl FnOnce(Builder) -> Builder,
         http: impl FnOnce(AuthLayer) -> AuthLayer,
     ) -> Self {
+        crate::trace::install();
         let clock = Clock::fixed(Utc.with_ymd_and_hms(2030, 1, 1, 12, 0, 0).unwrap());
         let builder = AuthFort::builder()
             .algorithm(Algorithm::EdDsa)
@@ -171,7 +173,7 @@ impl Call {
     }
 
     pub fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     pub fn by(self, caller: &Caller) -> Self {
@@ -268,7 +270,7 @@ impl Answer {
 }
 
 /// A user as the contract has it, just created and nothing said but the address; `changes` are put over it.
-pub fn user_json(id: impl ToString, email: &str, changes: Value) -> Value {
+pub fn user_json(id: impl Display, email: &str, changes: Value) -> Value {
     let plain = json!({
         "id": id.to_string(), "email": email, "email_verified": false, "name": null, "avatar_url": null,
         "phone": null, "banned": false, "ban_reason": null, "ban_expires_at": null, "roles": [], "metadata": {},
@@ -338,6 +340,34 @@ impl Raw {
         match self {
             Self::Sqlite(pool) => sqlx::query_scalar(statement).fetch_one(pool).await.unwrap(),
             Self::Postgres(pool) => sqlx::query_scalar(statement).fetch_one(pool).await.unwrap(),
+        }
+    }
+}
+
+/// A transaction that holds the rows of all users, and on SQLite the whole file.
+pub enum Blocker {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Raw {
+    pub async fn block(&self) -> Blocker {
+        match self {
+            Self::Sqlite(pool) => Blocker::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.unwrap()),
+            Self::Postgres(pool) => {
+                let mut tx = pool.begin().await.unwrap();
+                sqlx::query("SELECT 1 FROM authfort_users FOR UPDATE").execute(&mut *tx).await.unwrap();
+                Blocker::Postgres(tx)
+            }
+        }
+    }
+}
+
+impl Blocker {
+    pub async fn release(self) {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await.unwrap(),
+            Self::Postgres(tx) => tx.rollback().await.unwrap(),
         }
     }
 }

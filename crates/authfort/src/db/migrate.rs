@@ -36,7 +36,7 @@ macro_rules! migrations {
 const MIGRATIONS: &[Migration] = migrations![1 "0001_users", 2 "0002_sessions", 3 "0003_events"];
 
 /// How long a node waits for the one that migrates.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Db {

@@ -197,17 +197,13 @@ impl Db {
         }
     }
 
-    /// Refuses a transaction of the other engine.
-    #[cfg_attr(
-        not(all(feature = "sqlite", feature = "postgres")),
-        expect(clippy::unnecessary_wraps, reason = "one engine")
-    )]
-    pub(crate) fn check_engine(&self, conn: &Conn<'_>) -> Result<()> {
+    /// Refuses a connection of the application's that is of the other engine, or does not keep foreign keys.
+    pub(crate) async fn check_joined(&self, conn: &mut Conn<'_>) -> Result<()> {
         match (&self.write, conn) {
             #[cfg(feature = "sqlite")]
-            (Pool::Sqlite(_), Conn::Sqlite(_)) => Ok(()),
+            (Pool::Sqlite(_), Conn::Sqlite(conn)) => sqlite::check_conn(conn).await,
             #[cfg(feature = "postgres")]
-            (Pool::Postgres(_), Conn::Postgres(_)) => Ok(()),
+            (Pool::Postgres(_), Conn::Postgres(conn)) => postgres::check_conn(conn).await,
             #[cfg(all(feature = "sqlite", feature = "postgres"))]
             _ => Err(Error::config("in_tx", "the transaction is of another engine than the pool")),
         }
@@ -303,6 +299,16 @@ impl Conn<'_> {
             Self::Sqlite(conn) => sqlite::blocking_table(conn, user).await,
             #[cfg(feature = "postgres")]
             Self::Postgres(conn) => postgres::blocking_table(conn, user).await,
+        }
+    }
+
+    /// The key of `u` that an order by name goes by, upwards or downwards: one in which a missing name comes last.
+    pub(crate) fn name_key(&self, ascending: bool) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::name_key(ascending),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => postgres::name_key(ascending),
         }
     }
 

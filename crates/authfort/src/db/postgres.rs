@@ -39,6 +39,12 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
+/// Every connection keeps foreign keys.
+#[expect(clippy::unused_async, reason = "the other engine has to ask")]
+pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
+    Ok(())
+}
+
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
@@ -60,16 +66,21 @@ pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
 }
 
 pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
-    // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only; and what
-    // the administrator's timeouts cut off: 57014 a statement, 25P03 and 25P04 a transaction.
+    // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
+    // such database; and what the administrator's timeouts cut off: 57014 a statement, 25P03 and 25P04 a transaction.
     matches!(code.get(..2), Some("08" | "53" | "58"))
         || code.starts_with("57P")
-        || matches!(code, "25006" | "57014" | "25P03" | "25P04")
+        || matches!(code, "25006" | "3D000" | "57014" | "25P03" | "25P04")
 }
 
 pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
     // Serialisation failure, deadlock, lock not available.
     matches!(code, "40001" | "40P01" | "55P03")
+}
+
+/// The very expressions of the indexes. The literal is U+10FFFF.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
 }
 
 /// An error without its detail: "Failing row contains (…)".
@@ -147,6 +158,7 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
 }
 
 /// PostgreSQL names the table in its error, so nothing is asked beforehand.
+#[expect(clippy::unused_async, reason = "the other engine has to ask")]
 pub(crate) async fn blocking_table(_: &mut PgConnection, _: UserId) -> Result<Option<String>> {
     Ok(None)
 }

@@ -5,6 +5,7 @@
 //! turns into a writer too late), and readers that cannot write.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -37,12 +38,26 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         create_private(base.get_filename())?;
     }
     let base = base.journal_mode(SqliteJournalMode::Wal);
-    let write = pool().max_connections(1).connect_with(base.clone()).await.map_err(fault)?;
+    let write = open(&pool().max_connections(1), &base, options.acquire_timeout).await?;
     check_pool(&write).await?;
     let reader = base.pragma("query_only", "ON");
     let read = pool().max_connections(options.max_connections).connect_lazy_with(reader.clone());
     let guard = pool().max_connections(GUARD_CONNECTIONS.min(options.max_connections)).connect_lazy_with(reader);
     Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
+}
+
+/// Opens the first connection, which switches a new file to WAL. SQLite refuses that at once, without the wait that it
+/// gives other locks, while another process writes to the file: as it does when several nodes start together.
+async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: Duration) -> Result<SqlitePool> {
+    let started = tokio::time::Instant::now();
+    loop {
+        match pool.clone().connect_with(base.clone()).await {
+            Err(error) if super::is_conflict(&error) && started.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            outcome => return outcome.map_err(fault),
+        }
+    }
 }
 
 /// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
@@ -62,10 +77,11 @@ fn create_private(path: &std::path::Path) -> Result<()> {
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
 pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
     let mut conn = pool.acquire().await.map_err(fault)?;
-    assert_foreign_keys(&mut conn).await
+    check_conn(&mut conn).await
 }
 
-async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
+/// Refuses a connection that does not keep foreign keys.
+pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> {
     let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(fault)?;
     if on {
         Ok(())
@@ -77,7 +93,7 @@ async fn assert_foreign_keys(conn: &mut sqlx::SqliteConnection) -> Result<()> {
 pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
-    assert_foreign_keys(&mut tx).await?;
+    check_conn(&mut tx).await?;
     Ok(tx)
 }
 
@@ -108,6 +124,11 @@ pub(crate) fn is_unavailable(_: &dyn sqlx::error::DatabaseError, code: &str) -> 
 
 pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
     matches!(primary(code), BUSY | LOCKED)
+}
+
+/// Computed columns: only for a column does SQLite seek by key and id at once.
+pub(crate) fn name_key(ascending: bool) -> &'static str {
+    if ascending { "u.name_asc" } else { "u.name_desc" }
 }
 
 /// The shortest term that the trigram index answers, in characters.
@@ -149,6 +170,50 @@ fn quote(name: &str) -> String {
 }
 
 /// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.
+#[expect(clippy::unused_async, reason = "the other engine has to ask")]
 pub(crate) async fn lock_admins(_: &mut sqlx::SqliteConnection) -> Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use authfort_testkit::{Engine, TestDatabase};
+
+    use super::*;
+
+    async fn pragmas(conn: &mut sqlx::SqliteConnection) -> Vec<String> {
+        let mut values = Vec::new();
+        for pragma in ["foreign_keys", "journal_mode", "synchronous", "busy_timeout", "query_only"] {
+            let text = format!("SELECT '{pragma} ' || {pragma} FROM pragma_{pragma}");
+            let text = if pragma == "busy_timeout" { text.replace("|| busy_timeout", "|| timeout") } else { text };
+            values.push(sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&mut *conn).await.unwrap());
+        }
+        values
+    }
+
+    /// As many of each pool as it holds, all at once.
+    #[tokio::test]
+    async fn row_70_and_defect_13_every_connection_keeps_foreign_keys_and_what_was_committed() {
+        let file = TestDatabase::create(Engine::Sqlite).await;
+        let options = PoolOptions { max_connections: 3, acquire_timeout: Duration::from_secs(5) };
+        let db = connect(file.url(), &options).await.unwrap();
+        for (pool, size, query_only) in [(&db.write, 1, 0), (&db.read, 3, 1), (&db.guard, 2, 1)] {
+            let Pool::Sqlite(pool) = pool else { panic!("of the other engine") };
+            let mut held = Vec::new();
+            for _ in 0..size {
+                let mut conn = pool.acquire().await.unwrap();
+                let found = pragmas(&mut conn).await;
+                let query_only = format!("query_only {query_only}");
+                // 2 is FULL: a commit that was acknowledged survives a power loss.
+                let expected =
+                    ["foreign_keys 1", "journal_mode wal", "synchronous 2", "busy_timeout 5000", query_only.as_str()];
+                assert_eq!(found, expected);
+                held.push(conn);
+            }
+            assert_eq!(pool.options().get_max_connections(), size);
+        }
+        let Pool::Sqlite(read) = &db.read else { panic!("of the other engine") };
+        let error = sqlx::query("CREATE TABLE t (n int)").execute(read).await.unwrap_err();
+        assert!(super::super::fault(error).code() == "database_unavailable", "a reader cannot write");
+    }
 }

@@ -25,7 +25,7 @@ use crate::store;
 const BACKLOG: usize = 10_000;
 
 /// How long an open transaction of the application is watched. One that was rolled back is never seen.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 struct Hook {
     r#type: &'static str,

@@ -46,14 +46,27 @@ pub(crate) async fn insert_current(conn: &mut Conn<'_>, key: &KeyRow) -> Result<
     .map_err(fault)
 }
 
-/// 1, or 0 where it is not the current key any more.
+/// Ends the signing of the current key and forgets its private half: 1, or 0 where it is not the current key any more.
 pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
         execute,
-        "UPDATE authfort_signing_keys SET current = FALSE, expires_at = $2 WHERE kid = $1 AND current",
+        "UPDATE authfort_signing_keys SET current = FALSE, private_key = '', expires_at = $2 WHERE kid = $1 AND current",
         kid,
         expires_at
+    )
+    .map_err(fault)
+}
+
+/// Stores the private half in another form, where it is still in the one that was read.
+pub(crate) async fn replace_private_key(conn: &mut Conn<'_>, kid: &str, old: &str, new: &str) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_signing_keys SET private_key = $3 WHERE kid = $1 AND private_key = $2",
+        kid,
+        old,
+        new
     )
     .map_err(fault)
 }

@@ -170,6 +170,16 @@ impl Keyring {
         SigningKey::from_stored(algorithm, pkcs8)
     }
 
+    /// The stored form of a key that lies in clear although a secret is configured; `None` where all is well.
+    pub(crate) fn sealed(&self, row: &KeyRow) -> Result<Option<String>> {
+        match &self.sealer {
+            Some(sealer) if row.current && !row.private_key.starts_with("v1.") => {
+                sealer.seal(&Self::aad(&row.kid), self.open(row)?.pkcs8()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
     pub(crate) async fn draw(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<KeyRow> {
         let key =

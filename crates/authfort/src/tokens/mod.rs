@@ -23,6 +23,7 @@ pub(crate) mod keyring;
 mod rotate;
 
 pub use algorithm::Algorithm;
+pub(crate) use rotate::SealKeys;
 pub use rotate::{KeyInfo, RotateKeys};
 
 pub(crate) use claims::Claims;

@@ -108,6 +108,23 @@ impl Operation for RotateKeys {
     }
 }
 
+/// Encrypts a key that was made before a secret was configured.
+pub(crate) struct SealKeys;
+
+impl Operation for SealKeys {
+    type Output = ();
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        for row in store::keys::all(&mut work.conn).await? {
+            if let Some(sealed) = work.auth.keyring().sealed(&row)? {
+                store::keys::replace_private_key(&mut work.conn, &row.kid, &row.private_key, &sealed).await?;
+                tracing::info!(kid = row.kid, "encrypted a signing key that lay in clear");
+            }
+        }
+        Ok(Verdict::Done(()))
+    }
+}
+
 impl RotateKeys {
     pub(crate) fn if_needed() -> Self {
         Self { if_needed: true, ..Self::default() }

@@ -11,6 +11,7 @@ use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
 #[derive(Clone)]
+#[expect(clippy::option_option, reason = "of a merge patch: not named, cleared, or a value")]
 pub struct UpdateUser {
     id: UserId,
     email: Option<String>,
@@ -143,7 +144,7 @@ impl Operation for UpdateUser {
         clean(&mut self.phone, validate::phone);
         match &self.metadata {
             Some(Metadata::Replace(new)) => {
-                drop(faults.take(validate::metadata(new, auth.config().metadata_max_bytes)))
+                drop(faults.take(validate::metadata(new, auth.config().metadata_max_bytes)));
             }
             // How large the result is depends on what is there.
             Some(Metadata::Merge(patch)) => drop(faults.take(validate::metadata(patch, usize::MAX))),

@@ -52,7 +52,7 @@ async fn five_start(url: &str) -> Vec<AuthFort> {
 both_engines! {
     /// Defect 12 too: they make one signing key, and each of them signs with it.
     async fn row_68_five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
-        for round in 0..4 {
+        for round in 0..2 {
             let other = TestDatabase::create(db.engine()).await;
             let nodes = five_start(other.url()).await;
             let raw = Raw::open(&other, 1).await;
@@ -92,6 +92,10 @@ both_engines! {
             let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND application_name = 'authfort' AND backend_type = 'client backend'";
             within(async { while watch.number(asked).await < 5 { tokio::task::yield_now().await } }).await;
+        }
+        if matches!(raw, Raw::Sqlite(_)) {
+            // Who asked for the file cannot be seen; most have by now.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(!nodes.is_finished());
         // Closes the connection without a word of goodbye to the transaction.
@@ -391,7 +395,7 @@ both_engines! {
             ("access_ttl", AuthFort::builder().access_ttl(long)),
             ("refresh_ttl", AuthFort::builder().refresh_ttl(Duration::ZERO)),
             ("session_ttl", AuthFort::builder().session_ttl(long)),
-            ("session_ttl", AuthFort::builder().session_ttl(Duration::from_secs(3600))),
+            ("session_ttl", AuthFort::builder().session_ttl(Duration::from_hours(1))),
             ("email_verification_ttl", AuthFort::builder().email_verification_ttl(Duration::ZERO)),
             ("password_reset_ttl", AuthFort::builder().password_reset_ttl(Duration::ZERO)),
             ("refresh_grace", AuthFort::builder().refresh_grace(Duration::from_secs(61))),
@@ -499,4 +503,18 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
         matches!(&error, Error::Config { field: "database_url", message } if message.contains("LATIN1")),
         "{error:?}"
     );
+}
+
+/// As SQLite does where the disk is full: the savepoint is gone too, but that is not what went wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_ends_the_applications_transaction_is_the_one_that_is_reported() {
+    let db = TestDatabase::create(Engine::Sqlite).await;
+    let (auth, _) = service(&db).await;
+    let raw = Raw::open(&db, 1).await;
+    raw.execute("CREATE TRIGGER app_stop BEFORE INSERT ON authfort_users BEGIN SELECT RAISE(ROLLBACK, 'enough'); END")
+        .await
+        .unwrap();
+    let mut tx = raw.begin().await;
+    let error = auth.create_user("jane@example.com").in_tx(tx.conn()).await.unwrap_err();
+    assert!(matches!(&error, Error::Database(inner) if inner.to_string().contains("enough")), "{error:?}");
 }

@@ -37,15 +37,17 @@ async fn only_admins(auth: &AuthFort, ids: &[UserId]) {
 
 /// Each way in which a user can stop being an administrator.
 fn ways_out(auth: &AuthFort, id: UserId) -> [(&'static str, BoxFuture<'static, Result<(), Error>>); 5] {
-    let (a, b, c, d, e) =
-        (auth.remove_role(id, "admin"), auth.ban_user(id), auth.delete_user(id), auth.delete_user(id), auth.clone());
-    let until = auth.now() + TimeDelta::seconds(1);
+    let demote = auth.remove_role(id, "admin");
+    let ban = auth.ban_user(id);
+    let short_ban = auth.ban_user(id).expires_at(auth.now() + TimeDelta::seconds(1));
+    let anonymize = auth.delete_user(id).anonymize();
+    let delete = auth.delete_user(id);
     [
-        ("remove_role", Box::pin(async { a.await.map(drop) })),
-        ("ban", Box::pin(async { b.await.map(drop) })),
-        ("a short ban", Box::pin(async move { e.ban_user(id).expires_at(until).await.map(drop) })),
-        ("anonymize", Box::pin(async { c.anonymize().await.map(drop) })),
-        ("delete", Box::pin(async { d.await.map(drop) })),
+        ("remove_role", Box::pin(async { demote.await.map(drop) })),
+        ("ban", Box::pin(async { ban.await.map(drop) })),
+        ("a short ban", Box::pin(async { short_ban.await.map(drop) })),
+        ("anonymize", Box::pin(async { anonymize.await.map(drop) })),
+        ("delete", Box::pin(async { delete.await.map(drop) })),
     ]
 }
 

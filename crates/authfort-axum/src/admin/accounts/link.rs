@@ -17,7 +17,7 @@ pub(crate) struct LinkAccount {
 
 /// Links an account at a provider, in place of another one there.
 #[utoipa::path(
-    put, path = "/users/{id}/accounts/{provider}", tag = "accounts", request_body = LinkAccount,
+    put, path = "/users/{id}/accounts/{provider}", operation_id = "link_account", tag = "accounts", request_body = LinkAccount,
     params(("id" = UserId, Path), ("provider" = String, Path)), security(("bearer" = [])),
     responses(
         (status = 200, body = OauthAccount),

@@ -16,7 +16,7 @@ pub(crate) struct Accounts {
 
 /// The accounts of a user at OAuth providers.
 #[utoipa::path(
-    get, path = "/users/{id}/accounts", tag = "accounts", params(("id" = UserId, Path)), security(("bearer" = [])),
+    get, path = "/users/{id}/accounts", operation_id = "list_accounts", tag = "accounts", params(("id" = UserId, Path)), security(("bearer" = [])),
     responses((status = 200, body = Accounts), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
 pub(crate) async fn list(

@@ -10,7 +10,7 @@ use crate::{Path, Query, Rejection};
 
 /// Unlinks the account at a provider.
 #[utoipa::path(
-    delete, path = "/users/{id}/accounts/{provider}", tag = "accounts", security(("bearer" = [])),
+    delete, path = "/users/{id}/accounts/{provider}", operation_id = "unlink_account", tag = "accounts", security(("bearer" = [])),
     params(("id" = UserId, Path), ("provider" = String, Path)),
     responses(
         (status = 200, body = Deleted),

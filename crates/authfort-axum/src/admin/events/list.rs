@@ -52,7 +52,7 @@ impl FromParams for Wanted {
 
 /// Reads the log, newest first.
 #[utoipa::path(
-    get, path = "/events", tag = "events", params(EventParams), security(("bearer" = [])),
+    get, path = "/events", operation_id = "list_events", tag = "events", params(EventParams), security(("bearer" = [])),
     responses((status = 200, body = EventPage), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 pub(crate) async fn list(admin: Admin, Query(wanted): Query<Wanted>) -> Result<Json<EventPage>, Rejection> {

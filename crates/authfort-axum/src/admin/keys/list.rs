@@ -16,7 +16,7 @@ pub(crate) struct Keys {
 
 /// The signing keys, without their secrets.
 #[utoipa::path(
-    get, path = "/keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = Keys))
+    get, path = "/keys", operation_id = "list_keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = Keys))
 )]
 pub(crate) async fn list(admin: Admin, Query(()): Query<()>) -> Result<Json<Keys>, Rejection> {
     Ok(Json(Keys { keys: admin.auth.list_keys().await? }))

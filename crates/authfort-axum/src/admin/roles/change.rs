@@ -18,7 +18,7 @@ impl FromParams for Immediate {
 
 /// Gives a role.
 #[utoipa::path(
-    put, path = "/users/{id}/roles/{role}", tag = "roles", security(("bearer" = [])),
+    put, path = "/users/{id}/roles/{role}", operation_id = "add_role", tag = "roles", security(("bearer" = [])),
     params(
         ("id" = UserId, Path), ("role" = String, Path),
         ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),
@@ -40,7 +40,7 @@ pub(crate) async fn add(
 
 /// Takes a role.
 #[utoipa::path(
-    delete, path = "/users/{id}/roles/{role}", tag = "roles", security(("bearer" = [])),
+    delete, path = "/users/{id}/roles/{role}", operation_id = "remove_role", tag = "roles", security(("bearer" = [])),
     params(
         ("id" = UserId, Path), ("role" = String, Path),
         ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),

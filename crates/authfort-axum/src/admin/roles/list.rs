@@ -10,7 +10,7 @@ use crate::{Path, Query, Rejection};
 
 /// The roles of a user.
 #[utoipa::path(
-    get, path = "/users/{id}/roles", tag = "roles", params(("id" = UserId, Path)), security(("bearer" = [])),
+    get, path = "/users/{id}/roles", operation_id = "get_roles", tag = "roles", params(("id" = UserId, Path)), security(("bearer" = [])),
     responses((status = 200, body = Roles), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
 pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>, Query(()): Query<()>) -> Result<Json<Roles>, Rejection> {

@@ -25,7 +25,7 @@ pub(crate) struct Sessions {
 
 /// The sessions of a user.
 #[utoipa::path(
-    get, path = "/users/{id}/sessions", tag = "sessions", security(("bearer" = [])),
+    get, path = "/users/{id}/sessions", operation_id = "list_sessions", tag = "sessions", security(("bearer" = [])),
     params(("id" = UserId, Path), ("active_only" = Option<bool>, Query, description = "Only those that live.")),
     responses((status = 200, body = Sessions), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]

@@ -10,7 +10,7 @@ use crate::{Path, Query, Rejection};
 
 /// Ends one session.
 #[utoipa::path(
-    delete, path = "/users/{id}/sessions/{session_id}", tag = "sessions", security(("bearer" = [])),
+    delete, path = "/users/{id}/sessions/{session_id}", operation_id = "revoke_session", tag = "sessions", security(("bearer" = [])),
     params(("id" = UserId, Path), ("session_id" = SessionId, Path)),
     responses(
         (status = 200, body = Revoked),

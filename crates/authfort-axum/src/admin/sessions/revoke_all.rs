@@ -18,7 +18,7 @@ impl FromParams for Except {
 
 /// Ends all sessions of a user, or all but one.
 #[utoipa::path(
-    delete, path = "/users/{id}/sessions", tag = "sessions", security(("bearer" = [])),
+    delete, path = "/users/{id}/sessions", operation_id = "revoke_sessions", tag = "sessions", security(("bearer" = [])),
     params(("id" = UserId, Path), ("except" = Option<SessionId>, Query, description = "The session that lives on.")),
     responses(
         (status = 200, body = Revoked),

@@ -24,7 +24,7 @@ pub(crate) struct Ban {
 
 /// Bans a user and ends their sessions.
 #[utoipa::path(
-    post, path = "/users/{id}/ban", tag = "users", request_body = Ban, params(("id" = UserId, Path)),
+    post, path = "/users/{id}/ban", operation_id = "ban_user", tag = "users", request_body = Ban, params(("id" = UserId, Path)),
     security(("bearer" = [])),
     responses(
         (status = 200, body = User),

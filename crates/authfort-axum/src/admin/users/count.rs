@@ -16,7 +16,7 @@ pub(crate) struct Count {
 
 /// Counts users, by the filters of the list.
 #[utoipa::path(
-    get, path = "/users/count", tag = "users", params(FilterParams), security(("bearer" = [])),
+    get, path = "/users/count", operation_id = "count_users", tag = "users", params(FilterParams), security(("bearer" = [])),
     responses((status = 200, body = Count), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 pub(crate) async fn count(admin: Admin, Query(filter): Query<Filter>) -> Result<Json<Count>, Rejection> {

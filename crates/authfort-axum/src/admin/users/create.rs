@@ -39,7 +39,7 @@ pub(crate) struct CreateUser {
 
 /// Creates a user. It opens no session.
 #[utoipa::path(
-    post, path = "/users", tag = "users", request_body = CreateUser, security(("bearer" = [])),
+    post, path = "/users", operation_id = "create_user", tag = "users", request_body = CreateUser, security(("bearer" = [])),
     responses(
         (status = 201, body = User, headers(("Location", description = "The user."), ("ETag", description = "Its version."))),
         (status = 409, description = "`user_exists`", body = ErrorBody),

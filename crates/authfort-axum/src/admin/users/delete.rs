@@ -25,7 +25,7 @@ pub(crate) struct Deleted {
 
 /// Deletes a user and all that hangs on it, or erases the person and keeps row and id.
 #[utoipa::path(
-    delete, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    delete, path = "/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path), ("mode" = Option<String>, Query, description = "`delete` (default) or `anonymize`.")),
     responses(
         (status = 200, body = Deleted),

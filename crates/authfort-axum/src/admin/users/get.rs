@@ -19,7 +19,7 @@ impl FromParams for Deleted {
 
 /// One user.
 #[utoipa::path(
-    get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    get, path = "/users/{id}", operation_id = "get_user", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path), ("deleted" = Option<bool>, Query, description = "Whether an anonymised user is found.")),
     responses(
         (status = 200, body = User, headers(("ETag", description = "Its version."))),

@@ -57,7 +57,7 @@ impl FromParams for Page {
 
 /// Lists users.
 #[utoipa::path(
-    get, path = "/users", tag = "users", params(FilterParams, PageParams), security(("bearer" = [])),
+    get, path = "/users", operation_id = "list_users", tag = "users", params(FilterParams, PageParams), security(("bearer" = [])),
     responses((status = 200, body = UserPage), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 pub(crate) async fn list(admin: Admin, Query(page): Query<Page>) -> Result<Json<UserPage>, Rejection> {

@@ -18,7 +18,7 @@ pub(crate) struct SetPassword {
 
 /// Sets a user's password and ends their sessions.
 #[utoipa::path(
-    put, path = "/users/{id}/password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path)),
+    put, path = "/users/{id}/password", operation_id = "set_password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path)),
     security(("bearer" = [])),
     responses(
         (status = 204),

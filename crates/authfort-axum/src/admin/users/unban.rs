@@ -11,7 +11,7 @@ use crate::{Path, Query, Rejection};
 
 /// Lifts a ban.
 #[utoipa::path(
-    post, path = "/users/{id}/unban", tag = "users", params(("id" = UserId, Path)), security(("bearer" = [])),
+    post, path = "/users/{id}/unban", operation_id = "unban_user", tag = "users", params(("id" = UserId, Path)), security(("bearer" = [])),
     responses((status = 200, body = User), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
 pub(crate) async fn unban(

@@ -39,7 +39,7 @@ pub(crate) struct UpdateUser {
 
 /// Changes a user.
 #[utoipa::path(
-    patch, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    patch, path = "/users/{id}", operation_id = "update_user", tag = "users", security(("bearer" = [])),
     request_body(content((UpdateUser = "application/merge-patch+json"), (UpdateUser = "application/json"))),
     params(("id" = UserId, Path), ("If-Match" = Option<String>, Header, description = "Only at this version.")),
     responses(

@@ -1,5 +1,8 @@
 //! Pages and counts of users, put together from fixed pieces.
 
+#[cfg(test)]
+mod plans;
+
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
@@ -25,39 +28,44 @@ pub(crate) enum Seek {
     Cursor(Cursor),
 }
 
-/// The pieces that an order needs. The literal in them is U+10FFFF, which no name holds: a missing name sorts last in
-/// both directions, and each direction has an index over the very same expression.
+/// What an order sorts by before the id. A missing name sorts last in both directions, so each has a key of its own, in
+/// which it counts as U+10FFFF, which no name holds, or as nothing; and an index over that key.
 struct Order {
-    /// `ORDER BY` of the page as it is read.
-    by: &'static str,
-    /// The row that a cursor compares with, and how.
-    after: &'static str,
+    /// The key as its index has it.
+    key: &'static str,
+    /// The same, of a row that was read.
+    read: &'static str,
     /// What a missing name counts as.
     missing: &'static str,
+    up: bool,
 }
 
-fn order(sort_by: SortBy, sort_order: SortOrder, backward: bool) -> Order {
-    use {SortBy::*, SortOrder::*};
-    let missing = if sort_order == Asc { "\u{10ffff}" } else { "" };
-    let up = (sort_order == Asc) != backward;
-    let (by, after) = match (sort_by, sort_order, up) {
-        (CreatedAt, _, true) => (" ORDER BY u.created_at, u.id", "(u.created_at, u.id) > ("),
-        (CreatedAt, _, false) => (" ORDER BY u.created_at DESC, u.id DESC", "(u.created_at, u.id) < ("),
-        (Email, _, true) => (" ORDER BY u.email, u.id", "(u.email, u.id) > ("),
-        (Email, _, false) => (" ORDER BY u.email DESC, u.id DESC", "(u.email, u.id) < ("),
-        (Name, Asc, true) => {
-            (" ORDER BY coalesce(u.name_key, '\u{10ffff}'), u.id", "(coalesce(u.name_key, '\u{10ffff}'), u.id) > (")
-        }
-        (Name, Asc, false) => (
-            " ORDER BY coalesce(u.name_key, '\u{10ffff}') DESC, u.id DESC",
-            "(coalesce(u.name_key, '\u{10ffff}'), u.id) < (",
-        ),
-        (Name, Desc, true) => (" ORDER BY coalesce(u.name_key, ''), u.id", "(coalesce(u.name_key, ''), u.id) > ("),
-        (Name, Desc, false) => {
-            (" ORDER BY coalesce(u.name_key, '') DESC, u.id DESC", "(coalesce(u.name_key, ''), u.id) < (")
-        }
-    };
-    Order { by, after, missing }
+impl Order {
+    fn new(conn: &Conn<'_>, sort_by: SortBy, sort_order: SortOrder, backward: bool) -> Self {
+        let ascending = sort_order == SortOrder::Asc;
+        let (key, read, missing) = match (sort_by, ascending) {
+            (SortBy::CreatedAt, _) => ("u.created_at", "u.created_at", ""),
+            (SortBy::Email, _) => ("u.email", "u.email", ""),
+            (SortBy::Name, true) => (conn.name_key(true), "coalesce(u.name_key, '\u{10ffff}')", "\u{10ffff}"),
+            (SortBy::Name, false) => (conn.name_key(false), "coalesce(u.name_key, '')", ""),
+        };
+        Self { key, read, missing, up: ascending != backward }
+    }
+
+    fn push_by(&self, to: &mut Statement, key: &'static str) {
+        to.push(" ORDER BY ").push(key).push(if self.up { ", u.id" } else { " DESC, u.id DESC" });
+    }
+
+    /// Only rows past the cursor. A row is compared as a whole: that is one seek in the index, however many keys are equal.
+    fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
+        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" });
+        match &cursor.key {
+            Key::Time(time) => to.bind(*time),
+            Key::Text(text) => to.bind(text.as_str()),
+            Key::Missing => to.bind(self.missing),
+        };
+        to.push(", ").bind(cursor.id).push(")");
+    }
 }
 
 /// Appends `WHERE …`; true is the first condition, so that each of the others begins with AND.
@@ -108,7 +116,7 @@ pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTim
 /// page has one too.
 pub(crate) fn page_statement(conn: &Conn<'_>, page: &Page, now: DateTime<Utc>) -> Statement {
     let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
-    let order = order(page.sort_by, page.sort_order, backward);
+    let order = Order::new(conn, page.sort_by, page.sort_order, backward);
     let mut statement = Statement::new("SELECT t.total, u.* FROM (SELECT ");
     match page.total {
         Total::Exact => {
@@ -124,18 +132,13 @@ pub(crate) fn page_statement(conn: &Conn<'_>, page: &Page, now: DateTime<Utc>) -
     let offset = match &page.seek {
         Seek::Offset(offset) => *offset,
         Seek::Cursor(cursor) => {
-            statement.push(" AND ").push(order.after);
-            match &cursor.key {
-                Key::Time(time) => statement.bind(*time),
-                Key::Text(text) => statement.bind(text.as_str()),
-                Key::Missing => statement.bind(order.missing),
-            };
-            statement.push(", ").bind(cursor.id).push(")");
+            order.push_past(&mut statement, cursor);
             0
         }
     };
-    statement.push(order.by).push(" LIMIT ").bind(page.limit).push(" OFFSET ").bind(offset);
-    statement.push(") u ON TRUE").push(order.by);
+    order.push_by(&mut statement, order.key);
+    statement.push(" LIMIT ").bind(page.limit).push(" OFFSET ").bind(offset).push(") u ON TRUE");
+    order.push_by(&mut statement, order.read);
     statement
 }
 

@@ -1,0 +1,544 @@
+//! Input that nobody means: each is 4xx in the contract's shape, and changes nothing.
+
+use std::time::Duration;
+
+use authfort_testkit::{TestDatabase, both_engines};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{App, Caller, PASSWORD, Raw, UNKNOWN_ID};
+
+/// Routes that read a JSON object: method, path, who may call, and a body that is accepted.
+fn bodies(id: &str) -> Vec<(&'static str, String, bool, Value)> {
+    vec![
+        ("POST", "/auth/signup".into(), false, json!({"email": "new@example.com", "password": PASSWORD})),
+        ("POST", "/auth/login".into(), false, json!({"email": "jane@example.com", "password": PASSWORD})),
+        ("POST", "/auth/refresh".into(), false, json!({"refresh_token": "afr_x"})),
+        ("POST", "/auth/logout".into(), false, json!({"refresh_token": "afr_x"})),
+        ("POST", "/auth/verify-email".into(), false, json!({"token": "afv_x"})),
+        ("POST", "/auth/change-password".into(), true, json!({"current_password": "x", "new_password": PASSWORD})),
+        ("POST", "/admin/users".into(), true, json!({"email": "new@example.com", "name": "New"})),
+        ("PATCH", format!("/admin/users/{id}"), true, json!({"name": "New"})),
+        ("POST", format!("/admin/users/{id}/ban"), true, json!({"reason": "spam"})),
+        ("PUT", format!("/admin/users/{id}/password"), true, json!({"password": PASSWORD})),
+        ("PUT", format!("/admin/users/{id}/accounts/github"), true, json!({"provider_account_id": "1"})),
+    ]
+}
+
+/// An application with one user, and what is in its database.
+async fn set_up(db: &TestDatabase) -> (App, Caller, String, Raw, Vec<String>) {
+    let app = App::new(db).await;
+    let admin = app.admin().await;
+    let jane = app.user("jane@example.com").await;
+    let raw = Raw::open(db).await;
+    let dump = raw.dump().await;
+    (app, admin, jane.id.to_string(), raw, dump)
+}
+
+async fn send(
+    app: &App,
+    admin: &Caller,
+    (method, path): (&str, &str),
+    content_type: &str,
+    body: impl Into<Vec<u8>>,
+) -> (u16, String) {
+    let mut call = app.call(method, path).by(admin).body(body.into());
+    if !content_type.is_empty() {
+        call = call.header("content-type", content_type);
+    }
+    call.send().await.refusal()
+}
+
+both_engines! {
+    async fn row_45_a_body_that_cannot_be_read_is_refused_by_every_route(db: TestDatabase) {
+        let (app, admin, id, raw, before) = set_up(&db).await;
+        let json = "application/json";
+        for (method, path, _, good) in bodies(&id) {
+            let (text, route) = (good.to_string(), (method, path.as_str()));
+            let members: Vec<Value> = good.as_object().unwrap().values().cloned().collect();
+            let (name, value) = good.as_object().unwrap().iter().next().unwrap();
+            let twice = format!("{{\"{name}\": {value}, {}", &text[1..]);
+            let lone = text.replacen(": \"", ":\"", 1).replacen(":\"", ":\"\\ud800", 1);
+            let overlong = [&b"{\"\xc0\x80\": 1, "[..], &text.as_bytes()[1..]].concat();
+            let malformed: Vec<(&str, Vec<u8>)> = vec![
+                ("trailing bytes", format!("{text}x").into()),
+                ("two documents", format!("{text}{text}").into()),
+                ("a member twice", twice.into()),
+                ("a lone surrogate", lone.into()),
+                ("invalid UTF-8", [text.as_bytes(), b"\xff"].concat()),
+                ("overlong NUL", overlong),
+                ("cut off", text[..text.len() - 1].into()),
+                ("a byte order mark", format!("\u{feff}{text}").into()),
+                ("depth", format!("{}{}", "[".repeat(30_000), "]".repeat(30_000)).into()),
+                (
+                    "depth in a member",
+                    format!("{{\"{name}\": {}{}}}", "{\"a\":".repeat(200), "1".to_owned() + &"}".repeat(200)).into(),
+                ),
+                ("NaN", format!("{{\"{name}\": NaN}}").into()),
+                ("single quotes", text.replace('"', "'").into()),
+                ("comments", format!("/* */{text}").into()),
+            ];
+            for (what, body) in malformed {
+                assert_eq!(
+                    send(&app, &admin, route, json, body).await,
+                    (400, "invalid_request".into()),
+                    "{what} {path}"
+                );
+            }
+            let mut unacceptable = vec![
+                ("positional", Value::from(members).to_string()),
+                ("array", "[]".into()),
+                ("null", "null".into()),
+                ("text", "\"x\"".into()),
+                ("number", "1".into()),
+                ("nested", format!("[{text}]")),
+            ];
+            for member in [
+                "id",
+                "password_hash",
+                "token_version",
+                "created_at",
+                "is_admin",
+                "__proto__",
+                "constructor",
+                "roles\u{0}",
+            ] {
+                let mut body = good.clone();
+                body.as_object_mut().unwrap().insert(member.into(), json!(1));
+                unacceptable.push((member, body.to_string()));
+            }
+            for wrong in [json!(1), json!([]), json!({}), json!(true), json!("a\u{0}b")] {
+                let mut body = good.clone();
+                body.as_object_mut().unwrap().insert(name.clone(), wrong);
+                unacceptable.push(("wrong type", body.to_string()));
+            }
+            for (what, body) in unacceptable {
+                let answer = send(&app, &admin, route, json, body.clone()).await;
+                assert_eq!(answer, (422, "validation_failed".into()), "{what} {path} {body}");
+            }
+            for kind in [
+                "",
+                "text/plain",
+                "text/plain; x=application/json",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=x",
+                "application/jsonx",
+                "text/json",
+                "json",
+            ] {
+                let answer = send(&app, &admin, route, kind, text.clone()).await;
+                assert_eq!(answer, (415, "unsupported_media_type".into()), "{kind} {path}");
+            }
+            let large = format!("{}{}", " ".repeat(70_000), text);
+            for body in [large, "[".repeat(100_000)] {
+                assert_eq!(send(&app, &admin, route, json, body).await, (413, "payload_too_large".into()), "{path}");
+            }
+            let gzip = app.call(method, &path).by(&admin).header("content-encoding", "gzip").json(&good).send().await;
+            gzip.refused(415, "unsupported_media_type");
+            let two = app.call(method, &path).by(&admin).header("content-type", json).json(&good).send().await;
+            two.refused(415, "unsupported_media_type");
+        }
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_49_a_form_of_another_site_cannot_pass_for_json(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let admin = app.admin().await;
+        let raw = Raw::open(&db).await;
+        let before = raw.dump().await;
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
+            let mut call = app.post("/admin/users").header("cookie", format!("__Host-access_token={}", admin.token));
+            if !kind.is_empty() {
+                call = call.header("content-type", kind);
+            }
+            call.body(r#"{"email": "new@example.com"}"#).send().await.refused(415, "unsupported_media_type");
+        }
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_33_what_only_the_service_may_say_is_refused(db: TestDatabase) {
+        let (app, admin, id, raw, before) = set_up(&db).await;
+        for member in [
+            "id",
+            "password_hash",
+            "token_version",
+            "version",
+            "created_at",
+            "updated_at",
+            "deleted_at",
+            "is_admin",
+            "is_deleted",
+            "banned",
+            "ban_reason",
+            "last_login_at",
+            "__proto__",
+            "constructor",
+            "Email",
+            "email ",
+        ] {
+            for (method, path) in [("POST", "/admin/users".to_owned()), ("PATCH", format!("/admin/users/{id}"))] {
+                let body = json!({"email": "new@example.com", member: "x"});
+                let answer = app.call(method, &path).by(&admin).json(&body).send().await;
+                answer.refused(422, "validation_failed");
+                let fault = &answer.json()["fields"][0];
+                assert_eq!((&fault["field"], &fault["code"]), (&json!(member), &json!("unknown_field")));
+            }
+        }
+        for member in ["roles", "password"] {
+            let body = json!({member: ["admin"]});
+            let call = app.call("PATCH", &format!("/admin/users/{id}")).by(&admin).json(&body);
+            call.send().await.refused(422, "validation_failed");
+        }
+        let body = json!({"email": "new@example.com", "password": PASSWORD, "roles": ["admin"]});
+        app.post("/auth/signup").json(&body).send().await.refused(422, "validation_failed");
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_42_and_43_a_parameter_is_what_it_must_be_or_refused(db: TestDatabase) {
+        let (app, admin, id, raw, before) = set_up(&db).await;
+        let (bad, out) = ((400, "invalid_request"), (422, "validation_failed"));
+        let cases = [
+            ("limit=-1", out),
+            ("limit=0", out),
+            ("limit=201", out),
+            ("limit=1000000000", out),
+            ("limit=9223372036854775807", out),
+            ("limit=9223372036854775808", out),
+            ("limit=abc", bad),
+            ("limit=", bad),
+            ("limit=1.5", bad),
+            ("limit=+5", bad),
+            ("limit=0x10", bad),
+            ("limit=5&limit=5", bad),
+            ("limit=1e2", bad),
+            ("offset=-1", out),
+            ("offset=9223372036854775808", out),
+            ("offset=abc", bad),
+            ("offset=", bad),
+            ("offset=1&offset=2", bad),
+            ("offset=1&cursor=x", out),
+            ("sort_by=", out),
+            ("sort_by=id", out),
+            ("sort_by=EMAIL", out),
+            ("sort_by=email;drop", out),
+            ("sort_by=email&sort_by=name", bad),
+            ("sort_order=ASC", out),
+            ("sort_order=up", out),
+            ("sort_order=asc,desc", out),
+            ("total=all", out),
+            ("total=exact&total=none", bad),
+            ("cursor=", bad),
+            ("cursor=%C3%BC", bad),
+            ("banned=1", bad),
+            ("banned=TRUE", bad),
+            ("banned=", bad),
+            ("banned=true&banned=false", bad),
+            ("email_verified=yes", bad),
+            ("deleted=maybe", out),
+            ("deleted=", out),
+            ("deleted=only&deleted=only", bad),
+            ("role=Admin", out),
+            ("role=", out),
+            ("role=a%2Cb", out),
+            ("role=a%0Ab", out),
+            ("role=%D0%B0dmin", out),
+            ("created_after=yesterday", bad),
+            ("created_after=2030-01-01", bad),
+            ("created_before=1893456000", bad),
+            ("created_before=2030-01-01T00:00:00", bad),
+            ("created_after=+99999-01-01T00:00:00Z", bad),
+            ("query=a&query=b", bad),
+            ("query=%00", bad),
+            ("query=a%00b", bad),
+            ("query=%FF", bad),
+            ("query=%C3", bad),
+            ("query=%", bad),
+            ("query=%zz", bad),
+            ("query=%ED%A0%80", bad),
+            ("query=%1B", out),
+            ("q=a", out),
+            ("Limit=5", out),
+            ("limit[]=5", out),
+            ("__proto__=1", out),
+            ("%00=1", bad),
+            ("access_token=x", out),
+        ];
+        for (query, (status, code)) in cases {
+            let answer = app.get(&format!("/admin/users?{query}")).by(&admin).send().await;
+            assert_eq!(answer.refusal(), (status, code.into()), "{query}");
+        }
+        let longest = app.get(&format!("/admin/users?query={}", "x".repeat(257))).by(&admin).send().await;
+        longest.refused(422, "validation_failed");
+        let last = app.get("/admin/users?offset=9223372036854775807").by(&admin).send().await;
+        assert_eq!((last.status, &last.json()["users"]), (200, &json!([])));
+        for query in ["limit=0", "limit=201", "limit=-1", "limit=9223372036854775808"] {
+            app.get(&format!("/admin/events?{query}")).by(&admin).send().await.refused(422, "validation_failed");
+        }
+        for (method, path) in [
+            ("GET", format!("/admin/users/{id}?deleted=only")),
+            ("GET", format!("/admin/users/{id}/sessions?active_only=1")),
+            ("DELETE", format!("/admin/users/{id}/sessions?except=me")),
+            ("DELETE", format!("/admin/users/{id}?mode=anonymize&mode=delete")),
+            ("PUT", format!("/admin/users/{id}/roles/editor?immediate=0")),
+        ] {
+            app.call(method, &path).by(&admin).send().await.refused(400, "invalid_request");
+        }
+        let unknown = app.call("DELETE", &format!("/admin/users/{id}?mode=soft")).by(&admin).send().await;
+        unknown.refused(422, "validation_failed");
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_40_the_search_takes_every_character_literally(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        for name in ["100%", "a_b", "back\\slash", "O'Neil", "plain", "\"quoted\"", "Straße ÄÖ"] {
+            let email = format!("u{}@example.com", name.len());
+            app.auth
+                .create_user(format!("{}{email}", name.chars().filter(char::is_ascii_alphanumeric).collect::<String>()))
+                .name(name)
+                .await
+                .unwrap();
+        }
+        for (query, names) in [
+            ("%25", vec!["100%"]),
+            ("_", vec!["a_b"]),
+            ("%5C", vec!["back\\slash"]),
+            ("'", vec!["O'Neil"]),
+            ("%22", vec!["\"quoted\""]),
+            ("0%25", vec!["100%"]),
+            ("äö", vec!["Straße ÄÖ"]),
+            ("STRASSE", vec![]),
+            ("k%5Cs", vec!["back\\slash"]),
+            ("a_b", vec!["a_b"]),
+            ("%25%25", vec![]),
+            ("*", vec![]),
+            ("AND", vec![]),
+        ] {
+            let query: String = query
+                .chars()
+                .map(|c| {
+                    if c.is_ascii() {
+                        c.to_string()
+                    } else {
+                        c.to_string().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
+                    }
+                })
+                .collect();
+            let body = app.get(&format!("/admin/users?query={query}")).by(&admin).send().await.json();
+            let found: Vec<&str> =
+                body["users"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect();
+            assert_eq!(found, names, "{query}");
+        }
+    }
+
+    async fn row_41_a_path_that_names_nothing_is_refused(db: TestDatabase) {
+        let (app, admin, id, raw, before) = set_up(&db).await;
+        for segment in [
+            "me",
+            "1",
+            "%00",
+            "%FF",
+            "%C3",
+            "..%2F..%2Fetc",
+            "'%20OR%201=1--",
+            "%7B7*7%7D",
+            &id.replace('-', ""),
+            &format!("{id}%00"),
+            &format!("%20{id}"),
+            &"x".repeat(5_000),
+        ] {
+            for (method, path) in [
+                ("GET", format!("/admin/users/{segment}")),
+                ("DELETE", format!("/admin/users/{segment}")),
+                ("GET", format!("/admin/users/{segment}/roles")),
+                ("DELETE", format!("/admin/users/{id}/sessions/{segment}")),
+                ("PUT", format!("/admin/users/{segment}/roles/editor")),
+            ] {
+                app.call(method, &path).by(&admin).send().await.refused(400, "invalid_request");
+            }
+        }
+        for (segment, status) in
+            [("%00", 400), ("%FF", 400), ("a%00", 400), ("a%2Fb", 422), ("A", 422), ("%0D%0Aa", 422)]
+        {
+            for path in [format!("/admin/users/{id}/roles/{segment}"), format!("/admin/users/{id}/accounts/{segment}")]
+            {
+                assert_eq!(app.call("DELETE", &path).by(&admin).send().await.refusal().0, status, "{path}");
+            }
+        }
+        for path in ["", "/roles", "/sessions", "/accounts"] {
+            app.get(&format!("/admin/users/{UNKNOWN_ID}{path}")).by(&admin).send().await.refused(404, "user_not_found");
+        }
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn a_parameter_that_a_route_does_not_know_is_refused_by_every_route(db: TestDatabase) {
+        let (app, admin, id, raw, before) = set_up(&db).await;
+        let mut routes: Vec<(&str, String, Value)> =
+            bodies(&id).into_iter().map(|(method, path, _, body)| (method, path, body)).collect();
+        for (method, path) in [
+            ("GET", "/auth/me"),
+            ("GET", "/admin/keys"),
+            ("POST", "/admin/keys/rotate"),
+            ("GET", "/admin/events"),
+            ("GET", "/admin/users"),
+            ("GET", "/admin/users/count"),
+        ] {
+            routes.push((method, path.into(), Value::Null));
+        }
+        for (method, path) in [
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/unban"),
+            ("GET", "/roles"),
+            ("PUT", "/roles/editor"),
+            ("DELETE", "/roles/editor"),
+            ("GET", "/sessions"),
+            ("DELETE", "/sessions"),
+            ("GET", "/accounts"),
+            ("DELETE", "/accounts/github"),
+        ] {
+            routes.push((method, format!("/admin/users/{id}{path}"), Value::Null));
+        }
+        routes.push(("DELETE", format!("/admin/users/{id}/sessions/{UNKNOWN_ID}"), Value::Null));
+        for (method, path, body) in routes {
+            let call = |query: &str| {
+                let call = app.call(method, &format!("{path}?{query}")).by(&admin);
+                if body.is_null() { call } else { call.json(&body) }
+            };
+            let answer = call("nonsense=1").send().await;
+            assert_eq!(answer.refusal(), (422, "validation_failed".into()), "{method} {path}");
+            assert_eq!(answer.json()["fields"][0]["field"], "nonsense");
+            assert_eq!(call("a=%00").send().await.refusal(), (400, "invalid_request".into()), "{method} {path}");
+        }
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_46_every_spelling_of_an_address_is_one_account(db: TestDatabase) {
+        let (app, _, _, raw, before) = set_up(&db).await;
+        for (email, expected) in [
+            ("JANE@EXAMPLE.COM", (409, "user_exists")),
+            ("  jane@example.com\t", (409, "user_exists")),
+            ("jane＠example.com", (409, "user_exists")),
+            ("ｊａｎｅ@example.com", (409, "user_exists")),
+            ("jane@example.com.", (422, "validation_failed")),
+            ("ja\u{200b}ne@example.com", (422, "validation_failed")),
+            ("jane@example.com\r\nBcc: x@y.z", (422, "validation_failed")),
+            ("\u{202e}jane@example.com", (422, "validation_failed")),
+            ("jane@@example.com", (422, "validation_failed")),
+            ("Jane <jane@example.com>", (422, "validation_failed")),
+            ("", (422, "validation_failed")),
+            ("jane", (422, "validation_failed")),
+        ] {
+            let body = json!({"email": email, "password": PASSWORD});
+            let answer = app.post("/auth/signup").json(&body).send().await;
+            assert_eq!(answer.refusal(), (expected.0, expected.1.into()), "{email:?}");
+        }
+        let long = json!({"email": format!("{}@example.com", "x".repeat(60_000)), "password": PASSWORD});
+        app.post("/auth/signup").json(&long).send().await.refused(422, "validation_failed");
+        assert_eq!(raw.dump().await, before);
+    }
+
+    async fn row_22_a_long_password_is_refused_without_hashing_and_a_strange_one_accepted(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let sign_up = async |email: &str, password: &str| {
+            app.post("/auth/signup").json(&json!({"email": email, "password": password})).send().await
+        };
+        sign_up("a@example.com", &"x".repeat(1_000_000)).await.refused(413, "payload_too_large");
+        sign_up("a@example.com", &"x".repeat(1_025)).await.refused(422, "validation_failed");
+        for (email, password) in [
+            ("b@example.com", "x".repeat(256)),
+            ("c@example.com", " spaces around ".into()),
+            ("d@example.com", "😀😀😀😀😀😀😀😀".into()),
+            ("e@example.com", "x".repeat(1_024)),
+        ] {
+            assert_eq!(sign_up(email, &password).await.status, 201, "{email}");
+            let login =
+                |password: &str| app.post("/auth/login").json(&json!({"email": email, "password": password})).send();
+            assert_eq!(login(&password).await.status, 200, "{email}");
+            let last = password.char_indices().last().unwrap().0;
+            login(&password[..last]).await.refused(401, "invalid_credentials");
+        }
+    }
+
+    async fn row_45_ten_megabytes_are_not_kept_in_memory(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let address = app.serve().await;
+        let _alone = crate::heavy::alone().await;
+        let before = resident_kib();
+        // Forty megabytes a client, if anybody kept them.
+        let uploads = (0..32).map(|n| {
+            let (token, chunked) = (admin.token.clone(), n % 2 == 0);
+            tokio::spawn(async move {
+                let mut socket = TcpStream::connect(address).await.unwrap();
+                let length = if chunked { "transfer-encoding: chunked".to_owned() } else { format!("content-length: {}", 10 << 20) };
+                let head = format!(
+                    "POST /admin/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
+                );
+                socket.write_all(head.as_bytes()).await.unwrap();
+                let (mut reader, mut writer) = socket.into_split();
+                let sender = tokio::spawn(async move {
+                    let chunk = vec![b'['; 64 << 10];
+                    for _ in 0..160 {
+                        // The server may have answered and hung up.
+                        let sent = if chunked {
+                            let framed = [b"10000\r\n".as_slice(), &chunk, b"\r\n"].concat();
+                            writer.write_all(&framed).await
+                        } else {
+                            writer.write_all(&chunk).await
+                        };
+                        if sent.is_err() {
+                            return;
+                        }
+                    }
+                });
+                let mut head = [0; 12];
+                let answered = tokio::time::timeout(Duration::from_secs(20), reader.read_exact(&mut head)).await;
+                sender.abort();
+                answered.unwrap().unwrap();
+                String::from_utf8(head.to_vec()).unwrap()
+            })
+        });
+        for upload in uploads.collect::<Vec<_>>() {
+            assert_eq!(upload.await.unwrap(), "HTTP/1.1 413");
+        }
+        let grown = resident_kib().saturating_sub(before);
+        assert!(grown < 50 * 1024, "{grown} KiB for 320 MiB");
+        assert_eq!(app.auth.get_user_count().await.unwrap(), 1);
+    }
+
+    async fn bytes_that_no_http_library_would_send_are_4xx(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let address = app.serve().await;
+        let ask = async |line: &[u8]| {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let rest =
+                format!(" HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", admin.token);
+            socket.write_all(&[line, rest.as_bytes()].concat()).await.unwrap();
+            let mut answer = Vec::new();
+            // An early close is an answer of its own; what came before it counts.
+            let _ = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer)).await.unwrap();
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        for line in [
+            &b"GET /admin/users/\xff"[..],
+            b"GET /admin/users?query=\xff",
+            b"GET /admin/users/\0",
+            b"GET /admin/users/\xc3\x28",
+            b"GET /admin/users/a b",
+            b"GET admin/users",
+        ] {
+            let answer = ask(line).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{line:?}: {answer}");
+        }
+        assert!(ask(b"GET /admin/users").await.starts_with("HTTP/1.1 200"));
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
