@@ -265,8 +265,8 @@ both_engines! {
             socket.write_all(&head.as_bytes()[..cut]).await.unwrap();
             tokio::time::sleep(Duration::from_millis((n % 11) as u64 * 10)).await;
         };
-        for batch in 0..10 {
-            let clients = (0..100).map(|n| tokio::spawn(hang_up(batch * 100 + n, admin.token.clone())));
+        for batch in 0..20 {
+            let clients = (0..50).map(|n| tokio::spawn(hang_up(batch * 50 + n, admin.token.clone())));
             for client in clients.collect::<Vec<_>>() {
                 client.await.unwrap();
             }
