@@ -95,13 +95,16 @@ async fn add<'c>(auth: &AuthFort, number: u32, tx: impl Into<Conn<'c>>) -> Resul
     let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let email = format!("{}.{}{number}@{}", plain(first), plain(last), pick(DOMAINS, 3));
     let mut metadata = Map::new();
-    metadata.insert("plan".into(), json!(if number % 9 == 0 { "team" } else { "free" }));
-    let mut call =
-        auth.create_user(email).name(format!("{first} {last}")).email_verified(number % 4 != 0).metadata(metadata);
-    if number % 3 == 0 {
+    metadata.insert("plan".into(), json!(if number.is_multiple_of(9) { "team" } else { "free" }));
+    let mut call = auth
+        .create_user(email)
+        .name(format!("{first} {last}"))
+        .email_verified(!number.is_multiple_of(4))
+        .metadata(metadata);
+    if number.is_multiple_of(3) {
         call = call.role("member");
     }
-    if number % 20 == 0 {
+    if number.is_multiple_of(20) {
         call = call.role("editor");
     }
     match call.in_tx(tx).await {

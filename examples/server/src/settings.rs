@@ -23,6 +23,7 @@ impl Switch {
 ///
 /// At the first start it creates an administrator and prints the address and a one-time password.
 #[derive(Parser)]
+#[expect(clippy::doc_markdown, reason = "the texts are printed as they are")]
 #[command(version)]
 pub struct Settings {
     /// sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE

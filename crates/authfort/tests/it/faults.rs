@@ -1,10 +1,11 @@
 //! Faults: callers who hang up, a pool that is used up, deadlocks, locked files.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use authfort::{AuthFort, UserId};
 use authfort_testkit::{Engine, TestDatabase, both_engines, run};
+use futures_util::future::Either;
 use serde_json::json;
 
 use crate::support::{PASSWORD, builder, clock, service, user};
@@ -51,6 +52,31 @@ async fn fail_with(raw: &mut Raw, state: &str, times: i64) {
     raw.execute("CREATE TRIGGER fail BEFORE INSERT ON authfort_events FOR EACH ROW EXECUTE FUNCTION fail()").await;
 }
 
+/// The service's own connections, as PostgreSQL lists them.
+const OURS: &str = "pg_stat_activity WHERE datname = current_database() AND application_name = 'authfort'";
+
+/// Lets go of a call after this time; says whether it was under way. Timers know milliseconds only.
+async fn hang_up(call: Call, patience: Duration) -> bool {
+    let pass = pin!(async {
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            tokio::task::yield_now().await;
+        }
+    });
+    matches!(futures_util::future::select(call, pass).await, Either::Right(_))
+}
+
+/// Waits until what goes on without its caller is done. A transaction that nobody ends would be there for ever.
+async fn quiet(raw: &mut Raw) {
+    let busy = format!("SELECT count(*) FROM {OURS} AND state <> 'idle'");
+    let done = async {
+        while raw.count(&busy).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("a transaction was left open");
+}
+
 both_engines! {
     async fn row_62_a_thousand_callers_who_hang_up_leave_nothing_behind(db: TestDatabase) {
         const CONNECTIONS: u32 = 3;
@@ -58,15 +84,26 @@ both_engines! {
         let jane = user(&auth, EMAIL).await;
         let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
         let token = refresh(&signed_in).to_owned();
+        let mut raw = Raw::open(&db).await;
         let mut dropped = 0;
-        for batch in 0..125 {
+        // One after the other, at every moment of a transaction's beginning. The only connection comes back, and a call
+        // that begins nothing finds it as it was left.
+        let narrow = builder(&clock()).max_connections(1).connect(db.url()).await.unwrap();
+        for step in 0..400 {
+            dropped += usize::from(hang_up(call(&narrow, jane.id, &token, 9), Duration::from_micros(step * 3)).await);
+            assert_eq!(code(&narrow.get_user(jane.id).await), "ok");
+            if db.engine() == Engine::Postgres {
+                quiet(&mut raw).await;
+            }
+        }
+        narrow.close().await;
+        // Eight at a time, and all kinds of calls, from "before the first poll" to "after the answer".
+        for batch in 0..75 {
             let hanging_up: Vec<_> = (0..8)
                 .map(|k| {
                     let n = batch * 8 + k;
-                    // From "before the first poll" to "after the answer", spread over all kinds of calls.
-                    let patience = Duration::from_micros((n * 7919 % 4000) as u64);
-                    let call = call(&auth, jane.id, &token, n);
-                    tokio::spawn(async move { tokio::time::timeout(patience, call).await.is_err() })
+                    let patience = Duration::from_micros((n * 7919 % 5003) as u64);
+                    tokio::spawn(hang_up(call(&auth, jane.id, &token, n), patience))
                 })
                 .collect();
             for caller in hanging_up {
@@ -83,16 +120,12 @@ both_engines! {
         }
         let name = auth.update_user(jane.id).name("Afterwards").await.unwrap().name;
         assert_eq!(name.as_deref(), Some("Afterwards"));
-        let mut raw = Raw::open(&db).await;
         assert_eq!(raw.texts("SELECT name FROM authfort_users WHERE email = 'jane@example.com'").await, ["Afterwards"]);
         match db.engine() {
             Engine::Postgres => {
-                let others = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'authfort'";
-                while raw.count(format!("SELECT count(*) {others} AND state = 'active'")).await > 0 {
-                    tokio::task::yield_now().await;
-                }
-                assert_eq!(raw.count(format!("SELECT count(*) {others} AND state <> 'idle'")).await, 0);
-                assert!(raw.count(format!("SELECT count(*) {others}")).await <= i64::from(CONNECTIONS) + 2);
+                quiet(&mut raw).await;
+                let open = format!("SELECT count(*) FROM {OURS}");
+                assert!(raw.count(open).await <= i64::from(CONNECTIONS) + 2);
             }
             // Nobody holds the lock of the writer, or not for long.
             Engine::Sqlite => drop(raw.execute("BEGIN IMMEDIATE").await),
@@ -186,9 +219,8 @@ both_engines! {
             auth.close().await;
             elsewhere.close().await;
             let mut raw = Raw::open(&db).await;
-            let open = "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name = 'authfort'";
-            while raw.count(open).await > 0 {
+            let open = format!("SELECT count(*) FROM {OURS}");
+            while raw.count(&open).await > 0 {
                 tokio::task::yield_now().await;
             }
             let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";

@@ -242,7 +242,7 @@ both_engines! {
 
     async fn row_19_a_session_ends_at_its_last_moment_however_often_it_is_refreshed(db: TestDatabase) {
         let clock = clock();
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let auth = builder(&clock).refresh_ttl(hour).session_ttl(2 * hour).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
         let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap();

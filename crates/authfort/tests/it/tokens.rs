@@ -225,7 +225,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
         // A token that outlives its key: from a node with other settings.
-        let generous = builder(&clock).access_ttl(Duration::from_secs(3600)).connect(db.url()).await.unwrap();
+        let generous = builder(&clock).access_ttl(Duration::from_hours(1)).connect(db.url()).await.unwrap();
         let (short, long) = (auth.login(EMAIL, PASSWORD).await.unwrap(), generous.login(EMAIL, PASSWORD).await.unwrap());
         let new = auth.rotate_keys().await.unwrap();
         assert_ne!(kid(access(&short)), new.kid);

@@ -101,7 +101,7 @@ impl Raw {
                 format!(r#"SELECT row_to_json(t)::text FROM "{table}" t"#)
             };
             for row in self.texts(rows).await {
-                dump.push_str(&format!("{table}: {row}\n"));
+                dump.extend([table.as_str(), ": ", row.as_str(), "\n"]);
             }
         }
         dump

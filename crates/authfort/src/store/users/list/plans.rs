@@ -68,6 +68,8 @@ async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
     let mut conn = auth.db().read().await.unwrap();
     match &mut conn.conn() {
         Conn::Sqlite(conn) => {
+            // To explain is not to read: only a statement that reads notices that another connection changed the schema.
+            sqlx::query("SELECT version FROM authfort_migrations").execute(&mut **conn).await.unwrap();
             statement.text.insert_str(0, "EXPLAIN QUERY PLAN ");
             let lines: Vec<(i64, i64, i64, String)> =
                 bound!(sqlx::query_as, statement).fetch_all(&mut **conn).await.unwrap();
