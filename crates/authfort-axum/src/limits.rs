@@ -45,7 +45,6 @@ use governor::{
     nanos::Nanos,
     state::{StateStore, keyed::ShrinkableKeyedStateStore},
 };
-use unicode_normalization::UnicodeNormalization;
 
 use crate::ClientKey;
 
@@ -275,8 +274,8 @@ impl RateLimits {
         if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());
         }
-        let folded: String = account.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect();
-        let account = folded.trim();
+        let account = authfort::normalise_email(account);
+        let account = account.as_str();
         // The tightest first: what it refuses must take nothing from the account that others share.
         self.accounts_from_client.check(action, self.hash((ClientKey::from(client).bits(), account)))?;
         self.accounts.check(action, self.hash(account))

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+
 use crate::{Principal, SessionId, UserId};
 
 /// Who acts, from where, and under which request.
@@ -19,9 +21,17 @@ pub struct Actor {
     pub(crate) user_id: Option<UserId>,
     pub(crate) session_id: Option<SessionId>,
     pub(crate) must_hold: Option<String>,
+    pub(crate) token: Option<Token>,
     pub(crate) request_id: Option<String>,
     pub(crate) ip_address: Option<String>,
     pub(crate) user_agent: Option<String>,
+}
+
+/// The access token that the actor came with, for asking once more at the commit whether it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Token {
+    pub version: i64,
+    pub expires_at: DateTime<Utc>,
 }
 
 /// A user agent is a free text from outside: what is longer than this many characters is cut.
@@ -47,7 +57,8 @@ impl Actor {
         self
     }
 
-    /// Demands that the actor still holds this role, unbanned, when a change to an administrator is committed.
+    /// Demands that the actor still holds this role, unbanned, when a change to an administrator is committed; and with
+    /// every change, where the actor is the [`Principal`] of a request.
     ///
     /// The check at the door is not enough: of two administrators who demote each other at the same instant, exactly
     /// one succeeds; the other gets [`Error::InsufficientRole`](crate::Error::InsufficientRole). The admin router
@@ -86,10 +97,13 @@ impl From<UserId> for Actor {
     }
 }
 
-/// The caller of a request, in their session.
+/// The caller of a request, in their session. Each change that such an actor makes asks once more, in its own
+/// transaction, what the guard asked: a request that was held back since then does not outlive a ban, another role, the
+/// end of the session, or the token.
 impl From<&Principal> for Actor {
     fn from(principal: &Principal) -> Self {
-        Self::user(principal.user_id).session(principal.session_id)
+        let token = Token { version: principal.token_version, expires_at: principal.expires_at };
+        Self { token: Some(token), ..Self::user(principal.user_id).session(principal.session_id) }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Principal {
     pub roles: Vec<String>,
     /// When the access token runs out.
     pub expires_at: DateTime<Utc>,
+    /// The user's token version, as the access token has it.
+    pub(crate) token_version: i64,
 }
 
 impl Principal {
@@ -128,6 +130,7 @@ impl AuthFort {
             email: claims.email,
             name: claims.name,
             roles: claims.roles,
+            token_version: claims.ver,
             expires_at: DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::UNIX_EPOCH),
         })
     }

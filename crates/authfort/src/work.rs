@@ -107,6 +107,34 @@ impl Work<'_> {
         self.auth.actor()
     }
 
+    /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back.
+    async fn confirm_caller(&mut self) -> Result<()> {
+        let actor = self.auth.actor();
+        let (Some(user), Some(session), Some(token)) = (actor.user_id, actor.session_id, actor.token) else {
+            return Ok(());
+        };
+        let role = actor.must_hold.clone();
+        let standing = store::sessions::actor(&mut self.conn, user, session, role.as_deref(), self.now).await?;
+        let standing = standing.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
+        if store::users::ban_lasts(standing.banned, standing.ban_expires_at, self.now) {
+            return Err(Error::UserBanned);
+        }
+        if !standing.session_live {
+            return Err(Error::SessionRevoked);
+        }
+        if standing.token_version != token.version {
+            return Err(Error::TokenVersionMismatch);
+        }
+        let leeway = chrono::TimeDelta::from_std(self.auth.config().leeway).unwrap_or_default();
+        if token.expires_at + leeway <= self.now {
+            return Err(Error::TokenExpired);
+        }
+        match role {
+            Some(role) if !standing.holds_role => Err(Error::InsufficientRole { role }),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes an event at the end of the transaction.
     pub(crate) fn append(&mut self, draft: Draft) {
         let actor = self.auth.actor();
@@ -252,6 +280,7 @@ async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output
 }
 
 async fn settle<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::Output>> {
+    work.confirm_caller().await?;
     let verdict = op.apply(work).await?;
     if !work.events.is_empty() {
         store::events::append(&mut work.conn, &work.events, work.auth.actor()).await?;

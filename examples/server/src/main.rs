@@ -9,12 +9,16 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use authfort::{AuthFort, PasswordPolicy};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use settings::Settings;
+
+/// How long running requests may take to finish once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,9 +49,13 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let app = routes::app(settings.layer(&auth)?);
     let listener = tokio::net::TcpListener::bind(settings.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown())
-        .await?;
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown());
+    // A client that never finishes its request does not keep the server from stopping.
+    tokio::select! {
+        outcome = server.into_future() => outcome?,
+        () = async { shutdown().await; tokio::time::sleep(DRAIN).await } => tracing::warn!("some requests were cut off"),
+    }
     tracing::info!("stopping");
     auth.close().await;
     Ok(())

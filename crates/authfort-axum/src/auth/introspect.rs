@@ -59,13 +59,7 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
             let Json(body) = Json::<Introspect>::from_request(request, state).await?;
             return Ok(Self(body.token));
         }
-        let body = axum::body::Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == 413 {
-                Rejection::payload_too_large()
-            } else {
-                Rejection::invalid_request("The body could not be read.")
-            }
-        })?;
+        let body = crate::extract::buffer(request, state).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Rejection::invalid_request("The body is not UTF-8."))?;
         let mut params = Params::parse(text)?;
         let token = params.one("token")?;

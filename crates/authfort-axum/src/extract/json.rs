@@ -18,6 +18,8 @@
 use std::{collections::HashSet, fmt};
 
 use authfort::FieldError;
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -116,8 +118,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
+    let whole = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await;
+    let whole = whole.map_err(|_| Rejection::invalid_request("The body took too long to arrive."))?;
+    whole.map_err(|rejection| {
         if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
             Rejection::payload_too_large()
         } else {

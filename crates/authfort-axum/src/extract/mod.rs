@@ -18,6 +18,7 @@ mod query;
 use std::borrow::Cow;
 
 pub use field::{Field, rfc3339};
+pub(crate) use json::buffer;
 pub use json::{Json, OptionalJson};
 pub use path::{FromSegment, FromSegments, Path};
 pub use query::{FromParams, Params, Query};

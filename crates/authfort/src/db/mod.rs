@@ -193,7 +193,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => sqlite::begin(pool).await.map(Tx::Sqlite),
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await.map_err(fault)?)),
+            Pool::Postgres(pool) => postgres::begin(pool).await.map(Tx::Postgres),
         }
     }
 

@@ -45,6 +45,14 @@ pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
+/// A lock that somebody else holds is waited for no longer than this at a time; the transaction is then run again, or
+/// given up. The setting goes with the transaction, and with the message that begins it.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
+
+pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    pool.begin_with(BEGIN).await.map_err(fault)
+}
+
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.

@@ -226,3 +226,41 @@ pub(crate) async fn standing(
     )
     .map_err(fault)
 }
+
+row! {
+    /// What decides whether who acts may still do so.
+    #[derive(Debug)]
+    pub(crate) struct ActorRow {
+        pub token_version: i64,
+        pub banned: bool,
+        pub ban_expires_at: Option<DateTime<Utc>>,
+        pub deleted: bool,
+        pub session_live: bool,
+        pub holds_role: bool,
+    }
+}
+
+/// The standing of who acts: user, session, and the role that is demanded.
+pub(crate) async fn actor(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    session: SessionId,
+    role: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<ActorRow>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, ActorRow>,
+        "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
+             EXISTS (SELECT 1 FROM authfort_sessions s
+                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
+             EXISTS (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = u.id AND r.role = $3) AS holds_role
+         FROM authfort_users u WHERE u.id = $1",
+        user,
+        session,
+        role,
+        now
+    )
+    .map_err(fault)
+}

@@ -44,7 +44,7 @@ impl Operation for BanUser {
         let mut faults = validate::Faults::default();
         self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
         // Cut first: what is stored must lie in the future.
-        self.expires_at = self.expires_at.map(|at| at.trunc_subsecs(6));
+        self.expires_at = self.expires_at.map(|at| validate::without_leap_second(at).trunc_subsecs(6));
         if let Some(at) = self.expires_at {
             faults.take(validate::future("expires_at", at, auth.now()));
         }

@@ -121,14 +121,14 @@ impl UserFilter {
         if self.roles.len() > MAX_ROLES {
             faults.take::<()>(Err(crate::FieldError::new("role", "too_many", "may be given at most 20 times")));
         }
+        self.created_after = self.created_after.map(next_microsecond);
+        self.created_before = self.created_before.map(next_microsecond);
         for (field, time) in [("created_after", self.created_after), ("created_before", self.created_before)] {
             if let Some(time) = time {
                 faults.take(validate::time(field, time));
             }
         }
         faults.finish()?;
-        self.created_after = self.created_after.map(next_microsecond);
-        self.created_before = self.created_before.map(next_microsecond);
         self.roles.sort();
         self.roles.dedup();
         Ok(self)
@@ -138,6 +138,7 @@ impl UserFilter {
 /// Times are kept to the microsecond, and the engines differ on a bound that lies between two. None lies there, so the
 /// later of the two is the same bound.
 fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
+    let time = validate::without_leap_second(time);
     let cut = time.trunc_subsecs(6);
     if cut < time { cut + TimeDelta::microseconds(1) } else { cut }
 }

@@ -20,6 +20,7 @@ pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
 pub use update::UpdateUser;
+pub use validate::normalise_email;
 
 use crate::db::Conn;
 use crate::store::users::UserRow;

@@ -1,6 +1,6 @@
 //! What a user's fields must be. Normalised first, then validated, so that two spellings of one value are one value.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
@@ -32,17 +32,26 @@ pub(crate) fn erased_email(id: crate::UserId) -> String {
 ///
 /// (`str::to_lowercase` lowers a sigma by its place in the word, so that a part of a key would no longer be found in it.)
 pub(crate) fn fold(text: &str) -> String {
-    text.nfc().flat_map(char::to_lowercase).nfc().collect()
+    text.nfc().flat_map(lower).nfc().collect()
+}
+
+/// Lower case, and the two lower sigmas as one: `ΟΔΟΣ` and `οδος` differ in case alone.
+fn lower(c: char) -> impl Iterator<Item = char> {
+    c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
 /// The form in which addresses are stored and compared: trimmed, NFKC, lower case.
-pub(crate) fn normalise_email(text: &str) -> String {
-    text.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect()
+///
+/// ```
+/// assert_eq!(authfort::normalise_email(" JANE＠Example.com "), "jane@example.com");
+/// ```
+pub fn normalise_email(text: &str) -> String {
+    text.trim().nfkc().flat_map(lower).nfkc().collect::<String>().trim().to_owned()
 }
 
 /// Characters without a shape of their own, by which two addresses can look like one.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -180,6 +189,13 @@ pub(crate) fn future(field: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Chec
     } else {
         Err(FieldError::new(field, "out_of_range", "must lie in the future, before the year 10000"))
     }
+}
+
+/// 23:59:60 as the next midnight: PostgreSQL reads it so, and SQLite would keep the text.
+pub(crate) fn without_leap_second(at: DateTime<Utc>) -> DateTime<Utc> {
+    // The seconds since 1970 do not count leap seconds; chrono keeps one as nanoseconds beyond a second.
+    DateTime::from_timestamp(at.timestamp(), 0)
+        .map_or(at, |second| second + chrono::TimeDelta::nanoseconds(i64::from(at.nanosecond())))
 }
 
 /// A time that both engines can hold and RFC 3339 can write.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod actors;
 mod database;
 mod events;
 mod faults;

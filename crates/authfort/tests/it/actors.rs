@@ -1,0 +1,98 @@
+//! Who acts, asked once more at the commit: a request may have been held back since the guard let it in.
+
+use authfort::secrecy::ExposeSecret;
+use authfort::{Actor, AuthFort, Principal};
+use authfort_testkit::{TestDatabase, both_engines};
+use chrono::TimeDelta;
+
+use crate::raw::Raw;
+use crate::support::{admin, service, user};
+
+async fn signed_in(auth: &AuthFort, email: &str) -> Principal {
+    let id = admin(auth, email).await.id;
+    let tokens = auth.create_session(id).await.unwrap().tokens;
+    auth.authenticate(tokens.access_token.expose_secret()).await.unwrap()
+}
+
+/// What every kind of write by this actor is answered.
+async fn answers(auth: &AuthFort, principal: &Principal, email: &str) -> [String; 3] {
+    let acting = auth.by(Actor::from(principal).holding("admin"));
+    let jane = auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id;
+    let name = auth.now().timestamp_micros().to_string();
+    let code =
+        |outcome: Result<(), authfort::Error>| outcome.map_or_else(|e| e.code().to_owned(), |()| "ok".to_owned());
+    [
+        code(acting.create_user(email).await.map(drop)),
+        code(acting.update_user(jane).name(format!("{email} {name}")).await.map(drop)),
+        code(acting.set_password(jane, "another password").await),
+    ]
+}
+
+both_engines! {
+    async fn row_30_a_write_that_was_held_back_does_not_outlive_the_standing_of_who_sent_it(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let root = admin(&auth, "root@example.com").await.id;
+        user(&auth, "jane@example.com").await;
+
+        let well = signed_in(&auth, "well@example.com").await;
+        assert_eq!(answers(&auth, &well, "a@example.com").await, ["ok", "ok", "ok"]);
+
+        let banned = signed_in(&auth, "banned@example.com").await;
+        auth.by(root).ban_user(banned.user_id).await.unwrap();
+        assert_eq!(answers(&auth, &banned, "b@example.com").await, ["user_banned"; 3]);
+
+        let demoted = signed_in(&auth, "demoted@example.com").await;
+        auth.by(root).remove_role(demoted.user_id, "admin").await.unwrap();
+        assert_eq!(answers(&auth, &demoted, "c@example.com").await, ["token_version_mismatch"; 3]);
+
+        // Its live token goes on reading, and writes no more.
+        let later = signed_in(&auth, "later@example.com").await;
+        auth.by(root).remove_role(later.user_id, "admin").immediate(false).await.unwrap();
+        assert_eq!(answers(&auth, &later, "d@example.com").await, ["insufficient_role"; 3]);
+
+        let ended = signed_in(&auth, "ended@example.com").await;
+        auth.revoke_sessions(ended.user_id).await.unwrap();
+        assert_eq!(answers(&auth, &ended, "e@example.com").await, ["session_revoked"; 3]);
+
+        let deleted = signed_in(&auth, "deleted@example.com").await;
+        auth.delete_user(deleted.user_id).await.unwrap();
+        assert_eq!(answers(&auth, &deleted, "f@example.com").await, ["user_not_found"; 3]);
+
+        clock.advance(TimeDelta::hours(1));
+        assert_eq!(answers(&auth, &well, "g@example.com").await, ["token_expired"; 3]);
+    }
+
+    async fn row_64_a_lock_that_somebody_else_holds_is_waited_for_a_bounded_time(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, "jane@example.com").await.id;
+        let raw = Raw::open(&db, 1).await;
+        let mut tx = raw.begin().await;
+        let id = raw.literal(jane);
+        tx.execute(format!("UPDATE authfort_users SET phone = phone WHERE id = {id}")).await.unwrap();
+        let call = tokio::time::timeout(std::time::Duration::from_secs(60), async { auth.ban_user(jane).await });
+        let outcome = call.await.expect("it hangs");
+        assert_eq!(outcome.unwrap_err().code(), "database_unavailable");
+        tx.rollback().await;
+        assert!(auth.ban_user(jane).await.unwrap().banned);
+    }
+
+    async fn addresses_and_searches_know_one_sigma(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        auth.create_user("νικος@example.com").name("Σας Ὀδυσσεύς").await.unwrap();
+        assert_eq!(auth.create_user("ΝΙΚΟΣ@EXAMPLE.COM").await.unwrap_err().code(), "user_exists");
+        assert_eq!(auth.get_user_count().query("ὈΔΥΣΣΕΎΣ").await.unwrap(), 1);
+        assert_eq!(auth.get_user_count().query("ὀδυσσεύς").await.unwrap(), 1);
+    }
+
+    async fn times_at_the_edges_mean_the_same_on_both_engines(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, "jane@example.com").await.id;
+        let last = "9999-12-31T23:59:59.9999999Z".parse().unwrap();
+        let error = auth.get_user_count().created_before(last).await.unwrap_err();
+        assert_eq!(error.code(), "validation_failed");
+        let leap = "2031-06-30T23:59:60Z".parse().unwrap();
+        let banned = auth.ban_user(jane).expires_at(leap).await.unwrap();
+        assert_eq!(banned.ban_expires_at.unwrap().to_rfc3339(), "2031-07-01T00:00:00+00:00");
+        assert_eq!(auth.ban_user(jane).expires_at(leap).await.unwrap(), banned);
+    }
+}
