@@ -285,7 +285,7 @@ impl Caller {
     /// The service on behalf of the caller, for the events: who, in which session, from where, under which request.
     pub(crate) fn act(&self, parts: &Parts, principal: Option<&Principal>, must_hold: Option<&str>) -> AuthFort {
         let mut actor = match principal {
-            Some(principal) => Actor::user(principal.user_id).session(principal.session_id),
+            Some(principal) => principal.into(),
             None => Actor::system(),
         };
         if let Some(role) = must_hold {

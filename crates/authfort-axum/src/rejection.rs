@@ -68,7 +68,16 @@ impl Challenge {
 }
 
 impl Rejection {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    /// A refusal of the application's own, in the same shape: a status, a stable code, a sentence for a person that
+    /// repeats nothing secret.
+    ///
+    /// ```
+    /// use authfort_axum::Rejection;
+    /// use axum::http::StatusCode;
+    /// let rejection = Rejection::new(StatusCode::CONFLICT, "workspace_full", "This workspace has no free seat.");
+    /// assert_eq!(rejection.code(), "workspace_full");
+    /// ```
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, message: message.into(), fields: Vec::new(), retry_after: None, challenge: None }
     }
 
@@ -253,6 +262,14 @@ impl Rejection {
     /// ```
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
+    }
+}
+
+/// An error of the application's own statements: 503 where the database is away or locked, else 500, with the cause in
+/// the log alone.
+impl From<authfort::sqlx::Error> for Rejection {
+    fn from(error: authfort::sqlx::Error) -> Self {
+        Error::from(error).into()
     }
 }
 

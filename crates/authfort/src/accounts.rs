@@ -42,7 +42,7 @@ impl From<AccountRow> for OauthAccount {
     }
 }
 
-/// Links an account; made by [`AuthFort::link_account`].
+/// Links an account; made by [`AuthFort::link_account`](crate::AuthFort::link_account).
 #[derive(Clone)]
 pub struct LinkAccount {
     pub(crate) user: UserId,
@@ -50,7 +50,7 @@ pub struct LinkAccount {
     pub(crate) account: String,
 }
 
-/// Unlinks an account; made by [`AuthFort::unlink_account`].
+/// Unlinks an account; made by [`AuthFort::unlink_account`](crate::AuthFort::unlink_account).
 #[derive(Clone)]
 pub struct UnlinkAccount {
     pub(crate) user: UserId,
@@ -117,7 +117,7 @@ impl Operation for UnlinkAccount {
     }
 }
 
-/// Lists the accounts of a user, by provider; made by [`AuthFort::list_accounts`].
+/// Lists the accounts of a user, by provider; made by [`AuthFort::list_accounts`](crate::AuthFort::list_accounts).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListAccounts {

@@ -12,7 +12,7 @@ use crate::config::{Builder, Config};
 use crate::context::Actor;
 use crate::db::{Db, Pool};
 use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
-use crate::passwords::{ChangePassword, Passwords, SetPassword};
+use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
@@ -377,6 +377,16 @@ impl AuthFort {
         new: impl Into<SecretString>,
     ) -> Write<ChangePassword> {
         Write::new(self, ChangePassword::new(id, current.into(), new.into()))
+    }
+
+    /// Checks a new password by policy and breach check and hashes it, for
+    /// [`create_user`](Self::create_user)`(…).password_hash(…)` inside a transaction.
+    ///
+    /// # Errors
+    /// - [`Error::Validation`](crate::Error::Validation) for a password that is not accepted.
+    /// - [`Error::Overloaded`](crate::Error::Overloaded) when as many wait as may wait.
+    pub async fn hash_password(&self, password: impl Into<SecretString>) -> Result<HashedPassword> {
+        self.passwords().hash_new("password", &password.into()).await.map(HashedPassword)
     }
 
     /// Makes a token that proves an address, to be sent there; none where nobody has the address or it is verified

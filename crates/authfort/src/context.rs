@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{SessionId, UserId};
+use crate::{Principal, SessionId, UserId};
 
 /// Who acts, from where, and under which request.
 ///
@@ -83,6 +83,13 @@ impl Actor {
 impl From<UserId> for Actor {
     fn from(id: UserId) -> Self {
         Self::user(id)
+    }
+}
+
+/// The caller of a request, in their session.
+impl From<&Principal> for Actor {
+    fn from(principal: &Principal) -> Self {
+        Self::user(principal.user_id).session(principal.session_id)
     }
 }
 

@@ -63,7 +63,8 @@ pub use error::{Error, FieldError, Result};
 pub use events::{DeleteMode, Event, EventPage, ListEvents};
 pub use id::{EventId, SessionId, UserId};
 pub use passwords::{
-    BreachCheck, BreachFuture, ChangePassword, Hashing, OnFailure, PasswordPolicy, SetPassword, generate_password,
+    BreachCheck, BreachFuture, ChangePassword, HashedPassword, Hashing, OnFailure, PasswordPolicy, SetPassword,
+    generate_password,
 };
 pub use principal::{ActiveToken, Introspection, Principal};
 pub use roles::{AddRole, GetRoles, RemoveRole};

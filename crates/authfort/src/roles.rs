@@ -34,11 +34,15 @@ pub(crate) fn checked_role(auth: &AuthFort, field: &str, name: &str) -> Checked<
     }
 }
 
-/// Gives a role; made by [`AuthFort::add_role`].
+/// Gives a role; made by [`AuthFort::add_role`](crate::AuthFort::add_role).
+///
+/// Its options are methods of `Write<AddRole>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct AddRole(RoleChange);
 
-/// Takes a role; made by [`AuthFort::remove_role`].
+/// Takes a role; made by [`AuthFort::remove_role`](crate::AuthFort::remove_role).
+///
+/// Its options are methods of `Write<RemoveRole>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct RemoveRole(RoleChange);
 
@@ -133,7 +137,7 @@ impl Operation for RemoveRole {
     }
 }
 
-/// Reads the roles of a user; made by [`AuthFort::get_roles`].
+/// Reads the roles of a user; made by [`AuthFort::get_roles`](crate::AuthFort::get_roles).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetRoles {

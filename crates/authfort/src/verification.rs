@@ -64,8 +64,8 @@ pub struct IssuedToken {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Makes a token for an address; made by [`AuthFort::request_email_verification`] and
-/// [`AuthFort::request_password_reset`].
+/// Makes a token for an address; made by [`AuthFort::request_email_verification`](crate::AuthFort::request_email_verification) and
+/// [`AuthFort::request_password_reset`](crate::AuthFort::request_password_reset).
 #[derive(Clone)]
 pub struct RequestToken {
     email: String,
@@ -151,7 +151,7 @@ async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpo
     Ok(row.user_id)
 }
 
-/// Redeems a token for email verification; made by [`AuthFort::verify_email`].
+/// Redeems a token for email verification; made by [`AuthFort::verify_email`](crate::AuthFort::verify_email).
 #[derive(Clone)]
 pub struct VerifyEmail(Option<Arc<OpaqueToken>>);
 
@@ -176,7 +176,7 @@ impl Operation for VerifyEmail {
     }
 }
 
-/// Redeems a token for a password reset; made by [`AuthFort::reset_password`].
+/// Redeems a token for a password reset; made by [`AuthFort::reset_password`](crate::AuthFort::reset_password).
 #[derive(Clone)]
 pub struct ResetPassword {
     token: Option<Arc<OpaqueToken>>,

@@ -56,13 +56,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Count {
     }
 }
 
-/// Runs something, and says which statements it sent to the database.
+/// Runs something, and says which statements it sent to the database, apart from those that set up a new connection.
 pub async fn statements<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     let span = tracing::error_span!("counted");
     let id = span.id().unwrap().into_u64();
     lock(&STATEMENTS).get_or_insert_default().insert(id, Vec::new());
     let output = work.instrument(span).await;
-    (output, lock(&STATEMENTS).get_or_insert_default().remove(&id).unwrap())
+    let mut sent = lock(&STATEMENTS).get_or_insert_default().remove(&id).unwrap();
+    sent.retain(|statement| !statement.contains("PRAGMA"));
+    (output, sent)
 }
 
 struct Log;

@@ -8,7 +8,7 @@ use crate::sessions::end_all;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{Error, Result, SessionId, UserId, store};
 
-/// Sets a password without asking for the current one; made by [`AuthFort::set_password`].
+/// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
 #[derive(Clone)]
 pub struct SetPassword {
     user: UserId,
@@ -48,7 +48,9 @@ impl Operation for SetPassword {
     }
 }
 
-/// Changes a password for who knows the current one; made by [`AuthFort::change_password`].
+/// Changes a password for who knows the current one; made by [`AuthFort::change_password`](crate::AuthFort::change_password).
+///
+/// Its options are methods of `Write<ChangePassword>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct ChangePassword {
     user: UserId,

@@ -90,3 +90,27 @@ impl Passwords {
 pub fn generate_password() -> Result<SecretString> {
     Ok(crate::crypto::base64url_encode(crate::crypto::random::<16>()?).into())
 }
+
+/// A password that policy and breach check accepted, hashed; made by [`AuthFort::hash_password`](crate::AuthFort::hash_password).
+/// `Debug` does not show it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use authfort::{Algorithm, AuthFort};
+/// # let pool = authfort::sqlx::SqlitePool::connect("sqlite::memory:").await?;
+/// # let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).from_pool(pool.clone()).await?;
+/// // The slow part first, and then the transaction.
+/// let hash = auth.hash_password("correct horse battery").await?;
+/// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+/// auth.create_user("jane@example.com").password_hash(hash).in_tx(&mut tx).await?;
+/// tx.commit().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct HashedPassword(pub(crate) String);
+
+impl std::fmt::Debug for HashedPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashedPassword")
+    }
+}

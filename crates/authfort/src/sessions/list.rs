@@ -39,7 +39,7 @@ pub struct Session {
     pub revoked: bool,
 }
 
-/// Lists the sessions of a user, newest first; made by [`AuthFort::list_sessions`].
+/// Lists the sessions of a user, newest first; made by [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListSessions {

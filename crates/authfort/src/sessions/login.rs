@@ -14,7 +14,7 @@ use crate::users::{CreateUser, insert_user, validate};
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, store};
 
-/// Signs in by password; made by [`AuthFort::login`].
+/// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
 pub struct Login {
     email: String,
@@ -121,7 +121,9 @@ fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &st
     Verdict::Refuse(Error::InvalidCredentials)
 }
 
-/// Creates a user and signs them in; made by [`AuthFort::sign_up`].
+/// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
+///
+/// Its options are methods of `Write<SignUp>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,
@@ -176,7 +178,9 @@ impl Operation for SignUp {
     }
 }
 
-/// Opens a session without a password; made by [`AuthFort::create_session`].
+/// Opens a session without a password; made by [`AuthFort::create_session`](crate::AuthFort::create_session).
+///
+/// Its options are methods of `Write<CreateSession>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct CreateSession {
     user: UserId,

@@ -13,7 +13,9 @@ use crate::{Error, Result, UserId, store};
 
 type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
-/// Exchanges a refresh token; made by [`AuthFort::refresh`].
+/// Exchanges a refresh token; made by [`AuthFort::refresh`](crate::AuthFort::refresh).
+///
+/// Its options are methods of `Write<Refresh>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct Refresh {
     token: Option<Arc<OpaqueToken>>,

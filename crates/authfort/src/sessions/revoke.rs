@@ -12,6 +12,8 @@ pub struct RevokeSession {
 }
 
 /// Ends the sessions of a user; made by [`AuthFort::revoke_sessions`](crate::AuthFort::revoke_sessions).
+///
+/// Its options are methods of `Write<RevokeSessions>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct RevokeSessions {
     pub(crate) user: UserId,

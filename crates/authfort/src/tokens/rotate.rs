@@ -49,7 +49,9 @@ impl From<KeyRow> for KeyInfo {
     }
 }
 
-/// Makes a new key that signs from now on; made by [`AuthFort::rotate_keys`].
+/// Makes a new key that signs from now on; made by [`AuthFort::rotate_keys`](crate::AuthFort::rotate_keys).
+///
+/// Its options are methods of `Write<RotateKeys>`: see [`Write`](crate::Write).
 #[derive(Clone, Default)]
 pub struct RotateKeys {
     new: Option<Arc<KeyRow>>,

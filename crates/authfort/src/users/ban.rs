@@ -8,7 +8,9 @@ use crate::sessions::end_all;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{Result, UserId, store};
 
-/// Bans a user; made by [`AuthFort::ban_user`].
+/// Bans a user; made by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
+///
+/// Its options are methods of `Write<BanUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct BanUser {
     pub(crate) id: UserId,
@@ -16,7 +18,7 @@ pub struct BanUser {
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Lifts a ban; made by [`AuthFort::unban_user`].
+/// Lifts a ban; made by [`AuthFort::unban_user`](crate::AuthFort::unban_user).
 #[derive(Clone)]
 pub struct UnbanUser(pub(crate) UserId);
 

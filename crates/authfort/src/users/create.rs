@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{User, validate};
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
+use crate::passwords::HashedPassword;
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
 use crate::work::{Before, Operation, Verdict, Work, Write};
@@ -14,7 +15,9 @@ use crate::{AuthFort, Error, FieldError, Result, UserId, crypto, store};
 /// The most roles that a user can be created with; each is a statement and an event.
 const MAX_ROLES: usize = 100;
 
-/// Creates a user; made by [`AuthFort::create_user`].
+/// Creates a user; made by [`AuthFort::create_user`](crate::AuthFort::create_user).
+///
+/// Its options are methods of `Write<CreateUser>`: see [`Write`](crate::Write).
 #[derive(Clone, Default)]
 pub struct CreateUser {
     pub(crate) email: String,
@@ -33,6 +36,13 @@ impl Write<CreateUser> {
     /// With this password. Without one the user cannot sign in by password until one is set.
     pub fn password(mut self, password: impl Into<SecretString>) -> Self {
         self.op.password = Some(password.into());
+        self
+    }
+
+    /// With a password that was hashed before: inside a transaction of the application's, hashing would hold its locks
+    /// for as long.
+    pub fn password_hash(mut self, hash: HashedPassword) -> Self {
+        self.op.password_hash = Some(hash.0);
         self
     }
 

@@ -11,6 +11,8 @@ use crate::work::{Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
+///
+/// Its options are methods of `Write<DeleteUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct DeleteUser {
     pub(crate) id: UserId,

@@ -7,12 +7,12 @@ use super::validate::normalise_email;
 use super::{User, read};
 use crate::{AuthFort, Error, Result, UserId, store};
 
-/// Reads one user; made by [`AuthFort::get_user`].
+/// Reads one user; made by [`AuthFort::get_user`](crate::AuthFort::get_user).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetUser(pub(crate) FindUser);
 
-/// Looks for one user; made by [`AuthFort::find_user`] and [`AuthFort::find_user_by_email`].
+/// Looks for one user; made by [`AuthFort::find_user`](crate::AuthFort::find_user) and [`AuthFort::find_user_by_email`].
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct FindUser {

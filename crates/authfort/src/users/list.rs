@@ -196,7 +196,7 @@ macro_rules! filters {
     };
 }
 
-/// Lists users; made by [`AuthFort::list_users`]. 50 of them, newest first, unless told otherwise.
+/// Lists users; made by [`AuthFort::list_users`](crate::AuthFort::list_users). 50 of them, newest first, unless told otherwise.
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUsers {
@@ -210,7 +210,7 @@ pub struct ListUsers {
     total: Total,
 }
 
-/// Counts users; made by [`AuthFort::get_user_count`].
+/// Counts users; made by [`AuthFort::get_user_count`](crate::AuthFort::get_user_count).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CountUsers {

@@ -9,7 +9,9 @@ use crate::store::users::Profile;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
 
-/// Changes a user; made by [`AuthFort::update_user`]. What is not named is left alone.
+/// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
+///
+/// Its options are methods of `Write<UpdateUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 #[expect(clippy::option_option, reason = "of a merge patch: not named, cleared, or a value")]
 pub struct UpdateUser {
