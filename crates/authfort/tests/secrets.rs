@@ -23,6 +23,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::support::{builder, clock};
 use crate::tools::{Raw, access, code, refresh, spellings};
 
+const PRIVATE_KEYS: &str = "SELECT private_key FROM authfort_signing_keys WHERE private_key <> ''";
+
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Writes into [`LOG`].
@@ -174,6 +176,8 @@ both_engines! {
         errors.push(auth.set_password(id, wrong.repeat(100)).await.unwrap_err());
         errors.push(auth.create_user(EMAIL).password(password.as_str()).await.unwrap_err());
 
+        let mut raw = Raw::open(&db).await;
+        let mut sealed = raw.texts(PRIVATE_KEYS).await;
         let new_key = auth.rotate_keys().await.unwrap();
         show(&new_key);
         show(&auth.list_keys().await.unwrap());
@@ -188,17 +192,19 @@ both_engines! {
         assert!(auth.by(Actor::user(id).session(last.session_id)).logout(refresh(&last)).await.unwrap());
 
         // What lies in the database: hashes, keys, and the keys as they are without their seal.
-        let mut raw = Raw::open(&db).await;
         let hashes = raw.texts("SELECT password_hash FROM authfort_users").await;
         raw.execute("UPDATE authfort_users SET password_hash = replace(password_hash, 'argon2id', 'argon2xx')").await;
         errors.push(auth.login(EMAIL, password.as_str()).await.unwrap_err());
-        let sealed = raw.texts("SELECT private_key FROM authfort_signing_keys").await;
+        sealed.extend(raw.texts(PRIVATE_KEYS).await);
         assert_eq!(sealed.len(), 2);
         let clear_db = TestDatabase::create(engine).await;
         let clear = builder(&clock).connect(clear_db.url()).await.unwrap();
         show(&clear.list_keys().await.unwrap());
+        let mut clear_raw = Raw::open(&clear_db).await;
+        let mut clear_keys = clear_raw.texts(PRIVATE_KEYS).await;
         clear.rotate_keys().await.unwrap();
-        let clear_keys = Raw::open(&clear_db).await.texts("SELECT private_key FROM authfort_signing_keys").await;
+        clear_keys.extend(clear_raw.texts(PRIVATE_KEYS).await);
+        assert_eq!(clear_keys.len(), 2);
         let rows = raw.dump().await;
         assert_eq!(code(&auth.delete_user(id).await), "ok");
         let events = raw.dump().await;
