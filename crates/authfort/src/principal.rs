@@ -9,6 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::db::Conn;
 use crate::store::users::ban_lasts;
 use crate::tokens::{Claims, VerifyError, verify};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
@@ -181,10 +182,34 @@ impl AuthFort {
             other => other?,
         };
         let kid = kid.unwrap_or_default();
-        let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
+        let caller = Caller {
+            user: UserId(claims.sub),
+            session: SessionId(claims.sid),
+            version: claims.ver,
+            kid: Some(&kid),
+            role: None,
+        };
         let mut conn = self.db().guard().await?;
-        let standing = store::sessions::standing(&mut conn.conn(), user, session, &kid, now).await?;
-        drop(conn);
+        caller.confirm(&mut conn.conn(), now).await?;
+        Ok(claims)
+    }
+}
+
+/// What a token says of its bearer and the database has to confirm.
+pub(crate) struct Caller<'a> {
+    pub user: UserId,
+    pub session: SessionId,
+    pub version: i64,
+    /// The key, where it is to be asked for.
+    pub kid: Option<&'a str>,
+    /// A role that must be held, where one is demanded.
+    pub role: Option<&'a str>,
+}
+
+impl Caller<'_> {
+    /// The one answer to whether somebody counts now: for the guard, for introspection, and once more at each commit.
+    pub(crate) async fn confirm(&self, conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<()> {
+        let standing = store::sessions::standing(conn, self, now).await?;
         let standing = standing.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
         if !standing.key_live {
             return Err(Error::TokenInvalid);
@@ -195,9 +220,12 @@ impl AuthFort {
         if !standing.session_live {
             return Err(Error::SessionRevoked);
         }
-        if standing.token_version != claims.ver {
+        if standing.token_version != self.version {
             return Err(Error::TokenVersionMismatch);
         }
-        Ok(claims)
+        match self.role {
+            Some(role) if !standing.holds_role => Err(Error::InsufficientRole { role: role.to_owned() }),
+            _ => Ok(()),
+        }
     }
 }

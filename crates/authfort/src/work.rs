@@ -18,6 +18,7 @@ use tracing::Instrument;
 use crate::context::Actor;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
+use crate::principal::Caller;
 use crate::{AuthFort, Error, EventId, Result, store};
 
 /// What becomes of the transaction.
@@ -113,26 +114,12 @@ impl Work<'_> {
         let (Some(user), Some(session), Some(token)) = (actor.user_id, actor.session_id, actor.token) else {
             return Ok(());
         };
-        let role = actor.must_hold.clone();
-        let standing = store::sessions::actor(&mut self.conn, user, session, role.as_deref(), self.now).await?;
-        let standing = standing.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
-        if store::users::ban_lasts(standing.banned, standing.ban_expires_at, self.now) {
-            return Err(Error::UserBanned);
-        }
-        if !standing.session_live {
-            return Err(Error::SessionRevoked);
-        }
-        if standing.token_version != token.version {
-            return Err(Error::TokenVersionMismatch);
-        }
         let leeway = chrono::TimeDelta::from_std(self.auth.config().leeway).unwrap_or_default();
         if token.expires_at + leeway <= self.now {
             return Err(Error::TokenExpired);
         }
-        match role {
-            Some(role) if !standing.holds_role => Err(Error::InsufficientRole { role }),
-            _ => Ok(()),
-        }
+        let role = actor.must_hold.as_deref();
+        Caller { user, session, version: token.version, kid: None, role }.confirm(&mut self.conn, self.now).await
     }
 
     /// Writes an event at the end of the transaction.

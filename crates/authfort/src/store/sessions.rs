@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{Conn, blocked, fault, row, sql};
+use crate::principal::Caller;
 use crate::{Result, SessionId, UserId};
 
 row! {
@@ -189,7 +190,7 @@ pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> 
 }
 
 row! {
-    /// What decides whether an access token counts.
+    /// What decides whether a caller counts.
     #[derive(Debug)]
     pub(crate) struct StandingRow {
         pub token_version: i64,
@@ -198,15 +199,14 @@ row! {
         pub deleted: bool,
         pub session_live: bool,
         pub key_live: bool,
+        pub holds_role: bool,
     }
 }
 
-/// The standing of a token's user, session and key, by one statement.
+/// The standing of a caller: user and session, and the key and the role where they are asked for.
 pub(crate) async fn standing(
     conn: &mut Conn<'_>,
-    user: UserId,
-    session: SessionId,
-    kid: &str,
+    caller: &Caller<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<StandingRow>> {
     sql!(
@@ -215,51 +215,16 @@ pub(crate) async fn standing(
         query_as::<_, StandingRow>,
         "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
              EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
-             EXISTS (SELECT 1 FROM authfort_signing_keys k
-                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
+                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $5) AS session_live,
+             $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
+                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $5)) AS key_live,
+             $4 IS NULL OR EXISTS (SELECT 1 FROM authfort_user_roles r
+                 WHERE r.user_id = u.id AND r.role = $4) AS holds_role
          FROM authfort_users u WHERE u.id = $1",
-        user,
-        session,
-        kid,
-        now
-    )
-    .map_err(fault)
-}
-
-row! {
-    /// What decides whether who acts may still do so.
-    #[derive(Debug)]
-    pub(crate) struct ActorRow {
-        pub token_version: i64,
-        pub banned: bool,
-        pub ban_expires_at: Option<DateTime<Utc>>,
-        pub deleted: bool,
-        pub session_live: bool,
-        pub holds_role: bool,
-    }
-}
-
-/// The standing of who acts: user, session, and the role that is demanded.
-pub(crate) async fn actor(
-    conn: &mut Conn<'_>,
-    user: UserId,
-    session: SessionId,
-    role: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<Option<ActorRow>> {
-    sql!(
-        conn,
-        fetch_optional,
-        query_as::<_, ActorRow>,
-        "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
-             EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
-             EXISTS (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = u.id AND r.role = $3) AS holds_role
-         FROM authfort_users u WHERE u.id = $1",
-        user,
-        session,
-        role,
+        caller.user,
+        caller.session,
+        caller.kid,
+        caller.role,
         now
     )
     .map_err(fault)
