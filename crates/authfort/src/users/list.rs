@@ -140,7 +140,8 @@ impl UserFilter {
 fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
     let time = validate::without_leap_second(time);
     let cut = time.trunc_subsecs(6);
-    if cut < time { cut + TimeDelta::microseconds(1) } else { cut }
+    // The last of all times stays what it is, and is refused.
+    if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut }
 }
 
 macro_rules! filters {

@@ -195,7 +195,8 @@ pub(crate) fn future(field: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Chec
 pub(crate) fn without_leap_second(at: DateTime<Utc>) -> DateTime<Utc> {
     // The seconds since 1970 do not count leap seconds; chrono keeps one as nanoseconds beyond a second.
     DateTime::from_timestamp(at.timestamp(), 0)
-        .map_or(at, |second| second + chrono::TimeDelta::nanoseconds(i64::from(at.nanosecond())))
+        .and_then(|second| second.checked_add_signed(chrono::TimeDelta::nanoseconds(i64::from(at.nanosecond()))))
+        .unwrap_or(at)
 }
 
 /// A time that both engines can hold and RFC 3339 can write.

@@ -90,6 +90,11 @@ both_engines! {
         let last = "9999-12-31T23:59:59.9999999Z".parse().unwrap();
         let error = auth.get_user_count().created_before(last).await.unwrap_err();
         assert_eq!(error.code(), "validation_failed");
+        for far in [chrono::DateTime::<chrono::Utc>::MAX_UTC, last] {
+            assert_eq!(auth.get_user_count().created_after(far).await.unwrap_err().code(), "validation_failed");
+        }
+        let never = chrono::DateTime::<chrono::Utc>::MAX_UTC;
+        assert_eq!(auth.ban_user(jane).expires_at(never).await.unwrap_err().code(), "validation_failed");
         let leap = "2031-06-30T23:59:60Z".parse().unwrap();
         let banned = auth.ban_user(jane).expires_at(leap).await.unwrap();
         assert_eq!(banned.ban_expires_at.unwrap().to_rfc3339(), "2031-07-01T00:00:00+00:00");
