@@ -224,7 +224,9 @@ impl Caller<'_> {
             return Err(Error::TokenVersionMismatch);
         }
         match self.role {
-            Some(role) if !standing.holds_role => Err(Error::InsufficientRole { role: role.to_owned() }),
+            Some(role) if !store::roles::is_usable_holder(conn, self.user, role, now).await? => {
+                Err(Error::InsufficientRole { role: role.to_owned() })
+            }
             _ => Ok(()),
         }
     }

@@ -199,11 +199,11 @@ row! {
         pub deleted: bool,
         pub session_live: bool,
         pub key_live: bool,
-        pub holds_role: bool,
     }
 }
 
-/// The standing of a caller: user and session, and the key and the role where they are asked for.
+/// The standing of a caller: user and session, and the key where it is asked for. It reads no table that lists read
+/// beside the users.
 pub(crate) async fn standing(
     conn: &mut Conn<'_>,
     caller: &Caller<'_>,
@@ -215,16 +215,13 @@ pub(crate) async fn standing(
         query_as::<_, StandingRow>,
         "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
              EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $5) AS session_live,
+                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
              $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
-                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $5)) AS key_live,
-             $4 IS NULL OR EXISTS (SELECT 1 FROM authfort_user_roles r
-                 WHERE r.user_id = u.id AND r.role = $4) AS holds_role
+                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
          FROM authfort_users u WHERE u.id = $1",
         caller.user,
         caller.session,
         caller.kid,
-        caller.role,
         now
     )
     .map_err(fault)
