@@ -1,5 +1,8 @@
 //! The guides of `docs/guide` and the crates' READMEs, as modules, so that every example in them is compiled and most are
 //! run: `cargo test --doc -p authfort-guide`. Nothing else is here, and the crate is not published.
+//!
+//! Only for documentation and its tests: a package of this crate would not hold the files.
+#![cfg(any(doc, doctest))]
 
 macro_rules! guides {
     ($($name:ident = $file:literal;)*) => {
