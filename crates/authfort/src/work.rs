@@ -122,6 +122,11 @@ impl Work<'_> {
         Caller { user, session, version: token.version, kid: None, role }.confirm(&mut self.conn, self.now).await
     }
 
+    /// The client's address and its description of itself, for the events that name them.
+    pub(crate) fn client(&self) -> (Option<String>, Option<String>) {
+        (self.actor().ip_address.clone(), self.actor().user_agent.clone())
+    }
+
     /// Writes an event at the end of the transaction.
     pub(crate) fn append(&mut self, draft: Draft) {
         let actor = self.auth.actor();

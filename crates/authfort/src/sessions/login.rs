@@ -109,14 +109,14 @@ impl Operation for Login {
 }
 
 fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) {
-    let (address, agent) = (work.actor().ip_address.clone(), work.actor().user_agent.clone());
+    let (address, agent) = work.client();
     work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
 }
 
 /// One answer for every reason; the log knows which.
 fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &str) -> Verdict<T> {
     let email = email.replace('\0', "").chars().filter(|c| !c.is_control()).take(254).collect();
-    let (address, agent) = (work.actor().ip_address.clone(), work.actor().user_agent.clone());
+    let (address, agent) = work.client();
     work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
     Verdict::Refuse(Error::InvalidCredentials)
 }

@@ -83,7 +83,7 @@ impl Operation for Refresh {
         let conn = &mut work.conn;
         store::sessions::insert_refresh_token(conn, &child.hash(), session.id, user.id, work.now, expires_at).await?;
         store::sessions::seen(conn, session.id, work.now, expires_at).await?;
-        let (address, agent) = (work.actor().ip_address.clone(), work.actor().user_agent.clone());
+        let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
         answer(work, &user, session.id, &child, expires_at, signer).map(Verdict::Done)
     }
