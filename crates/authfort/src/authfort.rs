@@ -343,9 +343,10 @@ impl AuthFort {
         Write::new(self, Refresh::new(refresh_token.as_ref()))
     }
 
-    /// Ends the session of a refresh token; says whether there was one. Event: `logout`.
-    pub fn logout(&self, refresh_token: impl AsRef<str>) -> Write<EndSession> {
-        Write::new(self, EndSession::new(refresh_token.as_ref()))
+    /// Ends the session of a refresh token, or of an access token that has not expired, whatever became of its user;
+    /// says whether there was one. Event: `logout`.
+    pub fn logout(&self, token: impl AsRef<str>) -> Write<EndSession> {
+        Write::new(self, EndSession::new(token.as_ref()))
     }
 
     /// The sessions of a user, newest first.
