@@ -3,6 +3,7 @@
 
 mod accounts;
 mod actors;
+mod broken;
 mod database;
 mod events;
 mod faults;
