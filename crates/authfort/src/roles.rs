@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::users::validate::Checked;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Conditional, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -91,6 +91,8 @@ impl RoleChange {
     }
 }
 
+impl Conditional for AddRole {}
+
 impl Operation for AddRole {
     type Output = Vec<String>;
 
@@ -112,6 +114,8 @@ impl Operation for AddRole {
         change.finish(work).await
     }
 }
+
+impl Conditional for RemoveRole {}
 
 impl Operation for RemoveRole {
     type Output = Vec<String>;

@@ -62,6 +62,8 @@ pub trait Operation: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Before<'a> {
     pub(crate) auth: &'a AuthFort,
+    /// The version that the user must be at, where the caller demands one.
+    pub(crate) if_version: Option<i64>,
     joined: Option<Conn<'a>>,
 }
 
@@ -100,6 +102,8 @@ pub struct Work<'a> {
     pub(crate) auth: &'a AuthFort,
     pub(crate) conn: Conn<'a>,
     pub(crate) now: DateTime<Utc>,
+    /// The version that the user must be at, where the caller demands one; asked by the lock.
+    pub(crate) if_version: Option<i64>,
     events: Vec<Event>,
 }
 
@@ -161,6 +165,7 @@ impl Work<'_> {
 pub struct Write<O> {
     pub(crate) auth: AuthFort,
     pub(crate) op: O,
+    if_version: Option<i64>,
 }
 
 impl<O> std::fmt::Debug for Write<O> {
@@ -170,13 +175,43 @@ impl<O> std::fmt::Debug for Write<O> {
     }
 }
 
+/// A change of one user, which can be bound to a version: see [`Write::if_version`]. It locks the user before it does
+/// anything, and the lock asks for the version.
+///
+/// ```
+/// fn can_be_bound<O: authfort::Conditional>() {}
+/// can_be_bound::<authfort::DeleteUser>();
+/// ```
+pub trait Conditional: Operation {}
+
+impl<O: Conditional> Write<O> {
+    /// Only if the user is still at this [`version`](crate::User::version), also where nothing would change. It is asked
+    /// under the lock, so of several who read one version and write at once one succeeds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let seen = auth.create_user("jane@example.com").await?;
+    /// auth.add_role(seen.id, "editor").await?;
+    /// let error = auth.delete_user(seen.id).if_version(seen.version).await.unwrap_err();
+    /// assert_eq!(error.code(), "precondition_failed");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The call then fails with [`Error::PreconditionFailed`], and has done nothing.
+    pub fn if_version(mut self, version: i64) -> Self {
+        self.if_version = Some(version);
+        self
+    }
+}
+
 const ATTEMPTS: u32 = 6;
 /// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
-        Self { auth: auth.clone(), op }
+        Self { auth: auth.clone(), op, if_version: None }
     }
 
     /// Takes part in the application's own transaction: what this does is committed or rolled back with it. Where it
@@ -191,9 +226,10 @@ impl<O: Operation> Write<O> {
         let mut conn = tx.into();
         self.auth.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
-        let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
+        let mut before = Before { auth: &self.auth, if_version: self.if_version, joined: Some(conn.reborrow()) };
         let ready = self.op.prepare(&mut before).await;
-        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn: conn.reborrow(), events: Vec::new() };
+        let (now, if_version) = (self.auth.now(), self.if_version);
+        let mut work = Work { auth: &self.auth, now, if_version, conn: conn.reborrow(), events: Vec::new() };
         let outcome = match ready {
             Ok(()) => settle(&self.op, &mut work).await,
             Err(error) => Err(error),
@@ -221,12 +257,12 @@ impl<O: Operation> Write<O> {
     async fn run(mut self) -> Result<O::Output> {
         // A task of its own: dropping the caller's future does not cancel it between begin and commit.
         let work = async move {
-            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
+            self.op.prepare(&mut Before { auth: &self.auth, if_version: self.if_version, joined: None }).await?;
             let started = tokio::time::Instant::now();
             let mut pause = Duration::from_millis(5);
             let mut attempt = 1;
             loop {
-                match attempt_once(&self.auth, &self.op).await {
+                match attempt_once(&self.auth, &self.op, self.if_version).await {
                     Err(Error::DatabaseUnavailable(error))
                         if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
                     {
@@ -247,9 +283,9 @@ impl<O: Operation> Write<O> {
     }
 }
 
-async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output> {
+async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O, if_version: Option<i64>) -> Result<O::Output> {
     let mut tx: Tx = auth.db().begin().await?;
-    let mut work = Work { auth, now: auth.now(), conn: tx.conn(), events: Vec::new() };
+    let mut work = Work { auth, now: auth.now(), if_version, conn: tx.conn(), events: Vec::new() };
     match settle(op, &mut work).await {
         Ok(verdict) => {
             let events = work.events;

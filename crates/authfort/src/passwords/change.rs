@@ -5,7 +5,8 @@ use secrecy::SecretString;
 use super::Verdict as PasswordVerdict;
 use crate::events::{PasswordChanged, PasswordSet};
 use crate::sessions::end_all;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::users::at_version;
+use crate::work::{Before, Conditional, Operation, Verdict, Work, Write};
 use crate::{Error, Result, SessionId, UserId, store};
 
 /// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
@@ -22,18 +23,18 @@ impl SetPassword {
     }
 }
 
+impl Conditional for SetPassword {}
+
 impl Operation for SetPassword {
     type Output = ();
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
-        // An unknown user must not cost a password hash.
+        // An unknown user must not cost a password hash, nor one at another version.
         let mut conn = before.read().await?;
         let found = store::users::by_id(&mut conn.conn(), self.user).await?;
         drop(conn);
-        if found.is_none_or(|row| row.deleted_at.is_some()) {
-            return Err(Error::UserNotFound);
-        }
+        at_version(found.filter(|row| row.deleted_at.is_none()), before.if_version)?;
         self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
         Ok(())
     }
@@ -75,6 +76,8 @@ impl Write<ChangePassword> {
         self
     }
 }
+
+impl Conditional for ChangePassword {}
 
 impl Operation for ChangePassword {
     type Output = ();

@@ -120,10 +120,16 @@ impl User {
 }
 
 impl Work<'_> {
-    /// The user's row, locked until the transaction ends. An anonymised user is not found.
+    /// The user's row, locked until the transaction ends, at the version that the caller demands. An anonymised user is
+    /// not found.
     pub(crate) async fn lock_user(&mut self, id: UserId) -> Result<UserRow> {
-        let row = store::users::lock(&mut self.conn, id).await?.ok_or(Error::UserNotFound)?;
-        if row.deleted_at.is_some() { Err(Error::UserNotFound) } else { Ok(row) }
+        let row = store::users::lock(&mut self.conn, id).await?.filter(|row| row.deleted_at.is_none());
+        at_version(row, self.if_version)
+    }
+
+    /// The same, also of an anonymised user.
+    pub(crate) async fn lock_user_or_remains(&mut self, id: UserId) -> Result<UserRow> {
+        at_version(store::users::lock(&mut self.conn, id).await?, self.if_version)
     }
 
     /// The user as it is after the changes of this transaction.
@@ -160,6 +166,15 @@ impl Work<'_> {
         } else {
             Err(Error::LastAdmin)
         }
+    }
+}
+
+/// A user who is there, and at the version that the caller demands.
+pub(crate) fn at_version(row: Option<UserRow>, if_version: Option<i64>) -> Result<UserRow> {
+    let row = row.ok_or(Error::UserNotFound)?;
+    match if_version {
+        Some(version) if version != row.version => Err(Error::PreconditionFailed),
+        _ => Ok(row),
     }
 }
 
