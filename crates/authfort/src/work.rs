@@ -10,6 +10,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -55,6 +56,13 @@ pub trait Operation: Send + Sync + 'static {
     fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
         async {}
     }
+}
+
+/// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
+pub(crate) type Admit = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
+pub(crate) fn admitted(ask: Option<&Admit>) -> Result<()> {
+    ask.map_or(Ok(()), |ask| ask())
 }
 
 /// What an operation has before its transaction: a look at the database, through the application's transaction where it

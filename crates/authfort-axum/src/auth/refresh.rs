@@ -39,14 +39,15 @@ pub(crate) async fn refresh(
     visitor: Visitor,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<Response, Rejection> {
-    visitor.limits.client(Action::Refresh)?;
     let tokens = match body.token() {
         Some(token) => vec![token],
         None => visitor.refresh_cookies?,
     };
     let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
+    let first = tokens.next().ok_or_else(Rejection::refresh_token_missing)?;
     let limits = visitor.limits;
-    let mut call = visitor.auth.refresh(tokens.next().ok_or_else(Rejection::refresh_token_missing)?);
+    limits.client(Action::Refresh)?;
+    let mut call = visitor.auth.refresh(first);
     for other in tokens {
         call = call.or(other);
     }
