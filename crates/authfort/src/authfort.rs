@@ -13,7 +13,7 @@ use crate::context::Actor;
 use crate::db::{Db, Pool};
 use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
-use crate::roles::{AddRole, GetRoles, RemoveRole};
+use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
@@ -303,6 +303,21 @@ impl AuthFort {
     /// held changes nothing. Event: `role_removed`.
     pub fn remove_role(&self, id: UserId, role: impl Into<String>) -> Write<RemoveRole> {
         Write::new(self, RemoveRole::new(id, role.into()))
+    }
+
+    /// Whether a role of this name can be given: it is well formed, and declared where
+    /// [roles are declared](crate::Builder::roles).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # use authfort::{Algorithm, AuthFort};
+    /// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).roles(["editor"]).connect("sqlite::memory:").await?;
+    /// assert!(auth.is_role("editor") && auth.is_role("admin"));
+    /// assert!(!auth.is_role("auditor") && !auth.is_role("Editor"));
+    /// # Ok(()) }
+    /// ```
+    pub fn is_role(&self, name: &str) -> bool {
+        checked_role(self, "role", name).is_ok()
     }
 
     /// The roles of a user, sorted.
