@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::events::{OauthLink, OauthUnlink};
 use crate::store::accounts::AccountRow;
 use crate::users::{User, validate};
-use crate::work::{Before, Joinable, Operation, Verdict, Work};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// An account at a provider.
@@ -59,6 +59,8 @@ pub struct UnlinkAccount {
 
 impl Joinable for LinkAccount {}
 
+impl Conditional for LinkAccount {}
+
 impl Operation for LinkAccount {
     type Output = OauthAccount;
 
@@ -98,6 +100,8 @@ impl Operation for LinkAccount {
 }
 
 impl Joinable for UnlinkAccount {}
+
+impl Conditional for UnlinkAccount {}
 
 impl Operation for UnlinkAccount {
     type Output = ();

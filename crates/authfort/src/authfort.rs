@@ -13,7 +13,7 @@ use crate::context::Actor;
 use crate::db::{Db, Pool};
 use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
-use crate::roles::{AddRole, GetRoles, RemoveRole};
+use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
@@ -305,6 +305,21 @@ impl AuthFort {
         Write::new(self, RemoveRole::new(id, role.into()))
     }
 
+    /// Whether a role of this name can be given: it is well formed, and declared where
+    /// [roles are declared](crate::Builder::roles).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # use authfort::{Algorithm, AuthFort};
+    /// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).roles(["editor"]).connect("sqlite::memory:").await?;
+    /// assert!(auth.is_role("editor") && auth.is_role("admin"));
+    /// assert!(!auth.is_role("auditor") && !auth.is_role("Editor"));
+    /// # Ok(()) }
+    /// ```
+    pub fn is_role(&self, name: &str) -> bool {
+        checked_role(self, "role", name).is_ok()
+    }
+
     /// The roles of a user, sorted.
     pub fn get_roles(&self, id: UserId) -> GetRoles {
         GetRoles { auth: self.clone(), user: id }
@@ -343,9 +358,10 @@ impl AuthFort {
         Write::new(self, Refresh::new(refresh_token.as_ref()))
     }
 
-    /// Ends the session of a refresh token; says whether there was one. Event: `logout`.
-    pub fn logout(&self, refresh_token: impl AsRef<str>) -> Write<EndSession> {
-        Write::new(self, EndSession::new(refresh_token.as_ref()))
+    /// Ends the session of a refresh token, or of an access token that has not expired, whatever became of its user;
+    /// says whether there was one. Event: `logout`.
+    pub fn logout(&self, token: impl AsRef<str>) -> Write<EndSession> {
+        Write::new(self, EndSession::new(token.as_ref()))
     }
 
     /// The sessions of a user, newest first.

@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::users::validate::Checked;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -94,6 +94,8 @@ impl RoleChange {
 
 impl Joinable for AddRole {}
 
+impl Conditional for AddRole {}
+
 impl Operation for AddRole {
     type Output = Vec<String>;
 
@@ -117,6 +119,8 @@ impl Operation for AddRole {
 }
 
 impl Joinable for RemoveRole {}
+
+impl Conditional for RemoveRole {}
 
 impl Operation for RemoveRole {
     type Output = Vec<String>;

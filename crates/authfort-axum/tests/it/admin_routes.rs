@@ -3,11 +3,108 @@
 use authfort_testkit::{TestDatabase, both_engines};
 use serde_json::{Value, json};
 
-use crate::support::{App, NOW, PASSWORD, PEER, Raw, UNKNOWN_ID, user_json};
+use crate::support::{App, Call, Caller, NOW, PASSWORD, PEER, Raw, UNKNOWN_ID, user_json};
 
 const LATER: &str = "2031-01-01T00:00:00Z";
 
+/// A call of each write to a user that the document names, and which succeeds.
+async fn writes(app: &App, admin: &Caller, id: &str, session: &str) -> Vec<(String, Call)> {
+    let document = app.get("/admin/openapi.json").by(admin).send().await.json();
+    let mut calls = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(method, _)| *method != "get") {
+            let name = format!("{} {path}", method.to_uppercase());
+            if !path.starts_with("/users/{id}") {
+                continue;
+            }
+            let headers = operation["parameters"].as_array().unwrap().iter();
+            assert!(headers.clone().any(|one| one["name"] == "If-Match" && one["required"] == false), "{name}");
+            assert!(operation["responses"]["412"].is_object(), "{name}");
+            let body = match name.as_str() {
+                "PATCH /users/{id}" => json!({"name": "Jane"}),
+                "PUT /users/{id}/password" => json!({"password": "another long password"}),
+                "PUT /users/{id}/accounts/{provider}" => json!({"provider_account_id": "2"}),
+                _ => Value::Null,
+            };
+            let values = [("{id}", id), ("{session_id}", session), ("{role}", "editor"), ("{provider}", "github")];
+            let path = values.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+            let mut call = app.call(&method.to_uppercase(), &format!("/admin{path}")).by(admin);
+            if !body.is_null() {
+                call = call.json(&body);
+            }
+            calls.push((name, call));
+        }
+    }
+    assert!(calls.len() >= 11, "{}", calls.len());
+    calls
+}
+
 both_engines! {
+    async fn a_false_if_match_stops_every_write_to_a_user(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let jane = app.user("jane@example.com").await;
+        app.auth.link_account(jane.id, "github", "1").await.unwrap();
+        let session = app.auth.create_session(jane.id).await.unwrap().session_id.to_string();
+        let id = jane.id.to_string();
+        let raw = Raw::open(&db).await;
+        let before = (raw.dump().await, app.event_count().await);
+        let current = app.auth.get_user(jane.id).await.unwrap().version;
+        for tags in ["\"v0\"", &format!("W/\"v{current}\""), &format!("v{current}"), "", "\"v0\", \"v999\"", "\"*\""] {
+            for (name, call) in writes(&app, &admin, &id, &session).await {
+                let answer = call.header("if-match", tags).send().await;
+                assert_eq!(answer.refusal(), (412, "precondition_failed".into()), "{name} {tags}");
+            }
+        }
+        // Also where nothing would change.
+        app.post(&format!("/admin/users/{id}/unban")).by(&admin).header("if-match", "\"v0\"").send().await.refused(412, "precondition_failed");
+        assert_eq!((raw.dump().await, app.event_count().await), before);
+        for (name, call) in writes(&app, &admin, UNKNOWN_ID, &session).await {
+            let answer = call.header("if-match", "\"v0\"").send().await;
+            assert_eq!(answer.refusal(), (404, "user_not_found".into()), "{name}");
+        }
+    }
+
+    async fn a_true_if_match_lets_every_write_through(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        for any in [true, false] {
+            for n in 0.. {
+                let jane = app.user(&format!("jane{n}{any}@example.com")).await;
+                app.auth.link_account(jane.id, "github", jane.email).await.unwrap();
+                let session = app.auth.create_session(jane.id).await.unwrap().session_id.to_string();
+                let Some((name, call)) = writes(&app, &admin, &jane.id.to_string(), &session).await.into_iter().nth(n)
+                else {
+                    break;
+                };
+                let version = app.auth.get_user(jane.id).await.unwrap().version;
+                let tags = if any { "*".to_owned() } else { format!("\"v0\", \"v{version}\"") };
+                let answer = call.header("if-match", tags).send().await;
+                assert!([200, 204].contains(&answer.status), "{name} {}", answer.text);
+                // The next one is linked to the same account.
+                app.auth.delete_user(jane.id).await.ok();
+            }
+        }
+    }
+
+    async fn of_several_who_write_at_one_version_one_succeeds(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let jane = app.user("jane@example.com").await;
+        let version = app.auth.get_user(jane.id).await.unwrap().version;
+        let calls = ["a", "b", "c", "d", "e", "f"].map(|role| {
+            let call = app.call("PUT", &format!("/admin/users/{}/roles/{role}", jane.id)).by(&admin);
+            tokio::spawn(call.header("if-match", format!("\"v{version}\"")).send())
+        });
+        let mut statuses = Vec::new();
+        for call in calls {
+            statuses.push(call.await.unwrap().status);
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
+        assert_eq!(app.auth.get_roles(jane.id).await.unwrap().len(), 1);
+    }
+
     async fn a_user_is_created_with_everything_at_once_and_opens_no_session(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;

@@ -11,7 +11,7 @@ use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
 use crate::users::validate::normalise_email;
 use crate::users::{CreateUser, insert_user, validate};
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
@@ -129,16 +129,28 @@ fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &st
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,
+    admit: Option<Admit>,
     signer: Option<Arc<SigningKey>>,
 }
 
 impl SignUp {
     pub(crate) fn new(email: String, password: SecretString) -> Self {
-        Self { user: CreateUser { email, password: Some(password), ..CreateUser::default() }, signer: None }
+        Self {
+            user: CreateUser { email, password: Some(password), ..CreateUser::default() },
+            admit: None,
+            signer: None,
+        }
     }
 }
 
 impl Write<SignUp> {
+    /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
+    /// from which an input that is refused takes nothing.
+    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.admit = Some(Arc::new(ask));
+        self
+    }
+
     /// With this name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.op.user.name = Some(name.into());
@@ -168,7 +180,9 @@ impl Operation for SignUp {
         if !auth.config().signup {
             return Err(Error::SignupDisabled);
         }
-        self.user.check(auth).await?;
+        self.user.check(auth)?;
+        admitted(self.admit.as_ref())?;
+        self.user.hash(auth).await?;
         self.signer = signer(before).await?;
         Ok(())
     }

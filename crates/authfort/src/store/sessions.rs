@@ -144,6 +144,25 @@ pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Resul
     .map_err(fault)
 }
 
+/// The same, while its session lives.
+pub(crate) async fn live_refresh_token(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<RefreshTokenRow>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, RefreshTokenRow>,
+        "SELECT t.session_id, t.user_id, t.expires_at, t.used_at, t.child_salt
+         FROM authfort_refresh_tokens t JOIN authfort_sessions s ON s.id = t.session_id
+         WHERE t.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2",
+        hash.as_slice(),
+        now
+    )
+    .map_err(fault)
+}
+
 pub(crate) async fn insert_refresh_token(
     conn: &mut Conn<'_>,
     hash: &[u8; 32],

@@ -142,6 +142,20 @@ impl Keyring {
         })
     }
 
+    /// The keys that verify now, as the application's transaction sees them; nothing is kept of what it shows.
+    pub(crate) async fn verifying_on(
+        &self,
+        conn: &mut Conn<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
+        let mut keys = HashMap::new();
+        for row in store::keys::all(conn).await?.into_iter().filter(|row| live(row.expires_at, now)) {
+            let jwk: Value = serde_json::from_str(&row.public_jwk).map_err(Error::internal)?;
+            keys.insert(row.kid, Arc::new(VerifyingKey::from_public_jwk(&jwk)?));
+        }
+        Ok(move |kid: &str| keys.get(kid).map(Arc::clone))
+    }
+
     /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However
     /// fresh the keys are, another node may have made one since. Who comes while they are read waits for that.
     pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<()> {

@@ -91,7 +91,7 @@ impl Write<CreateUser> {
 
 impl CreateUser {
     /// Normalises and validates; all faults at once.
-    pub(crate) async fn check(&mut self, auth: &AuthFort) -> Result<()> {
+    pub(crate) fn check(&mut self, auth: &AuthFort) -> Result<()> {
         let mut faults = validate::Faults::default();
         if let Some(email) = faults.take(validate::email("email", &self.email)) {
             self.email = email;
@@ -115,6 +115,11 @@ impl CreateUser {
         faults.finish()?;
         self.roles.sort();
         self.roles.dedup();
+        Ok(())
+    }
+
+    /// The slow part, once all else is known to be acceptable.
+    pub(crate) async fn hash(&mut self, auth: &AuthFort) -> Result<()> {
         if let Some(password) = &self.password {
             self.password_hash = Some(auth.passwords().hash_new("password", password).await?);
         }
@@ -129,7 +134,8 @@ impl Operation for CreateUser {
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
-        self.check(auth).await
+        self.check(auth)?;
+        self.hash(auth).await
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {

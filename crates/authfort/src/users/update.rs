@@ -6,7 +6,7 @@ use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
@@ -23,7 +23,6 @@ pub struct UpdateUser {
     avatar_url: Option<Option<String>>,
     phone: Option<Option<String>>,
     metadata: Option<Metadata>,
-    if_version: Option<i64>,
 }
 
 #[derive(Clone)]
@@ -47,16 +46,7 @@ impl Metadata {
 
 impl UpdateUser {
     pub(crate) fn new(id: UserId) -> Self {
-        Self {
-            id,
-            email: None,
-            email_verified: None,
-            name: None,
-            avatar_url: None,
-            phone: None,
-            metadata: None,
-            if_version: None,
-        }
+        Self { id, email: None, email_verified: None, name: None, avatar_url: None, phone: None, metadata: None }
     }
 }
 
@@ -121,15 +111,11 @@ impl Write<UpdateUser> {
         self.op.metadata = Some(Metadata::Merge(patch));
         self
     }
-
-    /// Only if the user is still at this [`version`](User::version); otherwise [`Error::PreconditionFailed`].
-    pub fn if_version(mut self, version: i64) -> Self {
-        self.op.if_version = Some(version);
-        self
-    }
 }
 
 impl Joinable for UpdateUser {}
+
+impl Conditional for UpdateUser {}
 
 impl Operation for UpdateUser {
     type Output = User;
@@ -159,9 +145,6 @@ impl Operation for UpdateUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
         let row = work.lock_user(self.id).await?;
-        if self.if_version.is_some_and(|version| version != row.version) {
-            return Err(Error::PreconditionFailed);
-        }
         let before = Profile::of(&row);
         let mut after = before.clone();
         if let Some(change) = &self.metadata {

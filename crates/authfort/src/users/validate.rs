@@ -232,13 +232,23 @@ pub(crate) fn search_key(email: &str, name_key: Option<&str>) -> String {
     }
 }
 
-/// Gathers faults, so that one answer names them all.
+/// Gathers faults, so that one answer names them all: each once, and no more than somebody would read.
 #[derive(Default)]
 pub(crate) struct Faults(Vec<FieldError>);
 
 impl Faults {
+    const LIMIT: usize = 16;
+
     pub(crate) fn take<T>(&mut self, checked: Checked<T>) -> Option<T> {
-        checked.map_err(|fault| self.0.push(fault)).ok()
+        match checked {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                if self.0.len() < Self::LIMIT && !self.0.contains(&fault) {
+                    self.0.push(fault);
+                }
+                None
+            }
+        }
     }
 
     pub(crate) fn finish(self) -> crate::Result<()> {

@@ -175,9 +175,26 @@ both_engines! {
         let long = format!("afr_{}", "A".repeat(1 << 20));
         for token in ["", "afr_", "\0", access(&first), &reset, &swapped, &long, &refresh(&first)[..46]] {
             assert_eq!(code(&auth.refresh(token).await), "refresh_token_invalid", "{token:.60}");
-            assert!(!auth.logout(token).await.unwrap(), "{token:.60}");
+            assert_eq!(auth.logout(token).await.unwrap(), token == access(&first), "{token:.60}");
         }
-        assert!(auth.refresh(refresh(&first)).await.is_ok());
+        assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_invalid");
+    }
+
+    async fn an_access_token_logs_its_session_out_until_it_expires(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        let sign_in = async || auth.login(EMAIL, PASSWORD).await.unwrap();
+        let (first, second, other) = (sign_in().await, sign_in().await, sign_in().await);
+        assert!(auth.logout(access(&first)).await.unwrap());
+        assert!(!auth.logout(access(&first)).await.unwrap(), "it had ended");
+        assert_eq!(guard(&auth, access(&first)).await, "session_revoked");
+        assert_eq!(guard(&auth, access(&second)).await, "ok");
+        // With roles of yesterday.
+        auth.add_role(jane.id, "editor").await.unwrap();
+        assert!(auth.logout(access(&second)).await.unwrap());
+        clock.advance(TimeDelta::minutes(20));
+        assert!(!auth.logout(access(&other)).await.unwrap());
+        assert!(auth.refresh(refresh(&other)).await.is_ok());
     }
 
     async fn row_17_no_token_survives_a_committed_end_of_its_session(db: TestDatabase) {
