@@ -115,7 +115,7 @@ fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) 
 
 /// One answer for every reason; the log knows which.
 fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &str) -> Verdict<T> {
-    let email = email.replace('\0', "").chars().filter(|c| !c.is_control()).take(254).collect();
+    let email = validate::address_shaped(email);
     let (address, agent) = work.client();
     work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
     Verdict::Refuse(Error::InvalidCredentials)

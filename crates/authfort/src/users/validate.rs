@@ -84,6 +84,12 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
     }
 }
 
+/// What was typed as an address, as an address is shown, if it has the shape of one. What people type into the wrong field
+/// is a password, or a page of something: neither belongs in a log.
+pub(crate) fn address_shaped(text: &str) -> Option<String> {
+    email("email", text).ok()
+}
+
 fn text(field: &str, value: &str, chars: usize) -> Checked<String> {
     if value.len() > 4 * chars + 256 {
         return Err(FieldError::new(field, "too_long", format!("must have at most {chars} characters")));
@@ -282,6 +288,17 @@ mod tests {
         }
         assert!(email("email", &format!("{}@example.com", "a".repeat(300))).is_err());
         assert!(email("email", &"a".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn only_an_address_has_the_shape_of_one() {
+        assert_eq!(address_shaped(" Jane@Example.com ").as_deref(), Some("jane@example.com"));
+        let long = format!("{}@example.com", "a".repeat(254));
+        for text in
+            ["", "correct horse battery staple", "p@ssword", "jane@example.com hunter2", "a\0@example.com", &long]
+        {
+            assert_eq!(address_shaped(text), None, "{text:?}");
+        }
     }
 
     #[test]
