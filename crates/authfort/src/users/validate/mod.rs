@@ -1,0 +1,32 @@
+//! What a user's fields must be. Normalised first, then validated, so that two spellings of one value are one value.
+
+mod chars;
+mod email;
+mod metadata;
+mod search;
+mod text;
+mod time;
+
+use crate::FieldError;
+pub use email::normalise_email;
+pub(crate) use email::{address_shaped, email, erased_email};
+pub(crate) use metadata::metadata;
+pub(crate) use search::{fold, query, search_key};
+pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};
+pub(crate) use time::{future, time, without_leap_second};
+
+pub(crate) type Checked<T> = Result<T, FieldError>;
+
+/// Gathers faults, so that one answer names them all.
+#[derive(Default)]
+pub(crate) struct Faults(Vec<FieldError>);
+
+impl Faults {
+    pub(crate) fn take<T>(&mut self, checked: Checked<T>) -> Option<T> {
+        checked.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    pub(crate) fn finish(self) -> crate::Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(crate::Error::Validation(self.0)) }
+    }
+}
