@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-use super::validate::erased_email;
+use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
 use crate::work::{Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, crypto, store};
+use crate::{Error, Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -63,8 +63,8 @@ impl Write<DeleteUser> {
     }
 }
 
-/// Lets a blocked address register again; answers whether it was blocked. The address is known by its hash alone.
-pub(crate) struct UnblockEmail(pub(crate) [u8; 32]);
+/// Lets a blocked address, given by its key, register again; answers whether it was blocked.
+pub(crate) struct UnblockEmail(pub(crate) String);
 
 impl Operation for UnblockEmail {
     type Output = bool;
@@ -91,8 +91,7 @@ impl Operation for DeleteUser {
             return Err(Error::BlockedByReference { table: Some(table) });
         }
         if self.block_email {
-            let hash = crypto::sha256(row.email.as_bytes());
-            store::users::block_email(&mut work.conn, &hash, work.now).await?;
+            store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }
         let conn = &mut work.conn;
         let roles = store::roles::delete_all(conn, id).await?;
@@ -106,7 +105,7 @@ impl Operation for DeleteUser {
                 store::users::delete(conn, id).await?
             }
             DeleteMode::Anonymize => {
-                store::users::anonymize(conn, id, &erased_email(id), work.now).await?;
+                store::users::anonymize(conn, id, &erased_email(id), ERASED_NAME, work.now).await?;
                 0
             }
         };

@@ -30,7 +30,7 @@ pub enum SortBy {
     /// When the user was created.
     #[default]
     CreatedAt,
-    /// The address, by code points.
+    /// The address, by the code points of its [`email_key`](crate::email_key).
     Email,
     /// The name in lower case, by code points; a missing name comes last in both directions.
     Name,

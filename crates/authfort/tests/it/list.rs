@@ -552,7 +552,7 @@ both_engines! {
         auth.ban_user(jane.id).await.unwrap();
         auth.add_role(jane.id, "editor").await.unwrap();
         auth.delete_user(jane.id).anonymize().await.unwrap();
-        assert_eq!((found("judith").await, found("deleted").await), (0, 0));
+        assert_eq!((found("judith").await, found("deleted user").await), (0, 1));
         auth.delete_user(john.id).await.unwrap();
         assert_eq!((found("john").await, found("example").await), (0, 0));
         auth.delete_user(jane.id).await.unwrap();

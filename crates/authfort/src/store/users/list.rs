@@ -45,7 +45,7 @@ impl Order {
         let ascending = sort_order == SortOrder::Asc;
         let (key, read, missing) = match (sort_by, ascending) {
             (SortBy::CreatedAt, _) => ("u.created_at", "u.created_at", ""),
-            (SortBy::Email, _) => ("u.email", "u.email", ""),
+            (SortBy::Email, _) => ("u.email_key", "u.email_key", ""),
             (SortBy::Name, true) => (conn.name_key(true), "coalesce(u.name_key, '\u{10ffff}')", "\u{10ffff}"),
             (SortBy::Name, false) => (conn.name_key(false), "coalesce(u.name_key, '')", ""),
         };

@@ -34,7 +34,7 @@ impl Cursor {
     pub(crate) fn at(row: &UserRow, sort_by: SortBy, backward: bool) -> Self {
         let key = match sort_by {
             SortBy::CreatedAt => Key::Time(row.created_at),
-            SortBy::Email => Key::Text(row.email.clone()),
+            SortBy::Email => Key::Text(row.email_key.clone()),
             SortBy::Name => row.name_key.clone().map_or(Key::Missing, Key::Text),
         };
         Self { backward, key, id: row.id.0 }

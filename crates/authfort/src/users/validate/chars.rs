@@ -1,12 +1,40 @@
-//! Kinds of characters.
+//! Kinds of characters, by the tables of Unicode.
 
-/// Characters without a shape of their own, by which two addresses can look like one.
-pub(super) fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+use icu_properties::props::{BidiClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER: invisible, yet Persian and Indic scripts spell with them.
+pub(super) const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
 /// Control characters, line breaks, and code points that are no characters (U+FFFE, U+FFFF of each plane).
 pub(super) fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// Characters without a shape of their own, by which two texts can look like one: joiners, fillers, variation selectors,
+/// marks of direction.
+pub(super) fn is_invisible(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+/// A letter or digit of any script, or the punctuation inside words of some (RFC 5892, appendices A.3 to A.7).
+pub(super) fn is_word(c: char) -> bool {
+    let words = GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number);
+    words.contains(category(c)) || matches!(c, '\u{b7}' | '\u{375}' | '\u{5f3}' | '\u{5f4}' | '\u{30fb}')
+}
+
+/// A mark that combines with the letter before it: a vowel sign, a tone.
+pub(super) fn is_mark(c: char) -> bool {
+    matches!(category(c), GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark)
+}
+
+/// Whether letters of both directions occur: what is shown then is not what is read.
+pub(super) fn mixes_directions(text: &str) -> bool {
+    let direction = CodePointMapData::<BidiClass>::new();
+    let any = |classes: &[BidiClass]| text.chars().any(|c| classes.contains(&direction.get(c)));
+    any(&[BidiClass::LeftToRight]) && any(&[BidiClass::RightToLeft, BidiClass::ArabicLetter])
 }

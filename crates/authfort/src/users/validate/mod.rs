@@ -8,10 +8,10 @@ mod text;
 mod time;
 
 use crate::FieldError;
-pub use email::normalise_email;
-pub(crate) use email::{address_shaped, email, erased_email};
+pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_find};
+pub use email::{email_key, normalise_email};
 pub(crate) use metadata::metadata;
-pub(crate) use search::{fold, query, search_key};
+pub(crate) use search::{Keys, query};
 pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};
 pub(crate) use time::{future, time, without_leap_second};
 

@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Checked;
 use super::chars::is_control;
+use super::email::{key_of, spellings};
 use crate::FieldError;
 
 /// A search term longer than any key cannot match; the bound keeps the statement small.
@@ -12,12 +13,12 @@ const QUERY_CHARS: usize = 256;
 /// The form in which names are searched and sorted: NFC, then Unicode lower case, character by character.
 ///
 /// (`str::to_lowercase` lowers a sigma by its place in the word, so that a part of a key would no longer be found in it.)
-pub(crate) fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     text.nfc().flat_map(lower).nfc().collect()
 }
 
 /// Lower case, and the two lower sigmas as one: `ΟΔΟΣ` and `οδος` differ in case alone.
-pub(super) fn lower(c: char) -> impl Iterator<Item = char> {
+fn lower(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
@@ -33,11 +34,22 @@ pub(crate) fn query(value: &str) -> Checked<Option<String>> {
     Ok((!folded.is_empty()).then_some(folded))
 }
 
-/// What the search looks into: address and name, apart so that no term spans both (neither holds a line break).
-pub(crate) fn search_key(email: &str, name_key: Option<&str>) -> String {
-    match name_key {
-        Some(name) => format!("{email}\n{name}"),
-        None => email.to_owned(),
+/// What a user is compared, sorted and searched by.
+pub(crate) struct Keys {
+    /// What makes two addresses one.
+    pub email: String,
+    pub name: Option<String>,
+    /// The spellings of the address, and the name; apart so that no term spans two (none holds a line break).
+    pub search: String,
+}
+
+impl Keys {
+    /// Of an address in the form that is shown, and a name.
+    pub(crate) fn of(email: &str, name: Option<&str>) -> Self {
+        let name = name.map(fold);
+        let mut search = spellings(email);
+        search.extend(name.clone());
+        Self { email: key_of(email), name, search: search.join("\n") }
     }
 }
 
