@@ -43,9 +43,9 @@ impl Db {
     async fn begin_migration(&self) -> Result<Option<Tx>> {
         match &self.write {
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => Ok(super::sqlite::begin_migration(pool).await?.map(Tx::Sqlite)),
+            Pool::Sqlite(_) => super::sqlite::begin_migration(&self.write).await,
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => Ok(super::postgres::begin_migration(pool).await?.map(Tx::Postgres)),
+            Pool::Postgres(_) => super::postgres::begin_migration(&self.write).await,
         }
     }
 

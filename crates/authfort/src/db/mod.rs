@@ -129,15 +129,65 @@ impl PooledConn {
             Self::Postgres(conn) => Conn::Postgres(conn),
         }
     }
+
+    /// Runs statements without values and without an answer: what begins and ends transactions.
+    async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => sqlx::query(statements).execute(&mut **conn).await.map(|_| ()),
+            // Several in one message need the simple protocol.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => sqlx::raw_sql(statements).execute(&mut **conn).await.map(|_| ()),
+        }
+    }
+
+    /// Closes the connection instead of giving it back.
+    fn close_on_drop(&mut self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => conn.close_on_drop(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+
+    /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
+    /// application's which could neither be committed nor rolled back.
+    fn is_in_transaction(&self) -> bool {
+        use sqlx::Connection as _;
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => conn.is_in_transaction(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.is_in_transaction(),
+        }
+    }
 }
 
 impl Pool {
-    async fn acquire(&self) -> Result<PooledConn> {
+    /// A connection that nobody left a transaction open on.
+    async fn acquire(&self) -> sqlx::Result<PooledConn> {
+        loop {
+            let mut conn = match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
+                #[cfg(feature = "postgres")]
+                Self::Postgres(pool) => PooledConn::Postgres(pool.acquire().await?),
+            };
+            if !conn.is_in_transaction() {
+                return Ok(conn);
+            }
+            tracing::warn!("a connection with a transaction that did not end is closed");
+            conn.close_on_drop();
+        }
+    }
+
+    fn max_connections(&self) -> u32 {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => Ok(PooledConn::Sqlite(pool.acquire().await.map_err(fault)?)),
+            Self::Sqlite(pool) => pool.options().get_max_connections(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => Ok(PooledConn::Postgres(pool.acquire().await.map_err(fault)?)),
+            Self::Postgres(pool) => pool.options().get_max_connections(),
         }
     }
 
@@ -179,21 +229,21 @@ impl Db {
 
     /// A connection for reading.
     pub(crate) async fn read(&self) -> Result<PooledConn> {
-        self.read.acquire().await
+        self.read.acquire().await.map_err(fault)
     }
 
     /// A connection for the guard: it does not wait behind lists.
     pub(crate) async fn guard(&self) -> Result<PooledConn> {
-        self.guard.acquire().await
+        self.guard.acquire().await.map_err(fault)
     }
 
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         match &self.write {
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => sqlite::begin(pool).await.map(Tx::Sqlite),
+            Pool::Sqlite(_) => sqlite::begin(&self.write).await,
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => postgres::begin(pool).await.map(Tx::Postgres),
+            Pool::Postgres(_) => postgres::begin(&self.write).await,
         }
     }
 

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 
-use super::{Db, Pool, PoolOptions, fault};
+use super::{Db, Pool, PoolOptions, Tx, fault, sql};
 use crate::{Error, Result, UserId};
 
 /// The guard asks one short question a request; two connections answer thousands a second.
@@ -49,22 +49,24 @@ pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
 /// given up. The setting goes with the transaction, and with the message that begins it.
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
 
-pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
-    pool.begin_with(BEGIN).await.map_err(fault)
+pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
+    Tx::begin(pool, BEGIN).await.map_err(fault)
 }
 
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
 /// The lock belongs to the transaction, so a node that dies leaves none.
-pub(crate) async fn begin_migration(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>> {
-    let mut tx = pool.begin().await.map_err(fault)?;
-    let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(LOCK_MIGRATIONS)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(fault)?;
-    Ok(mine.then_some(tx))
+pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
+    let mut tx = Tx::begin(pool, "BEGIN").await.map_err(fault)?;
+    let mine: bool =
+        sql!(&mut tx.conn(), fetch_one, query_scalar, "SELECT pg_try_advisory_xact_lock($1)", LOCK_MIGRATIONS)
+            .map_err(fault)?;
+    if mine {
+        return Ok(Some(tx));
+    }
+    tx.rollback().await?;
+    Ok(None)
 }
 
 /// Makes changes to administrators wait for each other until the transaction ends.

@@ -7,10 +7,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::{Db, Pool, PoolOptions, fault};
+use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
 use crate::{Error, Result};
 
 const GUARD_CONNECTIONS: u32 = 2;
@@ -90,16 +90,26 @@ pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> 
     }
 }
 
-pub(crate) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
+    let mut tx = Tx::begin(pool, "BEGIN IMMEDIATE").await.map_err(fault)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
-    check_conn(&mut tx).await?;
-    Ok(tx)
+    let checked = match tx.conn() {
+        Conn::Sqlite(conn) => check_conn(conn).await,
+        #[cfg(feature = "postgres")]
+        Conn::Postgres(_) => Ok(()),
+    };
+    match checked {
+        Ok(()) => Ok(tx),
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
 }
 
 /// Holds the file alone while migrations run; others wait for as long as for a connection.
-pub(crate) async fn begin_migration(pool: &SqlitePool) -> Result<Option<Transaction<'static, Sqlite>>> {
-    match pool.begin_with("BEGIN EXCLUSIVE").await {
+pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
+    match Tx::begin(pool, "BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),
         Err(error) if super::is_conflict(&error) => Ok(None),
         Err(error) => Err(fault(error)),

@@ -1,45 +1,73 @@
 //! Transactions of our own, and savepoints inside the application's.
 
-use super::{Conn, blocked, fault, sql};
+use super::{Conn, Pool, PooledConn, blocked, fault, is_conflict, sql, violation};
 use crate::Result;
 
-/// A transaction of our own. Dropped without [`Tx::commit`], it is rolled back.
-pub(crate) enum Tx {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+/// A transaction of our own, on a connection that it holds until it has ended.
+///
+/// A connection goes back to the pool only from a transaction that is known to have ended: by a commit, by a rollback,
+/// or by a commit that the engine refused and a rollback after it. In every other case (a disk that is full, an I/O
+/// error, a server that went away, a panic in between) nobody knows what the connection is in, and it is closed. The
+/// statements are sent as text, and not by sqlx's own transactions, because those count open transactions on the
+/// connection and miscount when the engine has rolled back by itself.
+pub(crate) struct Tx {
+    conn: PooledConn,
+    ended: bool,
 }
 
 impl Tx {
-    pub(crate) fn conn(&mut self) -> Conn<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => Conn::Sqlite(tx),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(tx) => Conn::Postgres(tx),
+    /// Begins on a connection of the pool. One that turns out to be broken, or to be inside a transaction that somebody
+    /// left open, is closed and the next one taken: nothing was done yet.
+    pub(crate) async fn begin(pool: &Pool, statement: &'static str) -> sqlx::Result<Self> {
+        let mut left = pool.max_connections();
+        loop {
+            let mut tx = Self { conn: pool.acquire().await?, ended: false };
+            match tx.conn.run(statement).await {
+                Ok(()) => return Ok(tx),
+                // Somebody else's lock; the connection is as it was.
+                Err(error) if is_conflict(&error) => {
+                    tx.ended = true;
+                    return Err(error);
+                }
+                Err(error) if left == 0 => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection on which no transaction can begin is closed");
+                    left -= 1;
+                }
+            }
         }
     }
 
-    pub(crate) async fn commit(self) -> Result<()> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => tx.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(tx) => tx.commit().await,
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        self.conn.conn()
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        let Err(error) = self.conn.run("COMMIT").await else {
+            self.ended = true;
+            return Ok(());
+        };
+        // Refused by a rule or for the sake of another transaction: the engine and the connection are well.
+        if is_conflict(&error) || violation(&error).is_some() {
+            self.ended = self.conn.run("ROLLBACK").await.is_ok();
         }
         // A reference of the application's may be checked only here (`DEFERRABLE INITIALLY DEFERRED`).
-        .map_err(blocked)
+        Err(blocked(error))
     }
 
-    pub(crate) async fn rollback(self) -> Result<()> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(tx) => tx.rollback().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(tx) => tx.rollback().await,
+    pub(crate) async fn rollback(mut self) -> Result<()> {
+        // Fails as well where the engine has rolled back by itself, as SQLite does when the disk is full.
+        self.conn.run("ROLLBACK").await.map_err(fault)?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.conn.close_on_drop();
         }
-        .map_err(fault)
     }
 }
 

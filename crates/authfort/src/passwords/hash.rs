@@ -2,8 +2,10 @@
 //!
 //! Guaranteed:
 //! - Every new hash is `$argon2id$v=19$` under the configured parameters, with 16 random bytes of salt.
-//! - At most `permits` hashes run at once, so memory stays below `permits` × `memory_kib`; at most `queue` more wait, and
-//!   the next one is told [`Error::Overloaded`] at once. A caller who goes away gives its place back.
+//! - At most `permits` hashes run at once, in as many buffers that are kept, so memory for hashing is `permits` ×
+//!   `memory_kib` at the most, however many threads run them (a stored hash that asks for more gets more while it runs);
+//!   at most `queue` more wait, and the next one is told [`Error::Overloaded`] at once. A caller who goes away gives its
+//!   place back.
 //! - A check costs one hash whatever it is given: an unknown user, a user without a password, a password of a megabyte and
 //!   a row that holds no hash at all cost the same as a wrong password under the current parameters. A row with older
 //!   parameters costs what those cost, until the next successful sign-in replaces it.
@@ -15,12 +17,14 @@
 
 use std::{num::NonZero, sync::Arc};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, Version};
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::NormalisedPassword;
+use super::memory::Memory;
 use crate::{
     Error, Result,
     crypto::{constant_time_eq, random},
@@ -162,6 +166,7 @@ pub(crate) enum Verdict {
 #[derive(Clone)]
 pub(crate) struct PasswordHasher {
     params: Params,
+    memory: Arc<Memory>,
     running: Arc<Semaphore>,
     /// One place for each that runs or waits.
     places: Arc<Semaphore>,
@@ -180,6 +185,7 @@ impl PasswordHasher {
         let params = config.params()?;
         let (permits, queue) = config.places()?;
         Ok(Self {
+            memory: Arc::new(Memory::new(params.block_count())),
             params,
             running: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits.saturating_add(queue))),
@@ -193,9 +199,17 @@ impl PasswordHasher {
     /// - [`Error::Internal`] when there is no memory or no randomness.
     pub(crate) async fn hash(&self, password: &NormalisedPassword) -> Result<String> {
         let (password, argon2) = (password.clone(), self.argon2());
-        self.off_the_runtime(move || {
+        self.off_the_runtime(move |memory| {
             let salt = random::<SALT_BYTES>()?;
-            let hash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).map_err(Error::internal)?;
+            let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
+            compute(&argon2, memory, password.expose().as_bytes(), &salt, output.as_mut())?;
+            let hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(argon2.params()).map_err(Error::internal)?,
+                salt: Some(Salt::new(&salt).map_err(Error::internal)?),
+                hash: Some(Output::new(output.as_ref()).map_err(Error::internal)?),
+            };
             Ok(hash.to_string())
         })
         .await
@@ -215,14 +229,13 @@ impl PasswordHasher {
                 .ok()
         });
         let argon2 = self.argon2();
-        self.off_the_runtime(move || {
+        self.off_the_runtime(move |memory| {
             if let (Some(password), Some(stored)) = (password, stored) {
-                return stored.verify(password.expose());
+                return stored.verify(memory, password.expose());
             }
             let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
-            argon2
-                .hash_password_into(b"no password to compare with", &random::<SALT_BYTES>()?, output.as_mut())
-                .map_err(Error::internal)?;
+            let salt = random::<SALT_BYTES>()?;
+            compute(&argon2, memory, b"no password to compare with", &salt, output.as_mut())?;
             Ok(Verdict::Wrong)
         })
         .await
@@ -232,17 +245,27 @@ impl PasswordHasher {
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
     }
 
-    async fn off_the_runtime<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    async fn off_the_runtime<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Memory) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let permit = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        let memory = Arc::clone(&self.memory);
         let task = tokio::task::spawn_blocking(move || {
-            let result = work();
+            let result = work(&memory);
             // Given back by the work, not by who waits for it: what runs counts until it is done.
             drop((permit, place));
             result
         });
         task.await.map_err(|_| Error::internal("a password hash was interrupted"))?
     }
+}
+
+fn compute(argon2: &Argon2<'_>, memory: &Memory, password: &[u8], salt: &[u8], output: &mut [u8]) -> Result<()> {
+    memory.with(argon2.params().block_count(), |blocks| {
+        argon2.hash_password_into_with_memory(password, salt, output, blocks).map_err(Error::internal)
+    })
 }
 
 /// A hash as a row holds it, checked to be one that may be computed.
@@ -282,9 +305,9 @@ impl Stored {
         })
     }
 
-    fn verify(&self, password: &str) -> Result<Verdict> {
+    fn verify(&self, memory: &Memory, password: &str) -> Result<Verdict> {
         let mut output = Zeroizing::new(vec![0; self.expected.len()]);
-        self.argon2.hash_password_into(password.as_bytes(), &self.salt, &mut output).map_err(Error::internal)?;
+        compute(&self.argon2, memory, password.as_bytes(), &self.salt, &mut output)?;
         Ok(match (constant_time_eq(&output, &self.expected), self.weaker) {
             (false, _) => Verdict::Wrong,
             (true, false) => Verdict::Right,
@@ -304,6 +327,8 @@ fn tolerated(params: &Params, current: &Params) -> bool {
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
+
+    use argon2::PasswordHasher as _;
 
     use super::*;
 

@@ -14,6 +14,7 @@
 mod breach;
 mod change;
 mod hash;
+mod memory;
 mod policy;
 
 pub use breach::{BreachCheck, BreachFuture, OnFailure};

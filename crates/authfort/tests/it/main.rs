@@ -4,6 +4,7 @@
 mod accounts;
 mod actors;
 mod addresses;
+mod broken;
 mod database;
 mod events;
 mod faults;
