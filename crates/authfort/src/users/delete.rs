@@ -30,7 +30,7 @@ pub struct DeleteUser {
 /// assert_eq!((receipt.users, receipt.roles, receipt.sessions), (1, 1, 0));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeleteReceipt {
     /// Rows of roles.
@@ -49,7 +49,8 @@ pub struct DeleteReceipt {
 
 impl Write<DeleteUser> {
     /// Keeps row and id, for what refers to them, and removes the person: address, name, picture, phone, metadata,
-    /// password, roles, sessions, accounts and tokens. It cannot be undone.
+    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymised before nothing
+    /// is left to remove: that writes nothing, and the receipt counts nothing.
     pub fn anonymize(mut self) -> Self {
         self.op.mode = DeleteMode::Anonymize;
         self
@@ -79,11 +80,11 @@ impl Operation for DeleteUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
-        let row = match self.mode {
-            DeleteMode::Anonymize => work.lock_user(id).await?,
-            // What was anonymised can still be deleted.
-            DeleteMode::Delete => store::users::lock(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?,
-        };
+        // What was anonymised can still be deleted.
+        let row = store::users::lock(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
+        if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
+            return Ok(Verdict::Done(DeleteReceipt::default()));
+        }
         work.protect_admins(&row).await?;
         if self.mode == DeleteMode::Delete
             && let Some(table) = work.conn.blocking_table(id).await?

@@ -3,7 +3,8 @@
 //! - The order is total (`…, id`): a walk by cursor shows each user once, whatever is written meanwhile.
 //! - A page, the roles of its users and the exact total come from one statement: they cannot contradict each other.
 //! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first.
-//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally.
+//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally; a whole id
+//!   finds its user.
 
 mod cursor;
 
@@ -91,7 +92,7 @@ pub enum Total {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct UserFilter {
-    /// A part of address or name; at most 256 characters.
+    /// A part of address or name, or a whole id; at most 256 characters.
     pub query: Option<String>,
     /// Banned now, or not.
     pub banned: Option<bool>,
@@ -147,7 +148,7 @@ fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
 macro_rules! filters {
     ($name:ident) => {
         impl $name {
-            /// Finds a part of address or name, without regard to case.
+            /// Finds a part of address or name, without regard to case; or a user by the whole id.
             pub fn query(mut self, query: impl Into<String>) -> Self {
                 self.filter.query = Some(query.into());
                 self

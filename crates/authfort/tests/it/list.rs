@@ -221,16 +221,44 @@ both_engines! {
             let page = auth.list_users().query(term).sort_order(SortOrder::Asc).await.unwrap();
             assert_eq!((emails(&page), page.total), (expected.to_vec(), i64::try_from(expected.len()).ok()), "{term:?}");
         }
-        // Blank is no filter; what no name can hold, and what is too long, is refused.
-        assert_eq!(auth.get_user_count().query(" \t ").await.unwrap_err().code(), "validation_failed");
-        assert_eq!(auth.get_user_count().query("  ").await.unwrap(), 32);
-        assert_eq!(auth.get_user_count().query("").await.unwrap(), 32);
-        for (bad, fault) in [("a\0", "query control_character"), (&"x".repeat(257), "query too_long")] {
+        // Blank is no filter, and what was pasted with a term is not part of it; what no name can hold, and what is too
+        // long, is refused.
+        for blank in ["", "  ", " \t\r\n", "\u{3000}\u{85}"] {
+            assert_eq!(auth.get_user_count().query(blank).await.unwrap(), 32, "{blank:?}");
+        }
+        assert_eq!(auth.get_user_count().query("\n\to'neil\r\n").await.unwrap(), 1);
+        assert_eq!(auth.get_user_count().query(format!("o'neil{}", "\n".repeat(300))).await.unwrap(), 1);
+        let refused =
+            [("a\0", "control_character"), ("a\nb", "control_character"), (&"x".repeat(257), "too_long")];
+        for (bad, code) in refused {
+            let fault = format!("query {code}");
             let error = auth.list_users().query(bad).await.unwrap_err();
-            assert_eq!(faults(&error), [fault]);
-            assert_eq!(faults(&auth.get_user_count().query(bad).await.unwrap_err()), [fault]);
+            assert_eq!(faults(&error), [fault.as_str()]);
+            assert_eq!(faults(&auth.get_user_count().query(bad).await.unwrap_err()), [fault.as_str()]);
         }
         assert_eq!(auth.get_user_count().query("ẞ".repeat(256)).await.unwrap(), 0);
+    }
+
+    async fn a_whole_id_finds_its_user(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        awkward(&auth).await;
+        let jane = auth.create_user("jane@example.com").await.unwrap();
+        let id = jane.id.to_string();
+        // Somebody who is named after it is found as well.
+        let john = auth.create_user("john@example.com").name(format!("See {id}")).await.unwrap();
+        for term in [id.clone(), id.to_uppercase(), format!(" {id}\r\n")] {
+            let page = auth.list_users().query(&term).sort_by(SortBy::Email).sort_order(SortOrder::Asc).await.unwrap();
+            assert_eq!((page.users, page.total), (vec![jane.clone(), john.clone()], Some(2)), "{term:?}");
+            assert_eq!(auth.get_user_count().query(&term).await.unwrap(), 2, "{term:?}");
+            // Together with other filters, and walked by cursor.
+            assert_eq!(auth.get_user_count().query(&term).banned(true).await.unwrap(), 0);
+            let first = auth.list_users().query(&term).limit(1).await.unwrap();
+            let second = auth.list_users().query(&term).limit(1).cursor(first.next_cursor.unwrap()).await.unwrap();
+            assert_eq!((&second.users[..], second.next_cursor), (&[jane.clone()][..], None));
+        }
+        assert_eq!(auth.get_user_count().query(&id[..30]).await.unwrap(), 1, "a part of an id is text");
+        let nobody = "0198c0de-0000-7000-8000-000000000001";
+        assert_eq!(auth.get_user_count().query(nobody).await.unwrap(), 0);
     }
 
     async fn defect_21_and_row_44_a_walk_by_cursor_shows_each_user_once_forward_and_back(db: TestDatabase) {

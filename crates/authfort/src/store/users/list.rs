@@ -5,6 +5,7 @@ mod plans;
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use uuid::Uuid;
 
 use super::{UserRow, columns};
 use crate::db::dynamic::{Statement, run};
@@ -102,7 +103,11 @@ fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
     }
     if let Some(term) = &filter.query {
         let (before, after, value) = conn.search_condition(term);
-        to.push(" AND ").push(before).bind(value).push(after);
+        to.push(" AND (").push(before).bind(value).push(after);
+        if let Ok(id) = Uuid::try_parse(term) {
+            to.push(" OR u.id = ").bind(id);
+        }
+        to.push(")");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kinds of characters, by the tables of Unicode.
 
-use icu_properties::props::{BidiClass, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::props::{BidiClass, Dash, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER: invisible, yet Persian and Indic scripts spell with them.
@@ -19,6 +19,18 @@ pub(super) fn is_control(c: char) -> bool {
 /// marks of direction.
 pub(super) fn is_invisible(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+/// Characters that leave the place empty: invisible ones, white space, marks of format, and the blanks among the symbols
+/// (of Braille, of musical notation, and the Khitan filler).
+pub(super) fn is_blank(c: char) -> bool {
+    let format = category(c) == GeneralCategory::Format;
+    is_invisible(c) || c.is_whitespace() || format || matches!(c, '\u{2800}' | '\u{1d159}' | '\u{16fe4}')
+}
+
+/// A hyphen, a dash or a minus sign.
+pub(super) fn is_dash(c: char) -> bool {
+    CodePointSetData::new::<Dash>().contains(c)
 }
 
 /// A letter or digit of any script, or the punctuation inside words of some (RFC 5892, appendices A.3 to A.7).

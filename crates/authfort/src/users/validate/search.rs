@@ -24,13 +24,14 @@ fn lower(c: char) -> impl Iterator<Item = char> {
 
 /// A search term, folded as the keys are; `None` where nothing is left to search for.
 pub(crate) fn query(value: &str) -> Checked<Option<String>> {
+    let value = value.trim();
     if value.len() > 4 * QUERY_CHARS || value.chars().count() > QUERY_CHARS {
         return Err(FieldError::new("query", "too_long", format!("must have at most {QUERY_CHARS} characters")));
     }
     if value.chars().any(is_control) {
         return Err(FieldError::new("query", "control_character", "must not contain control characters"));
     }
-    let folded = fold(value.trim());
+    let folded = fold(value);
     Ok((!folded.is_empty()).then_some(folded))
 }
 

@@ -175,9 +175,15 @@ async fn every_path_has_an_index(auth: &AuthFort) {
             statements.push((format!("{page:?}"), page_statement(&conn, &page, now()), index, in_order, false));
             statements.push((format!("count {filter:?}"), count_statement(&conn, &filter, now()), index, true, false));
         }
-        for term in ["user1234@", "r1777", "777"] {
+        let id = Uuid::from_u128(1 << 120).to_string();
+        for (term, index) in [
+            ("user1234@", "authfort_users_search"),
+            ("r1777", "authfort_users_search"),
+            ("777", "authfort_users_search"),
+            (&id, "authfort_users_search"),
+            (&id, if sqlite { "sqlite_autoindex_authfort_users_1" } else { "authfort_users_pkey" }),
+        ] {
             let filter = UserFilter { query: Some(term.into()), ..UserFilter::default() };
-            let index = "authfort_users_search";
             let page = page(filter.clone(), SortBy::CreatedAt, SortOrder::Desc, Seek::Offset(0));
             statements.push((format!("{page:?}"), page_statement(&conn, &page, now()), index, false, false));
             statements.push((format!("count {filter:?}"), count_statement(&conn, &filter, now()), index, true, false));
