@@ -340,6 +340,68 @@ both_engines! {
         assert_eq!((emails(&after), after.total), (vec!["user4"], Some(4)));
     }
 
+    async fn a_page_past_an_end_leads_back(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        for (by, order) in KEYS.iter().flat_map(|by| ORDERS.map(|order| (*by, order))) {
+            let mut ids = Vec::new();
+            for n in 0..7 {
+                let call = auth.create_user(format!("{n}@example.com"));
+                // The last by name, in either direction, have none.
+                let call = if n < 5 { call.name(format!("Name {n}")) } else { call };
+                ids.push(call.await.unwrap().id);
+                clock.advance(TimeDelta::seconds(1));
+            }
+            let call = auth.list_users().sort_by(by).sort_order(order).limit(3);
+            let whole = call.clone().limit(200).await.unwrap();
+            let of = |page: &UserPage| page.users.iter().map(|user| user.id).collect::<Vec<_>>();
+            let all = of(&whole);
+            let about = format!("{by:?} {order:?}");
+
+            // By an offset past the end, with or without a total, to the last page, and on to the first.
+            for (offset, total) in [(7, Total::Exact), (100, Total::Exact), (i64::MAX, Total::None)] {
+                let beyond = call.clone().offset(offset).total(total).await.unwrap();
+                assert_eq!((&beyond.users[..], &beyond.next_cursor), (&[][..], &None), "{about}");
+                let last = call.clone().cursor(beyond.prev_cursor.unwrap()).await.unwrap();
+                assert_eq!((of(&last), &last.next_cursor, last.total), (all[4..].to_vec(), &None, Some(7)), "{about}");
+                let middle = call.clone().cursor(last.prev_cursor.unwrap()).await.unwrap();
+                assert_eq!(of(&middle), all[1..4], "{about}");
+                let first = call.clone().cursor(middle.prev_cursor.unwrap()).await.unwrap();
+                assert_eq!((of(&first), &first.prev_cursor), (all[..1].to_vec(), &None), "{about}");
+            }
+
+            // By a cursor whose following rows are gone by now.
+            let second = call.clone().offset(2).limit(2).await.unwrap();
+            for id in &all[4..] {
+                auth.delete_user(*id).await.unwrap();
+            }
+            let beyond = call.clone().limit(2).cursor(second.next_cursor.unwrap()).await.unwrap();
+            assert_eq!((&beyond.users[..], &beyond.next_cursor, beyond.total), (&[][..], &None, Some(4)), "{about}");
+            let last = call.clone().limit(2).cursor(beyond.prev_cursor.unwrap()).await.unwrap();
+            assert_eq!((of(&last), &last.next_cursor), (all[2..4].to_vec(), &None), "{about}");
+
+            // And forward from before the first.
+            for id in &all[..2] {
+                auth.delete_user(*id).await.unwrap();
+            }
+            let before = call.clone().cursor(last.prev_cursor.clone().unwrap()).await.unwrap();
+            assert_eq!((&before.users[..], &before.prev_cursor), (&[][..], &None), "{about}");
+            let first = call.clone().limit(1).cursor(before.next_cursor.unwrap()).await.unwrap();
+            assert_eq!((of(&first), &first.prev_cursor), (all[2..3].to_vec(), &None), "{about}");
+            assert!(first.next_cursor.is_some(), "{about}");
+
+            // Where nobody is left, no way leads anywhere.
+            for id in &all[2..4] {
+                auth.delete_user(*id).await.unwrap();
+            }
+            for cursor in [last.prev_cursor, first.next_cursor] {
+                let nobody = call.clone().limit(1).cursor(cursor.unwrap()).await.unwrap();
+                assert_eq!((&nobody.users[..], nobody.prev_cursor, nobody.next_cursor), (&[][..], None, None), "{about}");
+            }
+            let nobody = call.clone().offset(5).await.unwrap();
+            assert_eq!((&nobody.users[..], nobody.prev_cursor, nobody.next_cursor), (&[][..], None, None), "{about}");
+        }
+    }
+
     async fn a_cursor_belongs_to_its_filter_and_its_order(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         for n in 0..4 {

@@ -8,7 +8,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{UserRow, columns};
-use crate::db::dynamic::{Statement, run};
+use crate::db::dynamic::{Arg, Statement, run};
 use crate::db::{Conn, fault};
 use crate::users::list::{Cursor, DeletedFilter, Key, SortBy, SortOrder, Total, UserFilter};
 use crate::{Result, UserId};
@@ -59,12 +59,13 @@ impl Order {
 
     /// Only rows past the cursor. A row is compared as a whole: that is one seek in the index, however many keys are equal.
     fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
-        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" });
-        match &cursor.key {
-            Key::Time(time) => to.bind(*time),
-            Key::Text(text) => to.bind(text.as_str()),
-            Key::Missing => to.bind(self.missing),
+        let key: Arg = match &cursor.key {
+            Key::Time(time) => (*time).into(),
+            Key::Text(text) => text.as_str().into(),
+            Key::Missing => self.missing.into(),
+            Key::End => return,
         };
+        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" }).bind(key);
         to.push(", ").bind(cursor.id).push(")");
     }
 }
