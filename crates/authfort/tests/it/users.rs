@@ -647,7 +647,7 @@ both_engines! {
             assert_eq!(auth.get_user_count().query(term).await.unwrap(), 0, "{term}");
             for asked in [DeletedFilter::With, DeletedFilter::Only] {
                 let found = auth.list_users().deleted(asked).query(term).await.unwrap().users;
-                assert_eq!(found, [row.clone()], "{term}");
+                assert_eq!(found, vec![row.clone()], "{term}");
             }
         }
         // The address can register again, and that is somebody else.

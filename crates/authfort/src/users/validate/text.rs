@@ -97,8 +97,20 @@ pub(crate) fn provider(value: &str) -> Checked<String> {
     }
 }
 
-pub(crate) fn provider_account_id(value: &str) -> Checked<String> {
-    line("provider_account_id", value, PROVIDER_ACCOUNT_CHARS)
+/// Whatever the provider says, to the byte: what is stored is what is looked up, and two ids are two.
+pub(crate) fn provider_account_id(value: &str) -> Checked<()> {
+    let refuse = |code, message: &str| Err(FieldError::new("provider_account_id", code, message));
+    if value.len() > 4 * PROVIDER_ACCOUNT_CHARS || value.chars().count() > PROVIDER_ACCOUNT_CHARS {
+        Err(too_long("provider_account_id", PROVIDER_ACCOUNT_CHARS))
+    } else if value.is_empty() {
+        refuse("empty", "must not be empty")
+    } else if value.trim() != value {
+        refuse("white_space", "must not begin or end with white space")
+    } else if value.contains(is_control) {
+        refuse("control_character", "must not contain control characters")
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
