@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::keyring::STALENESS;
 use crate::events::KeyRotated;
 use crate::store::keys::KeyRow;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
 /// A signing key, without its secret.
@@ -68,6 +68,8 @@ impl Write<RotateKeys> {
         self
     }
 }
+
+impl Joinable for RotateKeys {}
 
 impl Operation for RotateKeys {
     type Output = KeyInfo;

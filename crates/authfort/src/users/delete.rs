@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
@@ -75,13 +75,15 @@ impl Operation for UnblockEmail {
     }
 }
 
+impl Joinable for DeleteUser {}
+
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
         // What was anonymised can still be deleted.
-        let row = store::users::lock(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
+        let row = work.lock_any_user(id).await?;
         if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
             return Ok(Verdict::Done(DeleteReceipt::default()));
         }
