@@ -28,8 +28,8 @@ CREATE INDEX authfort_refresh_tokens_session ON authfort_refresh_tokens (session
 CREATE INDEX authfort_refresh_tokens_user ON authfort_refresh_tokens (user_id);
 
 CREATE TABLE authfort_oauth_accounts (
-    provider            text NOT NULL,
-    provider_account_id text NOT NULL,
+    provider            text COLLATE "C" NOT NULL,
+    provider_account_id text COLLATE "C" NOT NULL,
     user_id             uuid NOT NULL REFERENCES authfort_users (id) ON DELETE CASCADE,
     created_at          timestamptz NOT NULL,
     CONSTRAINT authfort_oauth_accounts_pkey PRIMARY KEY (provider, provider_account_id),
@@ -40,7 +40,7 @@ CREATE TABLE authfort_oauth_accounts (
 CREATE TABLE authfort_verification_tokens (
     token_hash bytea NOT NULL PRIMARY KEY,
     user_id    uuid NOT NULL REFERENCES authfort_users (id) ON DELETE CASCADE,
-    purpose    text NOT NULL,
+    purpose    text COLLATE "C" NOT NULL,
     email      text NOT NULL,
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -50,7 +50,7 @@ CREATE INDEX authfort_verification_tokens_user ON authfort_verification_tokens (
 
 -- private_key is PKCS #8: sealed with the configured secret ('v1.…'), or base64 where none is configured.
 CREATE TABLE authfort_signing_keys (
-    kid         text NOT NULL PRIMARY KEY,
+    kid         text COLLATE "C" NOT NULL PRIMARY KEY,
     algorithm   text NOT NULL,
     public_jwk  text NOT NULL,
     private_key text NOT NULL,

@@ -67,9 +67,7 @@ impl Operation for LinkAccount {
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         let mut faults = validate::Faults::default();
         faults.take(validate::provider(&self.provider));
-        if let Some(account) = faults.take(validate::provider_account_id(&self.account)) {
-            self.account = account;
-        }
+        faults.take(validate::provider_account_id(&self.account));
         faults.finish()
     }
 
@@ -148,7 +146,7 @@ impl IntoFuture for ListAccounts {
 }
 
 impl AuthFort {
-    /// Finds the user of an account at a provider.
+    /// Finds the user of an account at a provider. The account is looked up as it was linked, to the byte.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`].

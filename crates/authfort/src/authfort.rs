@@ -17,13 +17,13 @@ use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::keyring::{Keyring, jwks};
 use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
-use crate::users::validate::normalise_email;
+use crate::users::validate::key_to_find;
 use crate::users::{
     BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
 };
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
-use crate::{Result, SessionId, UserId, crypto, store};
+use crate::{Result, SessionId, UserId, store};
 
 /// The user-management service: a handle on a database, cheap to clone.
 ///
@@ -286,8 +286,10 @@ impl AuthFort {
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
-        let hash = crypto::sha256(normalise_email(email.as_ref()).as_bytes());
-        Write::new(self, UnblockEmail(hash)).await
+        match key_to_find(email.as_ref()) {
+            Some(key) => Write::new(self, UnblockEmail(key)).await,
+            None => Ok(false),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::crypto::OpaqueToken;
 use crate::events::{EmailVerificationRequested, EmailVerified, PasswordReset, PasswordResetRequested};
 use crate::sessions::end_all;
 use crate::users::User;
-use crate::users::validate::normalise_email;
+use crate::users::validate::key_to_find;
 use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -68,7 +68,8 @@ pub struct IssuedToken {
 /// [`AuthFort::request_password_reset`](crate::AuthFort::request_password_reset).
 #[derive(Clone)]
 pub struct RequestToken {
-    email: String,
+    /// None for a text that no user can have.
+    email_key: Option<String>,
     purpose: Purpose,
     started: Option<tokio::time::Instant>,
 }
@@ -83,8 +84,7 @@ impl RequestToken {
     }
 
     fn new(email: &str, purpose: Purpose) -> Self {
-        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
-        Self { email, purpose, started: None }
+        Self { email_key: key_to_find(email), purpose, started: None }
     }
 }
 
@@ -100,14 +100,14 @@ impl Operation for RequestToken {
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Option<IssuedToken>>> {
-        if self.email.contains('\0') {
+        let Some(key) = &self.email_key else {
             return Ok(Verdict::Done(None));
-        }
-        let Some(found) = store::users::by_email(&mut work.conn, &self.email).await? else {
+        };
+        let Some(found) = store::users::by_email_key(&mut work.conn, key).await? else {
             return Ok(Verdict::Done(None));
         };
         let user = match work.lock_user(found.id).await {
-            Ok(user) if user.email == self.email && !user.is_banned(work.now) => user,
+            Ok(user) if user.email_key == *key && !user.is_banned(work.now) => user,
             Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Done(None)),
             Err(error) => return Err(error),
         };

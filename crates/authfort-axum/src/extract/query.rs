@@ -198,6 +198,11 @@ impl Params {
             .transpose()
     }
 
+    /// Takes the parameters of these names for absent where they are empty, as a form sends them that nobody filled in.
+    pub(crate) fn drop_empty(&mut self, names: &[&str]) {
+        self.pairs.retain(|(name, value)| !value.is_empty() || !names.contains(&name.as_str()));
+    }
+
     /// Refuses what nobody asked for.
     ///
     /// ```

@@ -278,7 +278,7 @@ impl RateLimits {
     /// Takes one attempt of this client at this account: the address that was entered, whether or not there is such a
     /// user, or an id.
     ///
-    /// Case, surrounding spaces and Unicode's compatible spellings make no difference, as they make none for the user.
+    /// Accounts are told apart by [`authfort::email_key`]: however an address is spelled, it is one account.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -294,7 +294,7 @@ impl RateLimits {
         if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());
         }
-        let account = authfort::normalise_email(account);
+        let account = authfort::email_key(account);
         let account = account.as_str();
         let from_client = self.hash((ClientKey::from(client).bits(), account));
         take_all([
@@ -417,6 +417,9 @@ mod tests {
             assert!(limits.check_account(Action::Login, None, spelling).is_err(), "{spelling}");
         }
         limits.check_account(Action::Login, None, "jurgen@example.com").unwrap();
+        let limits = RateLimits::off().account(Action::Login, Rate::per_hour(1));
+        limits.check_account(Action::Login, None, "x@münchen.de").unwrap();
+        assert!(limits.check_account(Action::Login, None, "X@xn--mnchen-3ya.de").is_err());
     }
 
     #[test]

@@ -218,6 +218,12 @@ both_engines! {
             ("created_before=2030-01-01T12:00:00Z", 0),
             ("deleted=only", 0),
             ("deleted=true", 4),
+            // A form that nobody filled in, or in part.
+            ("query=&banned=&role=&email_verified=&deleted=&created_after=&created_before=", 4),
+            ("query=&banned&role=&role=writer&email_verified=&deleted=&created_after=&created_before=", 3),
+            // A pasted term brings its line break along, a pasted id its spaces.
+            ("query=cle%0D%0A", 1),
+            (&format!("query=%20{}%0A", admin.id.to_string().to_uppercase()), 1),
         ] {
             let answer = app.get(&format!("/admin/users/count?{filter}")).by(&admin).send().await;
             answer.is(200, &json!({"count": count}));
@@ -361,10 +367,14 @@ both_engines! {
             ("GET", format!("{path}/roles"), json!({})),
             ("GET", format!("{path}/sessions"), json!({})),
             ("GET", format!("{path}/accounts"), json!({})),
-            ("DELETE", format!("{path}?mode=anonymize"), json!({})),
         ] {
             app.call(method, &path).by(&admin).json(&body).send().await.refused(404, "user_not_found");
         }
+        let before = app.event_count().await;
+        let again = app.call("DELETE", &format!("{path}?mode=anonymize")).by(&admin).send().await;
+        again.is(200, &json!({"deleted": true}));
+        app.get(&format!("{path}?deleted=true")).by(&admin).send().await.is(200, &scrubbed);
+        assert_eq!(app.event_count().await, before, "what was anonymised is so already");
     }
 
     async fn rows_of_the_application_keep_a_user_from_being_deleted(db: TestDatabase) {
@@ -415,6 +425,13 @@ both_engines! {
         app.post(&unban).by(&admin).send().await.is(200, &plain);
         app.post(&unban).by(&admin).send().await.is(200, &plain);
         assert_eq!(app.events(before).await, [json!(["user_unbanned", jane.id, admin.id, {}])]);
+
+        let lines = json!({"reason": "\tSpam:\r\n\t- one\n\t- two\n"});
+        let answer = app.post(&path).by(&admin).json(&lines).send().await;
+        assert_eq!(answer.json()["ban_reason"], "Spam:\n\t- one\n\t- two");
+        let events = app.get("/admin/events?type=user_banned&limit=1").by(&admin).send().await.json();
+        assert_eq!(events["events"][0]["data"]["reason"], answer.json()["ban_reason"]);
+        app.post(&unban).by(&admin).send().await.is(200, &plain);
 
         let answer = app.post(&path).by(&admin).send().await;
         assert_eq!(answer.json()["banned"], true, "no body is a ban without reason and end");

@@ -140,8 +140,8 @@ events! {
     }
     /// Somebody tried to sign in and was refused.
     LoginFailed = "login_failed" for Option<UserId> {
-        /// The address that was tried.
-        email: String,
+        /// The address that was tried; none where what was typed has not the shape of one.
+        email: Option<String>,
         /// Why: `unknown_user`, `wrong_password`, `no_password`, `banned`.
         reason: String,
         /// The client's address.

@@ -9,7 +9,6 @@ use crate::events;
 use crate::passwords::Verdict as PasswordVerdict;
 use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
-use crate::users::validate::normalise_email;
 use crate::users::{CreateUser, insert_user, validate};
 use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{AuthFort, Error, Result, UserId, store};
@@ -17,7 +16,10 @@ use crate::{AuthFort, Error, Result, UserId, store};
 /// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
 pub struct Login {
-    email: String,
+    /// For the log.
+    email: Option<String>,
+    /// None for a text that no user can have; it must still take the time of a wrong password.
+    email_key: Option<String>,
     password: SecretString,
     checked: Option<Checked>,
     signer: Option<Arc<SigningKey>>,
@@ -32,9 +34,8 @@ enum Checked {
 
 impl Login {
     pub(crate) fn new(email: &str, password: SecretString) -> Self {
-        // No address is longer; what is must still take the time of a wrong password.
-        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
-        Self { email, password, checked: None, signer: None }
+        let (email, email_key) = (validate::address_shaped(email), validate::key_to_find(email));
+        Self { email, email_key, password, checked: None, signer: None }
     }
 }
 
@@ -44,11 +45,9 @@ impl Operation for Login {
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
         self.signer = signer(before).await?;
-        let found = if self.email.contains('\0') {
-            None
-        } else {
-            let mut conn = before.read().await?;
-            store::users::credentials(&mut conn.conn(), &self.email).await?
+        let found = match &self.email_key {
+            Some(key) => store::users::credentials(&mut before.read().await?.conn(), key).await?,
+            None => None,
         };
         // Hashed for whomever it is: an unknown address takes as long as a wrong password.
         let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
@@ -77,17 +76,17 @@ impl Operation for Login {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
         let (user, hash, stronger) = match &self.checked {
             Some(Checked::Passed { user, hash, stronger }) => (*user, hash, stronger),
-            Some(Checked::Failed { user, reason }) => return Ok(refuse(work, &self.email, *user, reason)),
+            Some(Checked::Failed { user, reason }) => return Ok(refuse(work, self.email.clone(), *user, reason)),
             None => return Err(Error::internal("the password was not checked")),
         };
         // The world may have moved on while the password was hashed.
         let row = match work.lock_user(user).await {
             Ok(row) => row,
-            Err(Error::UserNotFound) => return Ok(refuse(work, &self.email, None, "unknown_user")),
+            Err(Error::UserNotFound) => return Ok(refuse(work, self.email.clone(), None, "unknown_user")),
             Err(error) => return Err(error),
         };
         if row.is_banned(work.now) {
-            return Ok(refuse(work, &self.email, Some(user), "banned"));
+            return Ok(refuse(work, self.email.clone(), Some(user), "banned"));
         }
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
         if current != *hash {
@@ -116,8 +115,7 @@ fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) 
 }
 
 /// One answer for every reason; the log knows which.
-fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &str) -> Verdict<T> {
-    let email = email.replace('\0', "").chars().filter(|c| !c.is_control()).take(254).collect();
+fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, reason: &str) -> Verdict<T> {
     let (address, agent) = work.client();
     work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
     Verdict::Refuse(Error::InvalidCredentials)

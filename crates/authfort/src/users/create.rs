@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use super::validate::Keys;
 use super::{User, validate};
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::passwords::HashedPassword;
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, FieldError, Result, UserId, crypto, store};
+use crate::{AuthFort, Error, FieldError, Result, UserId, store};
 
 /// The most roles that a user can be created with; each is a statement and an event.
 const MAX_ROLES: usize = 100;
@@ -150,22 +151,20 @@ pub(crate) async fn insert_user(
     new: &CreateUser,
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<UserId> {
-    let hash = crypto::sha256(new.email.as_bytes());
-    if store::users::email_is_blocked(&mut work.conn, &hash).await? {
+    let keys = Keys::of(&new.email, new.name.as_deref());
+    if store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
         return Err(Error::invalid("email", "email_blocked", "may not be used again"));
     }
     if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
         work.lock_admins().await?;
     }
     let id = UserId::new(work.now);
-    let name_key = new.name.as_deref().map(validate::fold);
     let row = NewUser {
         id,
         email: &new.email,
         email_verified: new.email_verified,
         name: new.name.as_deref(),
-        search_key: &validate::search_key(&new.email, name_key.as_deref()),
-        name_key: name_key.as_deref(),
+        keys: &keys,
         avatar_url: new.avatar_url.as_deref(),
         phone: new.phone.as_deref(),
         password_hash: new.password_hash.as_deref(),

@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-use super::validate::erased_email;
+use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
 use crate::work::{Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, crypto, store};
+use crate::{Error, Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -30,7 +30,7 @@ pub struct DeleteUser {
 /// assert_eq!((receipt.users, receipt.roles, receipt.sessions), (1, 1, 0));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeleteReceipt {
     /// Rows of roles.
@@ -49,7 +49,8 @@ pub struct DeleteReceipt {
 
 impl Write<DeleteUser> {
     /// Keeps row and id, for what refers to them, and removes the person: address, name, picture, phone, metadata,
-    /// password, roles, sessions, accounts and tokens. It cannot be undone.
+    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymised before nothing
+    /// is left to remove: that writes nothing, and the receipt counts nothing.
     pub fn anonymize(mut self) -> Self {
         self.op.mode = DeleteMode::Anonymize;
         self
@@ -63,8 +64,8 @@ impl Write<DeleteUser> {
     }
 }
 
-/// Lets a blocked address register again; answers whether it was blocked. The address is known by its hash alone.
-pub(crate) struct UnblockEmail(pub(crate) [u8; 32]);
+/// Lets a blocked address, given by its key, register again; answers whether it was blocked.
+pub(crate) struct UnblockEmail(pub(crate) String);
 
 impl Operation for UnblockEmail {
     type Output = bool;
@@ -83,11 +84,11 @@ impl Operation for DeleteUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
-        let row = match self.mode {
-            DeleteMode::Anonymize => work.lock_user(id).await?,
-            // What was anonymised can still be deleted.
-            DeleteMode::Delete => work.lock_user_or_remains(id).await?,
-        };
+        // What was anonymised can still be deleted.
+        let row = work.lock_user_or_remains(id).await?;
+        if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
+            return Ok(Verdict::Done(DeleteReceipt::default()));
+        }
         work.protect_admins(&row).await?;
         if self.mode == DeleteMode::Delete
             && let Some(table) = work.conn.blocking_table(id).await?
@@ -95,8 +96,7 @@ impl Operation for DeleteUser {
             return Err(Error::BlockedByReference { table: Some(table) });
         }
         if self.block_email {
-            let hash = crypto::sha256(row.email.as_bytes());
-            store::users::block_email(&mut work.conn, &hash, work.now).await?;
+            store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }
         let conn = &mut work.conn;
         let roles = store::roles::delete_all(conn, id).await?;
@@ -110,7 +110,7 @@ impl Operation for DeleteUser {
                 store::users::delete(conn, id).await?
             }
             DeleteMode::Anonymize => {
-                store::users::anonymize(conn, id, &erased_email(id), work.now).await?;
+                store::users::anonymize(conn, id, &erased_email(id), ERASED_NAME, work.now).await?;
                 0
             }
         };

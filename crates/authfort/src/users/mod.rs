@@ -20,7 +20,7 @@ pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
 pub use update::UpdateUser;
-pub use validate::normalise_email;
+pub use validate::{email_key, normalise_email};
 
 use crate::db::Conn;
 use crate::store::users::UserRow;
@@ -45,7 +45,8 @@ use crate::{Error, Result, UserId, store};
 pub struct User {
     /// The user, for ever.
     pub id: UserId,
-    /// The address, trimmed, NFKC-normalised and lower-cased.
+    /// The address, trimmed, NFKC-normalised and lower-cased: to show, and to send mail to. To compare addresses, compare
+    /// their [`email_key`].
     pub email: String,
     /// Whether the address is known to be the user's.
     pub email_verified: bool,

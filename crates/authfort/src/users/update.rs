@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::validate::Keys;
 use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
@@ -178,15 +179,11 @@ impl Operation for UpdateUser {
         }
 
         let new_address = after.email != before.email;
-        if new_address
-            && store::users::email_is_blocked(&mut work.conn, &crypto::sha256(after.email.as_bytes())).await?
-        {
+        let keys = Keys::of(&after.email, after.name.as_deref());
+        if new_address && store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
             return Err(Error::invalid("email", "email_blocked", "may not be used again"));
         }
-        let name_key = after.name.as_deref().map(validate::fold);
-        let search_key = validate::search_key(&after.email, name_key.as_deref());
-        store::users::update_profile(&mut work.conn, self.id, &after, name_key.as_deref(), &search_key, work.now)
-            .await?;
+        store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
         work.append(UserUpdated::draft(self.id, fields.into_iter().map(ToOwned::to_owned).collect()));
         if after.email_verified && (new_address || !before.email_verified) {
             work.append(EmailVerified::draft(self.id, after.email.clone()));
