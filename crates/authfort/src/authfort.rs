@@ -11,7 +11,7 @@ use crate::accounts::{LinkAccount, ListAccounts, UnlinkAccount};
 use crate::config::{Builder, Config};
 use crate::context::Actor;
 use crate::db::{Db, Pool};
-use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
+use crate::events::{Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
@@ -278,7 +278,7 @@ impl AuthFort {
     /// Deletes a user and all that hangs on it, or anonymises; refused for the last administrator. The address is free
     /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
     pub fn delete_user(&self, id: UserId) -> Write<DeleteUser> {
-        Write::new(self, DeleteUser { id, mode: DeleteMode::Delete, block_email: false })
+        Write::new(self, DeleteUser::new(id))
     }
 
     /// Lets an address register again that a deletion blocked; says whether it was blocked.
@@ -338,7 +338,8 @@ impl AuthFort {
 
 /// Passwords, sessions, tokens.
 impl AuthFort {
-    /// Signs in by password. One answer and one time for a wrong password, an unknown address and a banned user.
+    /// Signs in by password. One answer and one time for a wrong password and an unknown address; a banned user is told
+    /// so ([`Error::UserBanned`](crate::Error::UserBanned)) in the same time, once the password was right.
     /// Events: `login`, `login_failed`.
     pub fn login(&self, email: impl AsRef<str>, password: impl Into<SecretString>) -> Write<Login> {
         Write::new(self, Login::new(email.as_ref(), password.into()))
@@ -366,9 +367,9 @@ impl AuthFort {
         Write::new(self, EndSession::new(token.as_ref()))
     }
 
-    /// The sessions of a user, newest first.
+    /// The sessions of a user, newest first. See [`ListSessions`].
     pub fn list_sessions(&self, id: UserId) -> ListSessions {
-        ListSessions { auth: self.clone(), user: id, active_only: false }
+        ListSessions::new(self.clone(), id)
     }
 
     /// Ends one session of a user; answers 1, or 0 where it had ended. Event: `session_revoked`.
@@ -443,7 +444,12 @@ impl AuthFort {
         provider: impl Into<String>,
         provider_account_id: impl Into<String>,
     ) -> Write<LinkAccount> {
-        let op = LinkAccount { user: id, provider: provider.into(), account: provider_account_id.into() };
+        let op = LinkAccount {
+            user: id,
+            provider: provider.into(),
+            account: provider_account_id.into(),
+            verified_email: None,
+        };
         Write::new(self, op)
     }
 

@@ -69,8 +69,8 @@ pub use passwords::{
 pub use principal::{ActiveToken, Introspection, Principal};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
-    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SignUp, SignedIn,
-    Tokens,
+    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SessionPage,
+    SignUp, SignedIn, Tokens,
 };
 pub use tokens::{Algorithm, KeyInfo, RotateKeys};
 pub use users::{

@@ -9,6 +9,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
+use crate::tokens::size;
 use crate::users::validate::Checked;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
@@ -110,6 +111,13 @@ impl Operation for AddRole {
         if change.role == work.auth.config().admin_role {
             work.lock_admins().await?;
         }
+        let held = row.role_list();
+        if held.contains(&change.role) {
+            return Ok(Verdict::Done(held));
+        }
+        let mut wanted = held;
+        wanted.push(change.role.clone());
+        size::check(work.auth.config(), None, (&row.email, row.name.as_deref(), &wanted))?;
         if store::roles::add(&mut work.conn, change.user, &change.role, work.now).await? == 0 {
             return Ok(Verdict::Done(row.role_list()));
         }

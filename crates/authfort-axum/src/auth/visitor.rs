@@ -65,6 +65,24 @@ fn secret(tokens: Vec<&str>) -> Vec<SecretString> {
     tokens.into_iter().map(SecretString::from).collect()
 }
 
+/// The service on behalf of whoever is signed in, or of nobody: a token that does not count is none. For routes to which
+/// another secret opens the door and a session only adds to it.
+pub(crate) struct Acting(pub AuthFort);
+
+impl<S: Send + Sync> FromRequestParts<S> for Acting {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let caller = Caller::of(parts)?;
+        let principal = match caller.principal(parts).await {
+            // Whether somebody is signed in must be known.
+            Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
+            other => other.ok().flatten(),
+        };
+        Ok(Self(caller.act(parts, principal.as_deref(), None)))
+    }
+}
+
 /// The counters, for the client of this request.
 #[derive(Clone)]
 pub(crate) struct Limits {

@@ -31,7 +31,9 @@
 //! |---|---|---|---|
 //! | [`Action::Login`] | 60 a minute | 60 a minute | 10 a minute |
 //! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute | |
-//! | [`Action::Refresh`] | 120 a minute | 30 a minute | |
+//! | [`Action::Refresh`] | 120 a minute | 30 a minute | 20 a minute |
+//!
+//! Only a refresh token that could be exchanged counts for its account: replaying an old one takes nothing from its owner.
 
 mod bucket;
 
@@ -179,6 +181,7 @@ impl Default for RateLimits {
             .account(Action::SignUp, Rate::per_minute(5))
             .client(Action::Refresh, Rate::per_minute(120))
             .account(Action::Refresh, Rate::per_minute(30))
+            .account_from_client(Action::Refresh, Rate::per_minute(20))
     }
 }
 

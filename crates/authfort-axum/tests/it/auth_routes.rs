@@ -146,7 +146,7 @@ both_engines! {
         for (email, password) in [
             ("jane@example.com", "wrong"),
             ("nobody@example.com", PASSWORD),
-            ("banned@example.com", PASSWORD),
+            ("banned@example.com", "wrong"),
             ("deleted@example.com", PASSWORD),
             ("passwordless@example.com", PASSWORD),
             ("no address", PASSWORD),
@@ -161,16 +161,22 @@ both_engines! {
         assert_eq!(answers.len(), 1, "{answers:#?}");
         assert!(answers[0].contains("401") && answers[0].contains("invalid_credentials"), "{}", answers[0]);
         assert!(!answers[0].contains("www-authenticate"), "a bearer token would not help: {}", answers[0]);
-        let reasons: Vec<Value> =
-            app.events(before).await.into_iter().map(|event| event[3]["reason"].clone()).collect();
-        let unknown = "unknown_user";
-        assert_eq!(reasons, ["wrong_password", unknown, "banned", unknown, "no_password", unknown, unknown]);
+        let details: Vec<Value> =
+            app.events(before).await.into_iter().map(|event| event[3]["detail"].clone()).collect();
+        let (unknown, wrong) = ("unknown_user", "wrong_password");
+        assert_eq!(details, [wrong, unknown, wrong, unknown, "no_password", unknown, unknown]);
         assert_eq!(
             app.events(before).await[0],
             json!(["login_failed", jane.id, null, {
-                "email": "jane@example.com", "reason": "wrong_password", "ip_address": PEER, "user_agent": null,
+                "email": "jane@example.com", "reason": "invalid_credentials", "detail": "wrong_password",
+                "ip_address": PEER, "user_agent": null,
             }])
         );
+        // Who knows the password of a banned user hears of the ban.
+        let body = json!({"email": "banned@example.com", "password": PASSWORD});
+        app.post("/auth/login").json(&body).send().await.refused(403, "user_banned");
+        let last = app.events(0).await.pop().unwrap();
+        assert_eq!((&last[3]["reason"], &last[3]["detail"]), (&json!("user_banned"), &json!("banned")));
     }
 
     async fn a_login_answers_the_user_and_new_tokens(db: TestDatabase) {

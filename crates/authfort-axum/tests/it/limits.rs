@@ -152,7 +152,7 @@ both_engines! {
         assert_eq!(addresses, ["203.0.113.7", "203.0.113.7", "198.51.100.1"]);
         let sessions =
             app.auth.list_sessions(app.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id);
-        assert_eq!(sessions.await.unwrap()[0].ip_address.as_deref(), Some("198.51.100.1"));
+        assert_eq!(sessions.await.unwrap().sessions[0].ip_address.as_deref(), Some("198.51.100.1"));
     }
 
     async fn row_58_a_household_is_one_client_and_the_unknown_share_a_bucket(db: TestDatabase) {

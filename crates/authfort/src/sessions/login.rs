@@ -29,7 +29,34 @@ pub struct Login {
 #[derive(Clone)]
 enum Checked {
     Passed { user: UserId, hash: String, stronger: Option<String> },
-    Failed { user: Option<UserId>, reason: &'static str },
+    Failed { user: Option<UserId>, detail: Detail },
+}
+
+/// Why a login failed, for the log. The caller hears of a ban, once the password was right, and of nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    UnknownUser,
+    WrongPassword,
+    NoPassword,
+    Banned,
+}
+
+impl Detail {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::NoPassword => "no_password",
+            Self::Banned => "banned",
+        }
+    }
+
+    fn error(self) -> Error {
+        match self {
+            Self::UnknownUser | Self::WrongPassword | Self::NoPassword => Error::InvalidCredentials,
+            Self::Banned => Error::UserBanned,
+        }
+    }
 }
 
 impl Login {
@@ -52,14 +79,15 @@ impl Operation for Login {
         // Hashed for whomever it is: an unknown address takes as long as a wrong password.
         let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
         let verdict = auth.passwords().verify(&self.password, stored).await?;
-        let failed = |user, reason| Some(Checked::Failed { user, reason });
+        let failed = |user, detail| Some(Checked::Failed { user, detail });
         self.checked = match (found, verdict) {
-            (None, _) => failed(None, "unknown_user"),
+            (None, _) => failed(None, Detail::UnknownUser),
             (Some(user), PasswordVerdict::Wrong) => {
-                failed(Some(user.id), if user.password_hash.is_some() { "wrong_password" } else { "no_password" })
+                let detail = if user.password_hash.is_some() { Detail::WrongPassword } else { Detail::NoPassword };
+                failed(Some(user.id), detail)
             }
             (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => {
-                failed(Some(user.id), "banned")
+                failed(Some(user.id), Detail::Banned)
             }
             (Some(user), verdict) => {
                 let stronger = match verdict {
@@ -76,17 +104,17 @@ impl Operation for Login {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
         let (user, hash, stronger) = match &self.checked {
             Some(Checked::Passed { user, hash, stronger }) => (*user, hash, stronger),
-            Some(Checked::Failed { user, reason }) => return Ok(refuse(work, self.email.clone(), *user, reason)),
+            Some(Checked::Failed { user, detail }) => return Ok(refuse(work, self.email.clone(), *user, *detail)),
             None => return Err(Error::internal("the password was not checked")),
         };
         // The world may have moved on while the password was hashed.
         let row = match work.lock_user(user).await {
             Ok(row) => row,
-            Err(Error::UserNotFound) => return Ok(refuse(work, self.email.clone(), None, "unknown_user")),
+            Err(Error::UserNotFound) => return Ok(refuse(work, self.email.clone(), None, Detail::UnknownUser)),
             Err(error) => return Err(error),
         };
         if row.is_banned(work.now) {
-            return Ok(refuse(work, self.email.clone(), Some(user), "banned"));
+            return Ok(refuse(work, self.email.clone(), Some(user), Detail::Banned));
         }
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
         if current != *hash {
@@ -114,11 +142,13 @@ fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) 
     work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
 }
 
-/// One answer for every reason; the log knows which.
-fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, reason: &str) -> Verdict<T> {
+/// Writes down why, and answers so that it does not tell whether there is such a user.
+fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, detail: Detail) -> Verdict<T> {
     let (address, agent) = work.client();
-    work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
-    Verdict::Refuse(Error::InvalidCredentials)
+    let error = detail.error();
+    let reason = error.code().to_owned();
+    work.append(events::LoginFailed::draft(user, email, reason, detail.as_str().to_owned(), address, agent));
+    Verdict::Refuse(error)
 }
 
 /// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).

@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{REFRESH_PREFIX, SignedIn, answer, delta, signer};
 use crate::crypto::{OpaqueToken, random};
@@ -24,6 +24,10 @@ use crate::store::users::UserRow;
 use crate::tokens::SigningKey;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+/// How long after its grace a spent token is remembered. One that comes back meanwhile is theft and ends its session; one
+/// that comes back later is unknown. A device that was asleep for a night still finds out.
+const KEPT: TimeDelta = TimeDelta::hours(24);
 
 type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
@@ -174,6 +178,8 @@ impl Operation for Refresh {
         let conn = &mut work.conn;
         store::sessions::insert_refresh_token(conn, &child.hash(), session.id, user.id, work.now, expires_at).await?;
         store::sessions::seen(conn, session.id, work.now, expires_at).await?;
+        let kept = delta(work.auth.config().refresh_grace) + KEPT;
+        store::sessions::drop_spent(conn, session.id, work.now - kept).await?;
         let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
         answer(work, &user, session.id, &child, expires_at).map(Verdict::Done)

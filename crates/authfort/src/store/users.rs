@@ -363,6 +363,19 @@ pub(crate) async fn set_password_hash(conn: &mut Conn<'_>, id: UserId, hash: &st
     Ok(())
 }
 
+/// Leaves the user without a password.
+pub(crate) async fn clear_password(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET password_hash = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+        id,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
 /// Keeps the same password under a stronger hash; only where nobody replaced it in the meantime.
 pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, new: &str) -> Result<u64> {
     sql!(

@@ -21,6 +21,7 @@ mod jwt;
 mod key;
 pub(crate) mod keyring;
 mod rotate;
+pub(crate) mod size;
 
 pub use algorithm::Algorithm;
 pub(crate) use rotate::SealKeys;

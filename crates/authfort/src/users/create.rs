@@ -10,6 +10,7 @@ use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::passwords::HashedPassword;
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
+use crate::tokens::size;
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, FieldError, Result, UserId, store};
 
@@ -107,7 +108,7 @@ impl CreateUser {
             faults.take(validate::provider(provider));
         }
         if self.roles.len() > MAX_ROLES {
-            faults.take::<()>(Err(FieldError::new("roles", "too_many", format!("must be at most {MAX_ROLES}"))));
+            faults.take::<()>(Err(FieldError::new("roles", "too_many_roles", format!("must be at most {MAX_ROLES}"))));
         }
         for role in self.roles.iter().take(MAX_ROLES) {
             faults.take(checked_role(auth, "roles", role));
@@ -152,9 +153,7 @@ pub(crate) async fn insert_user(
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<UserId> {
     let keys = Keys::of(&new.email, new.name.as_deref());
-    if store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
-        return Err(Error::invalid("email", "email_blocked", "may not be used again"));
-    }
+    size::check(work.auth.config(), None, (&new.email, new.name.as_deref(), &new.roles))?;
     if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
         work.lock_admins().await?;
     }
@@ -173,6 +172,10 @@ pub(crate) async fn insert_user(
         last_login_at,
     };
     store::users::insert(&mut work.conn, row).await?;
+    // Asked afterwards: the insertion waits for a deletion of the same address, which may have blocked it.
+    if store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
+        return Err(Error::invalid("email", "email_blocked", "may not be used again"));
+    }
     let provider = new.provider.clone().unwrap_or_else(|| "email".to_owned());
     work.append(UserCreated::draft(id, new.email.clone(), new.name.clone(), provider));
     for role in &new.roles {

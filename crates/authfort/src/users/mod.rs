@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod get;
 pub(crate) mod list;
+mod proof;
 mod update;
 pub(crate) mod validate;
 
@@ -19,6 +20,7 @@ pub(crate) use delete::UnblockEmail;
 pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
+pub(crate) use proof::prove_email;
 pub use update::UpdateUser;
 pub use validate::{email_key, normalise_email};
 

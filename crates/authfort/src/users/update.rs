@@ -7,8 +7,9 @@ use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
+use crate::tokens::size;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, crypto, store};
+use crate::{Error, Result, UserId, store};
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
 ///
@@ -180,10 +181,14 @@ impl Operation for UpdateUser {
 
         let new_address = after.email != before.email;
         let keys = Keys::of(&after.email, after.name.as_deref());
+        let roles = row.role_list();
+        let was = (before.email.as_str(), before.name.as_deref(), roles.as_slice());
+        size::check(work.auth.config(), Some(was), (&after.email, after.name.as_deref(), &roles))?;
+        store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
+        // Asked afterwards: the update waits for a deletion of the same address, which may have blocked it.
         if new_address && store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
             return Err(Error::invalid("email", "email_blocked", "may not be used again"));
         }
-        store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
         work.append(UserUpdated::draft(self.id, fields.into_iter().map(ToOwned::to_owned).collect()));
         if after.email_verified && (new_address || !before.email_verified) {
             work.append(EmailVerified::draft(self.id, after.email.clone()));

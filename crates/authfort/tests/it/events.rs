@@ -164,7 +164,7 @@ both_engines! {
         let (sender, mut hook) = mpsc::unbounded_channel();
         auth.on(move |event: LoginFailed| {
             let sender = sender.clone();
-            async move { sender.send((event.user_id, event.email, event.reason, event.ip_address)).unwrap() }
+            async move { sender.send((event.user_id, event.email, event.detail, event.ip_address)).unwrap() }
         });
         let last = mark(&auth).await;
         let from = auth.by(Actor::system().ip_address("::ffff:192.0.2.7".parse().unwrap()));
@@ -180,11 +180,15 @@ both_engines! {
             ("no\0body@example.com", PASSWORD, None, None, "unknown_user"),
             (long.as_str(), PASSWORD, None, None, "unknown_user"),
         ];
-        for (email, password, ..) in &tries {
-            assert_eq!(from.login(email, *password).await.unwrap_err().code(), "invalid_credentials");
+        for (email, password, user, ..) in &tries {
+            let expected = if *user == Some(banned) { "user_banned" } else { "invalid_credentials" };
+            assert_eq!(from.login(email, *password).await.unwrap_err().code(), expected);
         }
-        let expected: Vec<_> = tries.iter().map(|(_, _, user, email, reason)| {
-            let data = json!({"email": email, "reason": reason, "ip_address": "192.0.2.7", "user_agent": null});
+        let expected: Vec<_> = tries.iter().map(|(_, _, user, email, detail)| {
+            let reason = if *user == Some(banned) { "user_banned" } else { "invalid_credentials" };
+            let data = json!({
+                "email": email, "reason": reason, "detail": detail, "ip_address": "192.0.2.7", "user_agent": null,
+            });
             ("login_failed".to_owned(), *user, data)
         }).collect();
         assert_eq!(after(&auth, last).await, expected);

@@ -2,7 +2,7 @@
 
 use authfort::secrecy::ExposeSecret;
 use authfort::{Actor, AuthFort, DeletedFilter, Error, EventId, SessionId, User, UserId};
-use authfort_testkit::{TestDatabase, both_engines};
+use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::{TimeDelta, TimeZone, Utc};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
@@ -467,7 +467,7 @@ both_engines! {
     async fn defect_41_creating_a_user_opens_no_session(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
-        assert_eq!(auth.list_sessions(jane.id).await.unwrap(), []);
+        assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions, []);
         assert_eq!(auth.get_user(jane.id).await.unwrap().last_login_at, None);
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created"]);
         let raw = Raw::open(&db, 1).await;
@@ -704,6 +704,26 @@ both_engines! {
         assert_eq!(auth.delete_user(nobody).await.unwrap_err().code(), "user_not_found");
         assert_eq!(auth.find_user(nobody).await.unwrap(), None);
         assert_eq!(event_types(&auth).await, ["key_rotated"]);
+    }
+
+    async fn who_registers_while_the_address_is_deleted_and_blocked_does_not_get_it(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, "jane@example.com").await;
+        let john = user(&auth, "john@example.com").await;
+        let raw = Raw::open(&db, 1).await;
+        let mut tx = raw.begin().await;
+        auth.delete_user(jane.id).block_email(true).in_tx(tx.conn()).await.unwrap();
+        let creating = tokio::spawn(auth.create_user("Jane@example.com").into_future());
+        let changing = tokio::spawn(auth.update_user(john.id).email("jane@example.com").into_future());
+        match db.engine() {
+            Engine::Postgres => crate::tools::lock_waiters(&db, 2).await,
+            // It cannot tell who waits; whoever comes later finds the address blocked as well.
+            Engine::Sqlite => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(faults(&creating.await.unwrap().unwrap_err()), ["email email_blocked"]);
+        assert_eq!(faults(&changing.await.unwrap().unwrap_err()), ["email email_blocked"]);
+        assert_eq!(auth.get_user(john.id).await.unwrap().email, "john@example.com");
     }
 
     async fn defect_10_whether_a_deleted_address_may_return_is_said_explicitly(db: TestDatabase) {
