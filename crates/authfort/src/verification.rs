@@ -18,7 +18,7 @@ use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequ
 use crate::sessions::end_all;
 use crate::store::users::UserRow;
 use crate::users::validate::key_to_find;
-use crate::users::{User, prove_email};
+use crate::users::{User, prove_email, proven_by_another};
 use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -214,8 +214,8 @@ impl Operation for ResetPassword {
         let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
         let user = redeem(work, self.token.as_deref(), Purpose::Password).await?;
         let id = user.id;
-        // The token came by mail, so it proves the address as well.
-        prove_email(work, &user).await?;
+        // The token came by mail, so it proves the address as well. Password and sessions end below.
+        proven_by_another(work, &user).await?;
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));
         end_all(work, id, None).await?;

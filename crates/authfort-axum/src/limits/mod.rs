@@ -463,7 +463,8 @@ mod tests {
         assert_eq!(allowed(|| limits.check_client(Action::SignUp, client)), 20);
         assert_eq!(allowed(|| limits.check_account(Action::SignUp, None, "a@b.c")), 5);
         assert!((120..=124).contains(&allowed(|| limits.check_client(Action::Refresh, client))));
-        assert_eq!(allowed(|| limits.check_account(Action::Refresh, None, "a@b.c")), 30);
+        assert_eq!(allowed(|| limits.check_account(Action::Refresh, None, "a@b.c")), 20);
+        assert_eq!(allowed(|| limits.check_account(Action::Refresh, client, "a@b.c")), 10);
         assert_eq!(allowed(|| RateLimits::off().check_client(Action::Login, client)), 1_000);
     }
 

@@ -366,6 +366,24 @@ both_engines! {
             .refused(401, "invalid_credentials");
     }
 
+    async fn who_verifies_an_address_in_their_session_keeps_session_and_password(db: TestDatabase) {
+        let app = App::new(&db).await;
+        app.user("jane@example.com").await;
+        let body = json!({"email": "jane@example.com", "password": PASSWORD});
+        let session = app.post("/auth/login").json(&body).send().await.json();
+        let access = session["tokens"]["access_token"].as_str().unwrap().to_owned();
+        for token in [access.as_str(), "not a token"] {
+            app.auth.update_user(session["user"]["id"].as_str().unwrap().parse().unwrap()).email_verified(false).await.unwrap();
+            let issued = app.auth.request_email_verification("jane@example.com").await.unwrap().unwrap();
+            let redeem = app.post("/auth/verify-email").json(&json!({"token": issued.token.expose_secret()}));
+            assert_eq!(redeem.header("authorization", &format!("Bearer {token}")).send().await.status, 200);
+            let keeps = token == access;
+            assert_eq!(app.post("/auth/login").json(&body).send().await.status == 200, keeps);
+            let me = app.get("/auth/me").header("authorization", &format!("Bearer {access}")).send().await;
+            assert_eq!(me.status == 200, keeps);
+        }
+    }
+
     async fn an_address_is_verified_by_its_token_once(db: TestDatabase) {
         let app = App::new(&db).await;
         let jane = app.user("jane@example.com").await;
@@ -374,9 +392,13 @@ both_engines! {
         let body = json!({"token": issued.token.expose_secret()});
         let verified = user_json(jane.id, "jane@example.com", json!({"email_verified": true}));
         app.post("/auth/verify-email").json(&body).send().await.is(200, &verified);
+        // By nobody who is in one of the user's sessions: the password may be of somebody else.
         assert_eq!(
             app.events(before).await,
-            [json!(["email_verified", jane.id, null, {"email": "jane@example.com"}]),]
+            [
+                json!(["email_verified", jane.id, null, {"email": "jane@example.com"}]),
+                json!(["user_updated", jane.id, null, {"fields": ["password"]}]),
+            ]
         );
         let again = app.post("/auth/verify-email").json(&body).send().await;
         again.refused(422, "validation_failed");
