@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
 use crate::work::{Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, store};
+use crate::{Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -80,6 +80,10 @@ impl Joinable for DeleteUser {}
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
+    fn removes(&self) -> Option<UserId> {
+        (self.mode == DeleteMode::Delete).then_some(self.id)
+    }
+
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
         // What was anonymised can still be deleted.
@@ -88,11 +92,6 @@ impl Operation for DeleteUser {
             return Ok(Verdict::Done(DeleteReceipt::default()));
         }
         work.protect_admins(&row).await?;
-        if self.mode == DeleteMode::Delete
-            && let Some(table) = work.conn.blocking_table(id).await?
-        {
-            return Err(Error::BlockedByReference { table: Some(table) });
-        }
         if self.block_email {
             store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }
