@@ -376,10 +376,10 @@ both_engines! {
             app.auth.update_user(session["user"]["id"].as_str().unwrap().parse().unwrap()).email_verified(false).await.unwrap();
             let issued = app.auth.request_email_verification("jane@example.com").await.unwrap().unwrap();
             let redeem = app.post("/auth/verify-email").json(&json!({"token": issued.token.expose_secret()}));
-            assert_eq!(redeem.header("authorization", &format!("Bearer {token}")).send().await.status, 200);
+            assert_eq!(redeem.bearer(token).send().await.status, 200);
             let keeps = token == access;
             assert_eq!(app.post("/auth/login").json(&body).send().await.status == 200, keeps);
-            let me = app.get("/auth/me").header("authorization", &format!("Bearer {access}")).send().await;
+            let me = app.get("/auth/me").bearer(&access).send().await;
             assert_eq!(me.status == 200, keeps);
         }
     }

@@ -4,11 +4,15 @@
 //! connection that writes and takes its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting when it
 //! turns into a writer too late), and readers that cannot write.
 
+mod blocking;
+
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub(crate) use blocking::blocking_table;
 
 use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
 use crate::{Error, Result};
@@ -136,6 +140,13 @@ pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> boo
     matches!(primary(code), BUSY | LOCKED)
 }
 
+const CONSTRAINT_TRIGGER: &str = "1811";
+
+/// `ON DELETE RESTRICT` is a trigger inside, and its error is that of one, with the words of a foreign key.
+pub(crate) fn is_restriction(error: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    code == CONSTRAINT_TRIGGER && error.message() == "FOREIGN KEY constraint failed"
+}
+
 /// Computed columns: only for a column does SQLite seek by key and id at once.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "u.name_asc" } else { "u.name_desc" }
@@ -152,31 +163,6 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     } else {
         ("instr(u.search_key, ", ") > 0", term.to_owned())
     }
-}
-
-/// Tables that refer to users by a foreign key which does not let a user go.
-pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: crate::UserId) -> Result<Option<String>> {
-    let refs: Vec<(String, String, Option<String>)> = sqlx::query_as(
-        "SELECT t.name, k.\"from\", k.\"to\" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
-         WHERE t.type = 'table' AND k.\"table\" = 'authfort_users' COLLATE NOCASE
-           AND k.on_delete IN ('NO ACTION', 'RESTRICT') ORDER BY t.name",
-    )
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(fault)?;
-    for (table, column, _) in refs {
-        let text = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} = $1)", quote(&table), quote(&column));
-        let blocks: bool =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(user).fetch_one(&mut *conn).await.map_err(fault)?;
-        if blocks {
-            return Ok(Some(table));
-        }
-    }
-    Ok(None)
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.
