@@ -1,6 +1,7 @@
 //! Single-use tokens that are sent to somebody: email verification and password reset.
 //!
-//! The library makes and redeems them; sending is the application's. A token has 256 random bits and only its SHA-256 is
+//! The library makes and redeems them; sending is the application's, which has the token as the answer of the call or in a
+//! hook ([`PasswordResetRequested`], [`EmailVerificationRequested`]). A token has 256 random bits and only its SHA-256 is
 //! stored. It is bound to the address it was made for, is good once, and a newer one of its kind makes it worthless; so
 //! does a change of address or password, and a ban.
 //!
@@ -123,10 +124,11 @@ impl Operation for RequestToken {
         let (conn, purpose) = (&mut work.conn, self.purpose.as_str());
         store::verification::void(conn, user.id, purpose).await?;
         store::verification::insert(conn, &token.hash(), user.id, purpose, &user.email, work.now, expires_at).await?;
-        work.append(match self.purpose {
+        let draft = match self.purpose {
             Purpose::Email => EmailVerificationRequested::draft(user.id, user.email.clone()),
             Purpose::Password => PasswordResetRequested::draft(user.id, user.email.clone()),
-        });
+        };
+        work.append(draft.carrying(token.expose()));
         Ok(Verdict::Done(Some(IssuedToken { user_id: user.id, email: user.email, token: token.expose(), expires_at })))
     }
 
@@ -206,7 +208,7 @@ impl Operation for ResetPassword {
         if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= auth.now()) {
             return Err(Error::VerificationTokenInvalid);
         }
-        self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
+        self.hash = Some(auth.passwords().hash_new("new_password", &self.password).await?);
         Ok(())
     }
 

@@ -237,6 +237,7 @@ impl<'a> Work<'a> {
             actor_id: actor.user_id,
             request_id: actor.request_id.clone(),
             data: draft.data,
+            token: draft.token,
         };
         self.events.push(event);
     }
