@@ -6,7 +6,9 @@ use axum::http::{HeaderName, header};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
+use utoipa::{OpenApi, ToSchema};
 
+use crate::openapi::{self, ErrorBody};
 use crate::{AuthLayer, Rejection};
 
 /// How long a verifier may keep the keys, in seconds. A retired key verifies for at least as long as a token lives.
@@ -26,6 +28,56 @@ pub fn jwks_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
     Router::new().route("/.well-known/jwks.json", route)
 }
 
+/// The OpenAPI 3.1 document of [`jwks_router`]. That router is merged into the application's root, where
+/// `/openapi.json` is the application's, so it has no route for it.
+///
+/// ```
+/// let document = authfort_axum::jwks_openapi();
+/// assert!(document["paths"]["/.well-known/jwks.json"].is_object());
+/// ```
+pub fn jwks_openapi() -> Value {
+    #[derive(OpenApi)]
+    #[openapi(paths(keys))]
+    struct Document;
+    openapi::describe(&Document::openapi(), "AuthFort public keys")
+}
+
+/// Public keys, for the document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes; the service answers")]
+struct Jwks {
+    /// Those that verify now.
+    keys: Vec<Jwk>,
+}
+
+/// A public key: RSA with `n` and `e`, EC with `crv`, `x` and `y`, OKP with `crv` and `x`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes; the service answers")]
+struct Jwk {
+    kty: String,
+    kid: String,
+    alg: String,
+    r#use: String,
+    #[schema(nullable = false)]
+    n: Option<String>,
+    #[schema(nullable = false)]
+    e: Option<String>,
+    #[schema(nullable = false)]
+    crv: Option<String>,
+    #[schema(nullable = false)]
+    x: Option<String>,
+    #[schema(nullable = false)]
+    y: Option<String>,
+}
+
+/// The public keys by which access tokens are verified.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "keys",
+    responses(
+        (status = 200, body = Jwks, headers(("Cache-Control", description = "How long they may be kept."))),
+        (status = 503, description = "`database_unavailable`", body = ErrorBody),
+    )
+)]
 async fn keys(State(auth): State<AuthFort>) -> Result<([(HeaderName, &'static str); 1], Json<Value>), Rejection> {
     Ok(([(header::CACHE_CONTROL, MAX_AGE)], Json(auth.jwks().await?)))
 }

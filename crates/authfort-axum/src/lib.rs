@@ -31,6 +31,7 @@
 //! | who may | [`RequireRole`], [`AnyOf`], [`AllOf`], [`require_role`] |
 //! | the service in the caller's name | [`Auth`] |
 //! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`] |
+//! | their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
 //! | answers in the same shape as those routes | [`Rejection`], [`harden`], [`Json`], [`Query`], [`Path`] |
 //! | an application's own tests | [`testing`] |
 //!
@@ -53,13 +54,13 @@ mod role;
 pub mod testing;
 mod user;
 
-pub use admin::admin_router;
-pub use auth::auth_router;
+pub use admin::{admin_openapi, admin_router};
+pub use auth::{auth_openapi, auth_router};
 pub use client::{ClientKey, TrustedProxies};
 pub use cookie::{CookieOptions, Cookies, SameSite};
 pub use csrf::CrossSite;
 pub use extract::{Field, FromParams, FromSegment, FromSegments, Json, OptionalJson, Params, Path, Query, rfc3339};
-pub use jwks::jwks_router;
+pub use jwks::{jwks_openapi, jwks_router};
 pub use layer::{AuthLayer, AuthService};
 pub use layers::{BODY_LIMIT, harden};
 pub use limits::{Action, Rate, RateLimits};

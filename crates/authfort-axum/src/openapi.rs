@@ -1,14 +1,26 @@
-//! The OpenAPI 3.1 document, made from the handlers.
+//! The OpenAPI 3.1 documents, made from the handlers.
+//!
+//! What a derive cannot say is said here, once for all operations and schemas: descriptions are the first paragraph of the
+//! documentation, without code and links into it; each response has one; every operation may answer an error; and what
+//! is answered has all of its members, null where there is nothing to say.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use authfort::{DeleteMode, DeletedFilter, SortBy, SortOrder, Total};
 use axum::Json;
 use axum::extract::OriginalUri;
+use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder, Server};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
+
+use crate::extract::Choice;
 
 /// The shape of every refusal.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +31,7 @@ pub(crate) struct ErrorBody {
     /// One sentence for a person.
     message: String,
     /// What is wrong with which field, where the code is `validation_failed`.
+    #[schema(nullable = false)]
     fields: Option<Vec<authfort::FieldError>>,
 }
 
@@ -39,33 +52,190 @@ impl Modify for Security {
     }
 }
 
-pub(crate) fn describe(mut document: utoipa::openapi::OpenApi, title: &str) -> utoipa::openapi::OpenApi {
-    title.clone_into(&mut document.info.title);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
-    let refusal = ResponseBuilder::new().description("Every other refusal.").content("application/json", error).build();
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        operation.responses.responses.insert("default".to_owned(), refusal.clone().into());
+/// A text that is one of the choices of a parameter, for the document.
+pub(crate) struct OneOf<T>(T);
+
+// By names: the derive takes an argument of a type for a schema.
+pub(crate) type SortByName = OneOf<SortBy>;
+pub(crate) type SortOrderName = OneOf<SortOrder>;
+pub(crate) type TotalName = OneOf<Total>;
+pub(crate) type DeletedName = OneOf<DeletedFilter>;
+pub(crate) type ModeName = OneOf<DeleteMode>;
+
+impl<T: Choice> PartialSchema for OneOf<T> {
+    fn schema() -> RefOr<Schema> {
+        let names = T::CHOICES.iter().map(|(name, _)| *name);
+        Schema::from(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()).into()
     }
+}
+
+impl<T: Choice> ToSchema for OneOf<T> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("OneOf")
+    }
+}
+
+/// The members that an answer has only at times.
+const SOMETIMES: &[(&str, &str)] =
+    &[("Error", "fields"), ("Jwk", "n"), ("Jwk", "e"), ("Jwk", "crv"), ("Jwk", "x"), ("Jwk", "y")];
+
+/// The operations that take no body as well as one.
+const OPTIONAL_BODIES: &[&str] = &["ban_user", "logout", "refresh"];
+
+/// The finished document.
+pub(crate) fn describe(document: &utoipa::openapi::OpenApi, title: &str) -> Value {
+    // It is a tree of texts: there is nothing in it that JSON could not hold.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    set(&mut document, "info", json!({"title": title, "version": env!("CARGO_PKG_VERSION")}));
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        let optional =
+            operation.get("operationId").and_then(Value::as_str).is_some_and(|id| OPTIONAL_BODIES.contains(&id));
+        if let Some(body) = operation.get_mut("requestBody").filter(|_| optional) {
+            set(body, "required", json!(false));
+        }
+        if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+            describe_responses(responses);
+        }
+    }
+    let answered = answered(&document);
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    for (name, schema) in schemas.into_iter().flatten().filter(|(name, _)| answered.contains(*name)) {
+        require_all(name, schema);
+    }
+    shorten(&mut document);
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+fn set(object: &mut Value, member: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(member.to_owned(), value);
+    }
+}
+
+fn describe_responses(responses: &mut Map<String, Value>) {
+    for (status, response) in responses.iter_mut() {
+        if response["description"].as_str().is_none_or(str::is_empty) {
+            let reason = status.parse::<u16>().ok().and_then(|status| StatusCode::from_u16(status).ok());
+            let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("An answer");
+            response["description"] = json!(format!("{reason}."));
+        }
+    }
+    let error = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}});
+    responses.insert("default".to_owned(), json!({"description": "Every other refusal.", "content": error}));
+}
+
+/// The names of the schemas that responses lead to.
+fn answered(document: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let operations = document["paths"].as_object().into_iter().flat_map(Map::values);
+    let operations = operations.filter_map(Value::as_object).flat_map(Map::values);
+    let mut open: Vec<&Value> = operations.map(|operation| &operation["responses"]).collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                let name = members.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+                if let Some(name) = name
+                    && names.insert(name.to_owned())
+                {
+                    open.extend(document.pointer("/components/schemas").and_then(|schemas| schemas.get(name)));
+                }
+                open.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Marks all members of a schema as there, in its parts too.
+fn require_all(name: &str, schema: &mut Value) {
+    if let Some(members) = schema["properties"].as_object() {
+        let always = members.keys().filter(|member| !SOMETIMES.contains(&(name, member.as_str())));
+        schema["required"] = always.map(String::as_str).collect();
+    }
+    for combined in ["allOf", "oneOf", "anyOf"] {
+        for part in schema.get_mut(combined).and_then(Value::as_array_mut).into_iter().flatten() {
+            require_all(name, part);
+        }
+    }
+}
+
+/// Leaves of each description what a reader of the document can use.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if name == "description" || name == "summary" => *text = first_paragraph(text),
+                    value => shorten(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn first_paragraph(text: &str) -> String {
+    let paragraph = text.trim().split("\n\n").next().unwrap_or_default().split("```").next().unwrap_or_default();
+    let mut plain = String::new();
+    let mut rest = paragraph;
+    while let Some((before, after)) = rest.split_once('[') {
+        plain.push_str(before);
+        if let Some((text, after)) = link(after) {
+            plain.push_str(text);
+            rest = after;
+        } else {
+            plain.push('[');
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text of a link of which the first bracket is gone, and what follows it: `text](place)`, or "`place`]". Places are
+/// those of the Rust documentation.
+fn link(after: &str) -> Option<(&str, &str)> {
+    let (text, after) = after.split_once(']')?;
+    match after.strip_prefix('(') {
+        Some(place) => place.split_once(')').map(|(_, after)| (text, after)),
+        None => (text.starts_with('`') && text.ends_with('`')).then_some((text, after)),
+    }
 }
 
 const PATH: &str = "/openapi.json";
 
 /// `GET /openapi.json`. The document names the place where its router is mounted, which only a request knows.
-pub(crate) fn route<S: Clone + Send + Sync + 'static>(
-    document: utoipa::openapi::OpenApi,
-) -> (&'static str, MethodRouter<S>) {
+pub(crate) fn route<S: Clone + Send + Sync + 'static>(document: Value) -> (&'static str, MethodRouter<S>) {
     let document = Arc::new(document);
     let handler = async move |OriginalUri(uri): OriginalUri| {
         let mount = uri.path().strip_suffix(PATH).filter(|mount| !mount.is_empty()).unwrap_or("/");
         let mut document = (*document).clone();
-        document.servers = Some(vec![Server::new(mount)]);
+        set(&mut document, "servers", json!([{"url": mount}]));
         Json(document)
     };
     (PATH, get(handler))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_the_first_paragraph_without_code_and_links() {
+        for (text, short) in [
+            ("One line.", "One line."),
+            ("Two\nlines.\n\nAnother paragraph.", "Two lines."),
+            ("Before.\n```\n# hidden\n```", "Before."),
+            ("See [`User::version`](User::version), or [this](x).", "See `User::version`, or this."),
+            ("See [`User`]: an [a] of [b](c)", "See `User`: an [a] of b"),
+            ("An array [of] things", "An array [of] things"),
+            ("", ""),
+        ] {
+            assert_eq!(first_paragraph(text), short);
+        }
+    }
 }

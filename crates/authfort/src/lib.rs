@@ -43,6 +43,8 @@ mod db;
 mod error;
 pub mod events;
 mod id;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod passwords;
 mod principal;
 mod roles;

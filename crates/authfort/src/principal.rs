@@ -87,6 +87,7 @@ pub enum Introspection {
     /// It does not.
     Inactive {
         /// Always false.
+        #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_false))]
         active: bool,
     },
 }
@@ -97,6 +98,7 @@ pub enum Introspection {
 #[non_exhaustive]
 pub struct ActiveToken {
     /// Always true.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_true))]
     pub active: bool,
     /// The user.
     pub sub: UserId,

@@ -20,7 +20,7 @@ use crate::sessions::end_all;
 use crate::store::users::UserRow;
 use crate::users::validate::key_to_find;
 use crate::users::{User, prove_email, proven_by_another};
-use crate::work::{Before, Joinable, Operation, Verdict, Work};
+use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 const PREFIX: &str = "afv";
@@ -184,12 +184,22 @@ impl Operation for VerifyEmail {
 pub struct ResetPassword {
     token: Option<Arc<OpaqueToken>>,
     password: SecretString,
+    admit: Option<Admit>,
     hash: Option<String>,
 }
 
 impl ResetPassword {
     pub(crate) fn new(token: &str, password: SecretString) -> Self {
-        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, hash: None }
+        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, admit: None, hash: None }
+    }
+}
+
+impl Write<ResetPassword> {
+    /// Asks, once the new password is known to be acceptable in length and before the token is looked at, whether to go
+    /// on: for limits, from which an input that is refused takes nothing.
+    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.admit = Some(Arc::new(ask));
+        self
     }
 }
 
@@ -200,6 +210,8 @@ impl Operation for ResetPassword {
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
+        auth.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
+        admitted(&mut self.admit)?;
         // A guess must not cost a password hash.
         let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
         let mut conn = before.read().await?;

@@ -92,8 +92,9 @@ pub trait Joinable: Operation {}
 /// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
 pub(crate) type Admit = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
-pub(crate) fn admitted(ask: Option<&Admit>) -> Result<()> {
-    ask.map_or(Ok(()), |ask| ask())
+/// Takes the question: it is asked once, not again when the change is prepared again.
+pub(crate) fn admitted(ask: &mut Option<Admit>) -> Result<()> {
+    ask.take().map_or(Ok(()), |ask| ask())
 }
 
 /// What an operation has before its transaction: a look at the database, through the application's transaction where it

@@ -14,7 +14,9 @@ mod sessions;
 mod users;
 
 use axum::Router;
-use utoipa::OpenApi;
+use serde_json::Value;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,16 +26,8 @@ pub(crate) use sessions::{Revoked, SessionFilter};
 use crate::openapi::{self, Document};
 use crate::{AuthLayer, harden, require_role};
 
-/// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
-/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
-/// let app: axum::Router = axum::Router::new().nest("/admin", authfort_axum::admin_router(&layer));
-/// # Ok(()) }
-/// ```
-pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+fn routes() -> OpenApiRouter {
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(users::list::list, users::create::create))
         .routes(routes!(users::count::count))
         .routes(routes!(users::get::get, users::update::update, users::delete::delete))
@@ -49,8 +43,34 @@ pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Rout
         .routes(routes!(keys::list::list))
         .routes(routes!(keys::rotate::rotate))
         .routes(routes!(events::list::list))
-        .split_for_parts();
-    let (path, document) = openapi::route(openapi::describe(document, "AuthFort administration"));
+}
+
+fn describe(document: &OpenApi) -> Value {
+    openapi::describe(document, "AuthFort administration")
+}
+
+/// The OpenAPI 3.1 document of [`admin_router`], for an application that describes itself. `GET /openapi.json` of the
+/// router answers the same, with the path where it is mounted as its server.
+///
+/// ```
+/// let document = authfort_axum::admin_openapi();
+/// assert!(document["paths"]["/users/{id}"].is_object());
+/// ```
+pub fn admin_openapi() -> Value {
+    describe(&routes().into_openapi())
+}
+
+/// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
+/// let app: axum::Router = axum::Router::new().nest("/admin", authfort_axum::admin_router(&layer));
+/// # Ok(()) }
+/// ```
+pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
+    let (router, document) = routes().split_for_parts();
+    let (path, document) = openapi::route(describe(&document));
     let router = router.route(path, document).route_layer(require_role(layer.auth().admin_role()));
     harden(router).layer(layer.clone()).with_state(())
 }

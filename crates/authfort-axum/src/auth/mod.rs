@@ -31,24 +31,17 @@ mod verify_email;
 mod visitor;
 
 use axum::Router;
-use utoipa::OpenApi;
+use serde_json::Value;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::openapi::{self, Document};
 use crate::{AuthLayer, harden};
 
-/// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
-/// see the HTTP reference in the guide.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
-/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
-/// let app: axum::Router = axum::Router::new().nest("/auth", authfort_axum::auth_router(&layer));
-/// # Ok(()) }
-/// ```
-pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+fn routes() -> OpenApiRouter {
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(signup::signup))
         .routes(routes!(login::login))
         .routes(routes!(refresh::refresh))
@@ -62,7 +55,34 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::revoke))
         .routes(routes!(introspect::introspect))
-        .split_for_parts();
-    let (path, document) = openapi::route(openapi::describe(document, "AuthFort authentication"));
+}
+
+fn describe(document: &OpenApi) -> Value {
+    openapi::describe(document, "AuthFort authentication")
+}
+
+/// The OpenAPI 3.1 document of [`auth_router`], for an application that describes itself. `GET /openapi.json` of the
+/// router answers the same, with the path where it is mounted as its server.
+///
+/// ```
+/// let document = authfort_axum::auth_openapi();
+/// assert!(document["paths"]["/login"].is_object());
+/// ```
+pub fn auth_openapi() -> Value {
+    describe(&routes().into_openapi())
+}
+
+/// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
+/// see the HTTP reference in the guide.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
+/// let app: axum::Router = axum::Router::new().nest("/auth", authfort_axum::auth_router(&layer));
+/// # Ok(()) }
+/// ```
+pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
+    let (router, document) = routes().split_for_parts();
+    let (path, document) = openapi::route(describe(&document));
     harden(router.route(path, document)).layer(layer.clone()).with_state(())
 }

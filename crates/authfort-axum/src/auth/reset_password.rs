@@ -32,7 +32,7 @@ pub(crate) async fn reset_password(
     Acting(auth): Acting,
     Json(body): Json<ResetPassword>,
 ) -> Result<StatusCode, Rejection> {
-    visitor.limits.client(Action::Login)?;
-    auth.reset_password(body.token, body.new_password).await?;
+    let limits = visitor.limits;
+    auth.reset_password(body.token, body.new_password).admit(move || limits.client(Action::Login)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

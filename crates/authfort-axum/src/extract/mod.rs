@@ -21,6 +21,7 @@ pub use field::{Field, rfc3339};
 pub(crate) use json::buffer;
 pub use json::{Json, OptionalJson};
 pub use path::{FromSegment, FromSegments, Path};
+pub(crate) use query::Choice;
 pub use query::{FromParams, Params, Query};
 
 /// The longest name of a member or parameter that a refusal repeats, in characters.

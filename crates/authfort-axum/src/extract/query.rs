@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use authfort::FieldError;
+use authfort::{DeleteMode, DeletedFilter, FieldError, SortBy, SortOrder, Total};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Utc};
 use percent_encoding::percent_decode;
@@ -203,6 +203,11 @@ impl Params {
         self.pairs.retain(|(name, value)| !value.is_empty() || !names.contains(&name.as_str()));
     }
 
+    /// One of the choices of a type.
+    pub(crate) fn choose<T: Choice>(&mut self, name: &str) -> Result<Option<T>, Rejection> {
+        self.choice(name, T::CHOICES)
+    }
+
     /// Refuses what nobody asked for.
     ///
     /// ```
@@ -227,6 +232,33 @@ impl Params {
                 .collect(),
         ))
     }
+}
+
+/// A type of this library whose values a parameter names: said once, for who reads it and for the document.
+pub(crate) trait Choice: Clone + 'static {
+    const CHOICES: &'static [(&'static str, Self)];
+}
+
+impl Choice for SortBy {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("created_at", Self::CreatedAt), ("email", Self::Email), ("name", Self::Name)];
+}
+
+impl Choice for SortOrder {
+    const CHOICES: &'static [(&'static str, Self)] = &[("asc", Self::Asc), ("desc", Self::Desc)];
+}
+
+impl Choice for Total {
+    const CHOICES: &'static [(&'static str, Self)] = &[("exact", Self::Exact), ("none", Self::None)];
+}
+
+impl Choice for DeletedFilter {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("false", Self::Without), ("true", Self::With), ("only", Self::Only)];
+}
+
+impl Choice for DeleteMode {
+    const CHOICES: &'static [(&'static str, Self)] = &[("delete", Self::Delete), ("anonymize", Self::Anonymize)];
 }
 
 /// Something that is read from the parameters of a request, for [`Query`].

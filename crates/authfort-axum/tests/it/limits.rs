@@ -235,7 +235,7 @@ both_engines! {
     }
 
     async fn a_body_that_is_refused_takes_no_attempt_of_any_route(db: TestDatabase) {
-        let limits = [Action::Login, Action::SignUp, Action::Refresh].into_iter().fold(RateLimits::off(), |limits, action| {
+        let limits = [Action::Login, Action::SignUp, Action::Refresh, Action::Mail].into_iter().fold(RateLimits::off(), |limits, action| {
             limits.client(action, only(1)).account(action, only(1)).account_from_client(action, only(1))
         });
         let app = app(&db, limits, |layer| layer).await;
@@ -258,6 +258,13 @@ both_engines! {
                 201,
             ),
             ("/auth/refresh", vec![json!({"refresh_token": 1})], json!({"refresh_token": "afr_x"}), 401),
+            ("/auth/request-password-reset", vec![json!({"email": 1})], json!({"email": "nobody@example.com"}), 202),
+            (
+                "/auth/reset-password",
+                vec![json!({"token": "x", "new_password": "short"})],
+                json!({"token": "x", "new_password": PASSWORD}),
+                422,
+            ),
             ("/auth/change-password", vec![change("short"), change(&"x".repeat(2_000))], change("a new password"), 204),
         ];
         for (client, (path, refused, accepted, status)) in routes.into_iter().enumerate() {

@@ -1,5 +1,6 @@
 //! The document and what is really answered.
 
+use authfort_axum::{admin_openapi, auth_openapi, jwks_openapi};
 use authfort_testkit::{TestDatabase, both_engines};
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,11 @@ impl Document {
                 return (faults.len() == choices.len()).then(|| faults.join("; "));
             }
         }
+        if let Some(allowed) = schema["enum"].as_array()
+            && !allowed.contains(value)
+        {
+            return Some(format!("{value} is none of {allowed:?}"));
+        }
         let name = match value {
             Value::Null => "null",
             Value::Bool(_) => "boolean",
@@ -74,6 +80,82 @@ impl Document {
     }
 }
 
+/// Every value below, with the path that leads to it.
+fn walk<'v>(value: &'v Value, path: &str, visit: &mut impl FnMut(&str, &'v Value)) {
+    visit(path, value);
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| walk(item, path, visit)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| walk(value, &format!("{path}/{name}"), visit));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_description_is_one_plain_paragraph_and_every_response_has_one() {
+    for document in [admin_openapi(), auth_openapi(), jwks_openapi()] {
+        let mut described = 0;
+        walk(&document, "", &mut |path, value| {
+            let Some(text) = value.as_str().filter(|_| path.ends_with("/description") || path.ends_with("/summary"))
+            else {
+                return;
+            };
+            described += 1;
+            assert!(!text.trim().is_empty(), "{path}");
+            for code in ["\n", "```", "](", "# ", "::new", "authfort_axum", "tokio"] {
+                assert!(!text.contains(code), "{path}: {text}");
+            }
+        });
+        assert!(described > 2, "{described}");
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    assert!(response["description"].is_string(), "{method} {path} {status}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_one_of_a_few_words_says_which() {
+    let document = admin_openapi();
+    let parameter = |path: &str, method: &str, name: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+        let found = parameters.iter().find(|one| one["name"] == name).unwrap();
+        let schema = Document(document.clone()).resolve(&found["schema"]).clone();
+        if schema["type"] == "array" || schema["items"].is_object() {
+            Document(document.clone()).resolve(&schema["items"])["enum"].clone()
+        } else {
+            schema["enum"].clone()
+        }
+    };
+    assert_eq!(parameter("/users", "get", "sort_by"), json!(["created_at", "email", "name"]));
+    assert_eq!(parameter("/users", "get", "sort_order"), json!(["asc", "desc"]));
+    assert_eq!(parameter("/users", "get", "total"), json!(["exact", "none"]));
+    assert_eq!(parameter("/users/count", "get", "deleted"), json!(["false", "true", "only"]));
+    assert_eq!(parameter("/users/{id}", "delete", "mode"), json!(["delete", "anonymize"]));
+    assert_eq!(parameter("/events", "get", "order"), json!(["asc", "desc"]));
+    let schemas = &document["components"]["schemas"];
+    let types = schemas["Event"]["properties"]["type"]["enum"].clone();
+    assert!(types.as_array().unwrap().contains(&json!("user_deleted")));
+    assert_eq!(parameter("/events", "get", "type"), types);
+    assert_eq!(schemas["KeyInfo"]["properties"]["algorithm"]["enum"], json!(["RS256", "ES256", "EdDSA"]));
+}
+
+#[test]
+fn an_object_of_the_applications_own_may_have_any_member() {
+    let document = admin_openapi();
+    for (schema, member) in
+        [("User", "metadata"), ("CreateUser", "metadata"), ("UpdateUser", "metadata"), ("Event", "data")]
+    {
+        let object = &document["components"]["schemas"][schema]["properties"][member];
+        assert!(!object["additionalProperties"].is_null(), "{schema} {member}: {object}");
+    }
+}
+
 both_engines! {
     async fn what_is_answered_is_what_the_document_says(db: TestDatabase) {
         let app = App::with(&db, |options| options, |layer| layer.introspection_secret("s3cret")).await;
@@ -84,7 +166,11 @@ both_engines! {
         let session_id = session["user"]["session_id"].as_str().unwrap();
         let id = jane.id.to_string();
         let read = async |path: &str| Document(app.get(path).by(&admin).send().await.json());
-        let documents = [("/admin", read("/admin/openapi.json").await), ("/auth", read("/auth/openapi.json").await)];
+        let documents = [
+            ("/admin", read("/admin/openapi.json").await),
+            ("/auth", read("/auth/openapi.json").await),
+            ("/.well-known", Document(jwks_openapi())),
+        ];
         let credentials = json!({"email": "jane@example.com", "password": PASSWORD});
 
         let sample = [
@@ -109,6 +195,7 @@ both_engines! {
             ("GET /admin/keys", Value::Null, 200),
             ("POST /admin/keys/rotate", Value::Null, 200),
             ("GET /admin/events", Value::Null, 200),
+            ("GET /.well-known/jwks.json", Value::Null, 200),
             ("POST /auth/signup", json!({"email": "new@example.com", "password": PASSWORD, "name": "New"}), 201),
             ("POST /auth/signup", credentials.clone(), 409),
             ("POST /auth/login", credentials.clone(), 200),
@@ -141,7 +228,8 @@ both_engines! {
             assert_eq!(answer.status, status, "{route}: {}", answer.text);
 
             let (mount, document) = documents.iter().find(|(mount, _)| pattern.starts_with(mount)).unwrap();
-            let pattern = pattern[mount.len()..]
+            let within = if *mount == "/.well-known" { pattern } else { &pattern[mount.len()..] };
+            let pattern = within
                 .split('?')
                 .next()
                 .unwrap()

@@ -56,6 +56,7 @@ pub struct Event {
     /// The event, for ever.
     pub id: EventId,
     /// What happened, such as `user_deleted`.
+    #[cfg_attr(feature = "openapi", schema(schema_with = type_schema))]
     pub r#type: String,
     /// When.
     pub timestamp: DateTime<Utc>,
@@ -66,6 +67,7 @@ pub struct Event {
     /// Under which request.
     pub request_id: Option<String>,
     /// The facts of this type.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, Value>))]
     pub data: Map<String, Value>,
     /// A secret for the hooks of this process; never stored.
     #[serde(skip)]
@@ -120,6 +122,13 @@ impl PartialEq for EventToken {
     fn eq(&self, other: &Self) -> bool {
         constant_time_eq(self.expose_secret().as_bytes(), other.expose_secret().as_bytes())
     }
+}
+
+/// For documents of what names a type of events.
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub fn type_schema() -> utoipa::openapi::schema::Object {
+    crate::openapi::one_of(EVENT_TYPES)
 }
 
 /// An event that is still to be written: the writer adds id, time, actor and request.

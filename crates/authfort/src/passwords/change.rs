@@ -99,7 +99,7 @@ impl Operation for ChangePassword {
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
         auth.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
-        admitted(self.admit.as_ref())?;
+        admitted(&mut self.admit)?;
         let mut conn = before.read().await?;
         let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
         drop(conn);

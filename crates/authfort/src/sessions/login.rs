@@ -209,7 +209,7 @@ impl Operation for SignUp {
             return Err(Error::SignupDisabled);
         }
         self.user.check(auth)?;
-        admitted(self.admit.as_ref())?;
+        admitted(&mut self.admit)?;
         self.user.hash(auth).await?;
         self.signer = signer(before).await?;
         Ok(())

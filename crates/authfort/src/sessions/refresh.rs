@@ -135,9 +135,9 @@ impl Operation for Refresh {
         self.choose(before).await?;
         let token = self.token.as_ref().ok_or(Error::RefreshTokenInvalid)?;
         self.signer = signer(before).await?;
-        // Asked once, not again when the transaction is run again; and only for what could be exchanged, or else whoever
+        // Asked once, not again when it is prepared again; and only for what could be exchanged, or else whoever
         // has an old token of somebody's could use up what they are allowed.
-        if let Some(admit) = &self.admit {
+        if let Some(admit) = self.admit.take() {
             let (auth, now) = (before.auth, before.auth.now());
             let mut conn = before.read().await?;
             if let (Worth::Exchangeable | Worth::Graced, Some(row)) = weigh(auth, &mut conn.conn(), token, now).await? {

@@ -25,6 +25,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+
     /// The name in a token's header and in a JWK.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +38,14 @@ impl Algorithm {
 
     /// The algorithm of exactly this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Rs256, Self::Es256, Self::EdDsa].into_iter().find(|algorithm| algorithm.as_str() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl Algorithm {
+    pub(crate) fn schema() -> utoipa::openapi::schema::Object {
+        crate::openapi::one_of(&Self::ALL.map(Self::as_str))
     }
 }
 

@@ -28,6 +28,7 @@ pub struct KeyInfo {
     /// Its id: the RFC 7638 thumbprint.
     pub kid: String,
     /// `RS256`, `ES256` or `EdDSA`.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::Algorithm::schema))]
     pub algorithm: String,
     /// Whether it signs.
     pub current: bool,

@@ -67,6 +67,7 @@ pub struct User {
     /// The roles, sorted.
     pub roles: Vec<String>,
     /// What the application keeps about the user.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, Value>))]
     pub metadata: Map<String, Value>,
     /// When the user was created.
     pub created_at: DateTime<Utc>,

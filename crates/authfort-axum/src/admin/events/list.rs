@@ -2,10 +2,11 @@
 
 use authfort::{EventId, EventPage, SortOrder, UserId};
 use axum::Json;
-use utoipa::IntoParams;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::admin::Admin;
-use crate::openapi::ErrorBody;
+use crate::openapi::{ErrorBody, SortOrderName};
 use crate::{FromParams, Params, Query, Rejection};
 
 /// Which events; for the document.
@@ -16,17 +17,30 @@ pub(crate) struct EventParams {
     /// About this user.
     user_id: Option<UserId>,
     /// Of these types; may be repeated.
+    #[param(inline, value_type = Option<Vec<EventType>>)]
     r#type: Option<Vec<String>>,
     /// After this event.
     after: Option<EventId>,
     /// Before this event.
     before: Option<EventId>,
     /// `desc` (default) or `asc`.
-    order: Option<String>,
+    #[param(inline)]
+    order: Option<SortOrderName>,
     /// 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
 }
+
+/// A type of events, for the document.
+pub(crate) struct EventType;
+
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        Schema::from(authfort::events::type_schema()).into()
+    }
+}
+
+impl ToSchema for EventType {}
 
 pub(crate) struct Wanted {
     user_id: Option<UserId>,
@@ -44,7 +58,7 @@ impl FromParams for Wanted {
             types: params.many("type"),
             after: params.uuid("after")?.map(Into::into),
             before: params.uuid("before")?.map(Into::into),
-            order: params.choice("order", &[("asc", SortOrder::Asc), ("desc", SortOrder::Desc)])?,
+            order: params.choose("order")?,
             limit: params.int("limit")?,
         })
     }

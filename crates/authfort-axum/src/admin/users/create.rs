@@ -34,6 +34,7 @@ pub(crate) struct CreateUser {
     #[serde(default)]
     roles: Option<Vec<String>>,
     #[serde(default)]
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     metadata: Option<Map<String, Value>>,
 }
 

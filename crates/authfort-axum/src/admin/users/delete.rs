@@ -7,15 +7,14 @@ use utoipa::ToSchema;
 
 use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
-use crate::openapi::ErrorBody;
+use crate::openapi::{ErrorBody, ModeName};
 use crate::{FromParams, Params, Path, Query, Rejection};
 
 pub(crate) struct Mode(DeleteMode);
 
 impl FromParams for Mode {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        let modes = [("delete", DeleteMode::Delete), ("anonymize", DeleteMode::Anonymize)];
-        Ok(Self(params.choice("mode", &modes)?.unwrap_or(DeleteMode::Delete)))
+        Ok(Self(params.choose("mode")?.unwrap_or(DeleteMode::Delete)))
     }
 }
 
@@ -28,7 +27,7 @@ pub(crate) struct Deleted {
 #[utoipa::path(
     delete, path = "/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = [])),
     params(
-        ("id" = UserId, Path), ("mode" = Option<String>, Query, description = "`delete` (default) or `anonymize`."),
+        ("id" = UserId, Path), ("mode" = inline(Option<ModeName>), Query, description = "`delete` (default) or `anonymize`."),
         IfMatchHeader,
     ),
     responses(

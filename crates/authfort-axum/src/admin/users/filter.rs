@@ -1,9 +1,10 @@
 //! The filters that list and count share.
 
-use authfort::{DeletedFilter, UserFilter};
+use authfort::UserFilter;
 use chrono::{DateTime, Utc};
 use utoipa::IntoParams;
 
+use crate::openapi::DeletedName;
 use crate::{FromParams, Params, Rejection};
 
 /// Which users; for the document.
@@ -20,7 +21,8 @@ pub(crate) struct FilterParams {
     /// With a verified address, or not.
     email_verified: Option<bool>,
     /// Anonymised users: `false` (default), `true` includes them, `only`.
-    deleted: Option<String>,
+    #[param(inline)]
+    deleted: Option<DeletedName>,
     /// Created at this time (RFC 3339) or later.
     created_after: Option<DateTime<Utc>>,
     /// Created before this time.
@@ -39,8 +41,7 @@ impl FromParams for Filter {
         filter.banned = params.bool("banned")?;
         filter.roles = params.many("role");
         filter.email_verified = params.bool("email_verified")?;
-        let deleted = [("false", DeletedFilter::Without), ("true", DeletedFilter::With), ("only", DeletedFilter::Only)];
-        filter.deleted = params.choice("deleted", &deleted)?.unwrap_or_default();
+        filter.deleted = params.choose("deleted")?.unwrap_or_default();
         filter.created_after = params.time("created_after")?;
         filter.created_before = params.time("created_before")?;
         Ok(Self(filter))

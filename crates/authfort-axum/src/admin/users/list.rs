@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 
 use super::filter::{Filter, FilterParams};
 use crate::admin::Admin;
-use crate::openapi::ErrorBody;
+use crate::openapi::{ErrorBody, SortByName, SortOrderName, TotalName};
 use crate::{FromParams, Params, Query, Rejection};
 
 /// Which page; for the document.
@@ -15,9 +15,11 @@ use crate::{FromParams, Params, Query, Rejection};
 #[expect(dead_code, reason = "it describes; `Page` reads")]
 pub(crate) struct PageParams {
     /// `created_at` (default), `email` or `name`.
-    sort_by: Option<String>,
+    #[param(inline)]
+    sort_by: Option<SortByName>,
     /// `desc` (default) or `asc`.
-    sort_order: Option<String>,
+    #[param(inline)]
+    sort_order: Option<SortOrderName>,
     /// 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
@@ -27,7 +29,8 @@ pub(crate) struct PageParams {
     /// In place of `offset`: the `next_cursor` or `prev_cursor` of a page with the same filters and order.
     cursor: Option<String>,
     /// `exact` (default) or `none`.
-    total: Option<String>,
+    #[param(inline)]
+    total: Option<TotalName>,
 }
 
 pub(crate) struct Page {
@@ -42,15 +45,14 @@ pub(crate) struct Page {
 
 impl FromParams for Page {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        let keys = [("created_at", SortBy::CreatedAt), ("email", SortBy::Email), ("name", SortBy::Name)];
         Ok(Self {
             filter: Filter::from_params(params)?,
-            sort_by: params.choice("sort_by", &keys)?,
-            sort_order: params.choice("sort_order", &[("asc", SortOrder::Asc), ("desc", SortOrder::Desc)])?,
+            sort_by: params.choose("sort_by")?,
+            sort_order: params.choose("sort_order")?,
             limit: params.int("limit")?,
             offset: params.int("offset")?,
             cursor: params.one("cursor")?,
-            total: params.choice("total", &[("exact", Total::Exact), ("none", Total::None)])?,
+            total: params.choose("total")?,
         })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct UpdateUser {
     #[schema(value_type = Option<String>)]
     phone: Field<String>,
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     metadata: Field<Map<String, Value>>,
 }
 

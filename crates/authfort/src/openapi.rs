@@ -1,0 +1,16 @@
+//! Schemas that a derive cannot make.
+
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+/// One of these texts.
+pub(crate) fn one_of(texts: &[&str]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts.iter().copied())).build()
+}
+
+pub(crate) fn always_true() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
+}
+
+pub(crate) fn always_false() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([false])).build()
+}
