@@ -2,7 +2,7 @@
 //!
 //! WAL and `synchronous = FULL` (a commit that was acknowledged survives a power loss), foreign keys asserted, one
 //! connection that writes and takes its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting when it
-//! turns into a writer too late), and readers that cannot write.
+//! turns into a writer too late), readers that cannot write, and no trace of what was deleted.
 
 mod blocking;
 
@@ -29,6 +29,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         // Another process's lock is waited for as long as a connection is.
         .busy_timeout(options.acquire_timeout)
         .synchronous(SqliteSynchronous::Full)
+        // What is deleted is overwritten: a person who was erased is in no free page.
+        .pragma("secure_delete", "ON")
         .optimize_on_close(true, 400);
     let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
 
@@ -38,7 +40,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
     }
 
-    if !url.contains("mode=") {
+    // Where the URL lets SQLite make the file, it is made here.
+    if !url.contains("mode=") || url.contains("mode=rwc") {
         create_private(base.get_filename())?;
     }
     let base = base.journal_mode(SqliteJournalMode::Wal);
@@ -65,17 +68,17 @@ async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: D
 }
 
 /// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
-/// `-shm`) the same rights. A file that is there keeps the rights that it has.
+/// `-shm`) the same rights. A file that is there keeps the rights that it has; a link that leads nowhere leads to the new
+/// file.
 fn create_private(path: &std::path::Path) -> Result<()> {
+    if std::fs::exists(path).unwrap_or(false) {
+        return Ok(());
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(fault(error.into())),
-    }
+    options.open(path).map(drop).map_err(|error| fault(error.into()))
 }
 
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
