@@ -248,7 +248,8 @@ impl AuthFort {
         FindUser::by_id(self.clone(), id)
     }
 
-    /// The user with this address in any spelling, or none.
+    /// The user with this address in any spelling, or none. What is verified, and where mail goes, is the user's
+    /// [`email`](crate::User::email): somebody who controls another spelling of the domain need not control that one.
     pub fn find_user_by_email(&self, email: impl AsRef<str>) -> FindUser {
         FindUser::by_email(self.clone(), email.as_ref())
     }
