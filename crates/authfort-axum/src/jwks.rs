@@ -1,6 +1,6 @@
 //! The public keys, where verifiers look for them (RFC 7517).
 
-use authfort::AuthFort;
+use authfort::{AuthFort, JWKS_MAX_AGE};
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::routing::get;
@@ -8,9 +8,6 @@ use axum::{Json, Router};
 use serde_json::Value;
 
 use crate::{AuthLayer, Rejection};
-
-/// How long a verifier may keep the keys, in seconds. A retired key verifies for at least as long as a token lives.
-const MAX_AGE: &str = "public, max-age=300";
 
 /// `GET /.well-known/jwks.json`, to be merged into the application's root.
 ///
@@ -26,6 +23,7 @@ pub fn jwks_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
     Router::new().route("/.well-known/jwks.json", route)
 }
 
-async fn keys(State(auth): State<AuthFort>) -> Result<([(HeaderName, &'static str); 1], Json<Value>), Rejection> {
-    Ok(([(header::CACHE_CONTROL, MAX_AGE)], Json(auth.jwks().await?)))
+async fn keys(State(auth): State<AuthFort>) -> ([(HeaderName, String); 1], Json<Value>) {
+    let lifetime = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
+    ([(header::CACHE_CONTROL, lifetime)], Json(auth.jwks().await))
 }

@@ -167,16 +167,14 @@ impl AuthFort {
 
     async fn check(&self, token: &str) -> Result<Claims> {
         let now = self.now();
-        let lookup = self.keyring().verifying(now).await?;
         let mut kid = None;
-        let mut noting = |name: &str| {
+        let mut lookup = |name: &str| {
             kid = Some(name.to_owned());
-            lookup(name)
+            self.keyring().verifying(name, now)
         };
-        let claims = match verify(token, &mut noting, self.rules(), now) {
+        let claims = match verify(token, &mut lookup, self.rules(), now) {
             Err(VerifyError::UnknownKey) => {
                 self.keyring().reload_for_unknown(now).await?;
-                let lookup = self.keyring().verifying(now).await?;
                 verify(token, lookup, self.rules(), now)?
             }
             other => other?,
@@ -189,8 +187,7 @@ impl AuthFort {
             kid: Some(&kid),
             role: None,
         };
-        let mut conn = self.db().guard().await?;
-        caller.confirm(&mut conn.conn(), now).await?;
+        self.db().on_guard(async |conn: &mut Conn<'_>| caller.confirm(conn, now).await).await?;
         Ok(claims)
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod faults;
 mod file;
 mod joined;
+mod keys;
 mod list;
 mod passwords;
 mod raw;
