@@ -219,7 +219,7 @@ impl AuthFort {
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn ping(&self) -> Result<()> {
-        self.db().ping().await
+        self.db().on_read(&store::Ping).await
     }
 
     /// Closes the connections, once running calls are done. Calls after that fail.

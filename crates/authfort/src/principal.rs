@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::Conn;
+use crate::db::{Conn, Question};
 use crate::store::users::ban_lasts;
 use crate::tokens::{Claims, VerifyError, verify};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
@@ -187,7 +187,7 @@ impl AuthFort {
             kid: Some(&kid),
             role: None,
         };
-        self.db().on_guard(async |conn: &mut Conn<'_>| caller.confirm(conn, now).await).await?;
+        self.db().on_guard(&Standing { caller, now }).await?;
         Ok(claims)
     }
 }
@@ -201,6 +201,20 @@ pub(crate) struct Caller<'a> {
     pub kid: Option<&'a str>,
     /// A role that must be held, where one is demanded.
     pub role: Option<&'a str>,
+}
+
+/// The question of the guard.
+struct Standing<'a> {
+    caller: Caller<'a>,
+    now: DateTime<Utc>,
+}
+
+impl Question for Standing<'_> {
+    type Answer = ();
+
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<()> {
+        self.caller.confirm(conn, self.now).await
+    }
 }
 
 impl Caller<'_> {

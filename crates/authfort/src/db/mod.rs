@@ -22,6 +22,7 @@ mod tx;
 
 use std::time::Duration;
 
+pub(crate) use sound::Question;
 pub(crate) use tx::{Savepoint, Tx};
 
 use crate::{Error, Result};
@@ -268,14 +269,14 @@ impl Db {
         self.read.acquire().await.map_err(fault)
     }
 
-    /// Asks something short for the guard, on a connection that does not wait behind lists. See [`Pool::ask`].
-    pub(crate) async fn on_guard<T>(&self, question: impl AsyncFn(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+    /// Asks for the guard, on a connection that does not wait behind lists. See [`Pool::ask`].
+    pub(crate) async fn on_guard<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
         self.guard.ask(question).await
     }
 
-    /// Asks for a sign of life, where everybody reads. See [`Pool::ask`].
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.read.ask(async |conn: &mut Conn<'_>| crate::store::ping(conn).await).await
+    /// Asks where everybody reads. See [`Pool::ask`].
+    pub(crate) async fn on_read<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
+        self.read.ask(question).await
     }
 
     /// A transaction that may write.

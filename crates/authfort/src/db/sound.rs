@@ -6,6 +6,15 @@ use tokio::time::{Instant, timeout_at};
 use super::{Conn, Pool, PooledConn, fault, is_broken};
 use crate::{Error, Result};
 
+/// Something short that changes nothing, so it may be asked again.
+///
+/// (A trait, because the compiler cannot see of an `AsyncFn` that its future may change threads.)
+pub(crate) trait Question: Sync {
+    type Answer: Send;
+
+    fn ask(&self, conn: &mut Conn<'_>) -> impl Future<Output = Result<Self::Answer>> + Send;
+}
+
 impl Pool {
     /// A connection that nobody left a transaction open on.
     pub(super) async fn acquire(&self) -> sqlx::Result<PooledConn> {
@@ -24,18 +33,18 @@ impl Pool {
         }
     }
 
-    /// Asks something that changes nothing, on whichever connection is sound: one that breaks meanwhile is closed and
-    /// the next one asked. (So the pool need not ask each connection beforehand whether it lives.)
+    /// Asks on whichever connection is sound: one that breaks meanwhile is closed and the next one asked. So the pool need
+    /// not ask each connection beforehand whether it lives.
     ///
     /// Waiting, asking and asking again take no longer together than the pool lets a call wait for a connection: a server
     /// that is gone without a word would otherwise keep the caller for as long as the network lets it.
-    pub(super) async fn ask<T>(&self, question: impl AsyncFn(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+    pub(super) async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
         let deadline = Instant::now() + self.acquire_timeout();
         let mut tries = Tries::new(self);
         loop {
             let acquired = timeout_at(deadline, tries.connection()).await;
             let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(fault)?;
-            let answer = timeout_at(deadline, question(&mut conn.conn())).await;
+            let answer = timeout_at(deadline, question.ask(&mut conn.conn())).await;
             match answer {
                 Ok(Err(Error::DatabaseUnavailable(error))) if is_broken(&error) => {
                     conn.close_on_drop();

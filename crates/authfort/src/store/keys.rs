@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, Question, fault, row, sql};
 
 row! {
     /// A key without its private half.
@@ -41,6 +41,17 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
          FROM authfort_signing_keys ORDER BY created_at DESC, signs_from DESC"
     )
     .map_err(fault)
+}
+
+/// [`all`], where it may be asked again.
+pub(crate) struct All;
+
+impl Question for All {
+    type Answer = Vec<KeyRow>;
+
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
+        all(conn).await
+    }
 }
 
 /// The private half of a key, as it is stored; none where it was forgotten.

@@ -268,7 +268,7 @@ impl Keyring {
     }
 
     async fn read(&self, now: DateTime<Utc>) -> Result<()> {
-        let rows = self.db.on_guard(async |conn: &mut Conn<'_>| store::keys::all(conn).await).await?;
+        let rows = self.db.on_guard(&store::keys::All).await?;
         let keys = Keys::new(rows, &self.known(), now);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())

@@ -409,6 +409,7 @@ both_engines! {
             ("admin_role", AuthFort::builder().admin_role("The Boss")),
             ("roles", AuthFort::builder().roles(["fine", "Not Fine"])),
             ("max_connections", AuthFort::builder().max_connections(0)),
+            ("guard_connections", AuthFort::builder().guard_connections(0)),
             ("acquire_timeout", AuthFort::builder().acquire_timeout(Duration::ZERO)),
             ("password_policy.min_chars", AuthFort::builder().password_policy(PasswordPolicy::default().min_chars(0))),
             ("hashing.permits", AuthFort::builder().hashing(Hashing::default().permits(0))),

@@ -11,6 +11,7 @@ mod file;
 mod joined;
 mod keys;
 mod list;
+mod outage;
 mod passwords;
 mod raw;
 mod roles;

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, admin, builder, clock, service, user};
-use crate::tools::{Raw, access, code, guard, lock_waiters, log, refresh};
+use crate::tools::{Raw, access, code, guard, refresh};
 
 const EMAIL: &str = "jane@example.com";
 pub const SECRET: &str = "a configured secret of enough bytes";
@@ -35,7 +35,7 @@ pub fn kid(token: &str) -> String {
 }
 
 /// The token under a `kid` that no key has.
-fn with_kid(token: &str, kid: &str) -> String {
+pub fn with_kid(token: &str, kid: &str) -> String {
     use base64::Engine as _;
     let header = json!({"typ": "at+jwt", "alg": "EdDSA", "kid": kid}).to_string();
     let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header);
