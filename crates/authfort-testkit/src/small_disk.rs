@@ -53,8 +53,8 @@ impl SmallDisk {
             .output()
             .expect("`unshare` of util-linux; on Debian or Ubuntu: apt-get install util-linux mount");
         let _ = fs::remove_dir(&directory);
-        let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (read(&output.stdout), read(&output.stderr));
+        let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (utf8(&output.stdout), utf8(&output.stderr));
         assert!(
             output.status.success() && out.contains("1 passed"),
             "in a mount namespace (which needs root or user namespaces): {}\n{out}\n{err}",

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::events::{OauthLink, OauthUnlink};
 use crate::store::accounts::AccountRow;
 use crate::users::{User, validate};
-use crate::work::{Before, Operation, Verdict, Work};
+use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// An account at a provider.
@@ -57,6 +57,8 @@ pub struct UnlinkAccount {
     pub(crate) provider: String,
 }
 
+impl Joinable for LinkAccount {}
+
 impl Operation for LinkAccount {
     type Output = OauthAccount;
 
@@ -94,6 +96,8 @@ impl Operation for LinkAccount {
         }))
     }
 }
+
+impl Joinable for UnlinkAccount {}
 
 impl Operation for UnlinkAccount {
     type Output = ();

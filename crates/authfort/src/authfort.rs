@@ -451,8 +451,8 @@ impl AuthFort {
         Ok(KeyInfo::all(&rows, self.now()))
     }
 
-    /// Makes a new key and publishes it; it signs once every copy of the [JWKS](Self::jwks) without it has run out, which
-    /// takes [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), five seconds and the leeway. The old one signs until then and
+    /// Makes a new key and publishes it; it signs once every copy of the [JWKS](Self::jwks) without it has run out: after
+    /// [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the leeway. The old one signs until then and
     /// verifies for as long as its tokens live. While a new key waits, that one is answered. Event: `key_rotated`; none
     /// where one waits.
     pub fn rotate_keys(&self) -> Write<RotateKeys> {

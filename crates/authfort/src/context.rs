@@ -57,8 +57,8 @@ impl Actor {
         self
     }
 
-    /// Demands that the actor still holds this role, unbanned, when a change to an administrator is committed; and with
-    /// every change, where the actor is the [`Principal`] of a request.
+    /// Demands that the actor still holds this role, unbanned, when a change is committed: every change that this actor
+    /// makes asks once, under its locks.
     ///
     /// The check at the door is not enough: of two administrators who demote each other at the same instant, exactly
     /// one succeeds; the other gets [`Error::InsufficientRole`](crate::Error::InsufficientRole). The admin router

@@ -78,7 +78,7 @@ pub use users::{
     SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, normalise_email,
 };
 pub use verification::{IssuedToken, RequestToken, ResetPassword, VerifyEmail};
-pub use work::{Operation, Write};
+pub use work::{Joinable, Operation, Write};
 
 /// The version of `secrecy` that passwords and tokens are held in.
 pub use secrecy;

@@ -3,14 +3,15 @@
 //! The guard and the introspection ask here and nowhere else, so they cannot differ. A token counts while its signature,
 //! times, issuer and audience do, its key is not retired, its user is there and not banned, its session lives, and its
 //! version is the user's. All but the signature is one statement to the database on a connection of the guard's own, so
-//! a ban, a deletion, an ended session, a new password or another role cuts at once. Where the database cannot be asked,
-//! nobody is let through.
+//! a ban, a deletion, an ended session or a new password cuts at once. The same statement brings address, name and roles
+//! as they are now: what the token says of them is for those who read it without asking. Where the database cannot be
+//! asked, nobody is let through.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::{Conn, Question};
-use crate::store::users::ban_lasts;
+use crate::store::users::{ban_lasts, role_list};
 use crate::tokens::{Claims, VerifyError, verify};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
@@ -37,11 +38,11 @@ pub struct Principal {
     pub user_id: UserId,
     /// The session.
     pub session_id: SessionId,
-    /// The address.
+    /// The address, as it is now.
     pub email: String,
-    /// The name.
+    /// The name, as it is now.
     pub name: Option<String>,
-    /// The roles, sorted.
+    /// The roles, as they are now, sorted.
     pub roles: Vec<String>,
     /// When the access token runs out.
     pub expires_at: DateTime<Utc>,
@@ -98,11 +99,11 @@ pub struct ActiveToken {
     pub active: bool,
     /// The user.
     pub sub: UserId,
-    /// The address.
+    /// The address, as it is now.
     pub email: String,
-    /// The name.
+    /// The name, as it is now.
     pub name: Option<String>,
-    /// The roles.
+    /// The roles, as they are now.
     pub roles: Vec<String>,
     /// The user's token version.
     pub token_version: i64,
@@ -124,13 +125,13 @@ impl AuthFort {
     ///   [`Error::TokenVersionMismatch`] where the user's standing changed.
     /// - [`Error::DatabaseUnavailable`] where it cannot be asked: nobody is let through then.
     pub async fn authenticate(&self, token: &str) -> Result<Principal> {
-        let claims = self.check(token).await?;
+        let (claims, standing) = self.check(token).await?;
         Ok(Principal {
             user_id: UserId(claims.sub),
             session_id: SessionId(claims.sid),
-            email: claims.email,
-            name: claims.name,
-            roles: claims.roles,
+            email: standing.email,
+            name: standing.name,
+            roles: standing.roles,
             token_version: claims.ver,
             expires_at: DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::UNIX_EPOCH),
         })
@@ -142,12 +143,12 @@ impl AuthFort {
     /// - [`Error::DatabaseUnavailable`] where it cannot be asked.
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
         match self.check(token).await {
-            Ok(claims) => Ok(Introspection::Active(Box::new(ActiveToken {
+            Ok((claims, standing)) => Ok(Introspection::Active(Box::new(ActiveToken {
                 active: true,
                 sub: UserId(claims.sub),
-                email: claims.email,
-                name: claims.name,
-                roles: claims.roles,
+                email: standing.email,
+                name: standing.name,
+                roles: standing.roles,
                 token_version: claims.ver,
                 exp: claims.exp,
                 iat: claims.iat,
@@ -165,7 +166,7 @@ impl AuthFort {
         }
     }
 
-    async fn check(&self, token: &str) -> Result<Claims> {
+    async fn check(&self, token: &str) -> Result<(Claims, Standing)> {
         let now = self.now();
         let mut kid = None;
         let mut lookup = |name: &str| {
@@ -187,8 +188,8 @@ impl AuthFort {
             kid: Some(&kid),
             role: None,
         };
-        self.db().on_guard(&Standing { caller, now }).await?;
-        Ok(claims)
+        let standing = self.db().on_guard(&Asked { caller, now }).await?;
+        Ok((claims, standing))
     }
 }
 
@@ -204,41 +205,49 @@ pub(crate) struct Caller<'a> {
 }
 
 /// The question of the guard.
-struct Standing<'a> {
+struct Asked<'a> {
     caller: Caller<'a>,
     now: DateTime<Utc>,
 }
 
-impl Question for Standing<'_> {
-    type Answer = ();
+impl Question for Asked<'_> {
+    type Answer = Standing;
 
-    async fn ask(&self, conn: &mut Conn<'_>) -> Result<()> {
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Standing> {
         self.caller.confirm(conn, self.now).await
     }
 }
 
+/// Who a caller is now.
+pub(crate) struct Standing {
+    pub email: String,
+    pub name: Option<String>,
+    pub roles: Vec<String>,
+}
+
 impl Caller<'_> {
     /// The one answer to whether somebody counts now: for the guard, for introspection, and once more at each commit.
-    pub(crate) async fn confirm(&self, conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<()> {
-        let standing = store::sessions::standing(conn, self, now).await?;
-        let standing = standing.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
-        if !standing.key_live {
+    pub(crate) async fn confirm(&self, conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<Standing> {
+        let row = store::sessions::standing(conn, self, now).await?;
+        let row = row.filter(|user| !user.deleted).ok_or(Error::TokenUserNotFound)?;
+        if !row.key_live {
             return Err(Error::TokenInvalid);
         }
-        if ban_lasts(standing.banned, standing.ban_expires_at, now) {
+        if ban_lasts(row.banned, row.ban_expires_at, now) {
             return Err(Error::UserBanned);
         }
-        if !standing.session_live {
+        if !row.session_live {
             return Err(Error::SessionRevoked);
         }
-        if standing.token_version != self.version {
+        if row.token_version != self.version {
             return Err(Error::TokenVersionMismatch);
         }
+        let roles = role_list(row.roles.as_deref());
         match self.role {
-            Some(role) if !store::roles::is_usable_holder(conn, self.user, role, now).await? => {
+            Some(role) if !roles.iter().any(|held| held == role) => {
                 Err(Error::InsufficientRole { role: role.to_owned() })
             }
-            _ => Ok(()),
+            _ => Ok(Standing { email: row.email, name: row.name, roles }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Roles: names that a user holds, and what a change of them does to live access tokens.
 //!
-//! An access token carries the roles that its user had when it was issued. A change is immediate unless told otherwise:
+//! Guard and introspection see a change at the next request. An access token carries the roles that its user had when it
+//! was issued, for those who verify it without asking. A change is immediate for them as well unless told otherwise:
 //! the user's access tokens are refused from the commit on, and the next refresh brings the new roles. With
 //! `immediate(false)` they live on, at most for their time to live.
 
@@ -9,7 +10,7 @@ use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::users::validate::Checked;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -91,6 +92,8 @@ impl RoleChange {
     }
 }
 
+impl Joinable for AddRole {}
+
 impl Operation for AddRole {
     type Output = Vec<String>;
 
@@ -103,7 +106,7 @@ impl Operation for AddRole {
         let change = &self.0;
         let row = work.lock_user(change.user).await?;
         if change.role == work.auth.config().admin_role {
-            work.confirm_actor().await?;
+            work.lock_admins().await?;
         }
         if store::roles::add(&mut work.conn, change.user, &change.role, work.now).await? == 0 {
             return Ok(Verdict::Done(row.role_list()));
@@ -112,6 +115,8 @@ impl Operation for AddRole {
         change.finish(work).await
     }
 }
+
+impl Joinable for RemoveRole {}
 
 impl Operation for RemoveRole {
     type Output = Vec<String>;

@@ -18,7 +18,7 @@ use crate::events::{EmailVerificationRequested, EmailVerified, PasswordReset, Pa
 use crate::sessions::end_all;
 use crate::users::User;
 use crate::users::validate::normalise_email;
-use crate::work::{Before, Operation, Verdict, Work};
+use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 const PREFIX: &str = "afv";
@@ -87,6 +87,8 @@ impl RequestToken {
         Self { email, purpose, started: None }
     }
 }
+
+impl Joinable for RequestToken {}
 
 impl Operation for RequestToken {
     /// None where nobody has the address, or there is nothing to verify.
@@ -161,6 +163,8 @@ impl VerifyEmail {
     }
 }
 
+impl Joinable for VerifyEmail {}
+
 impl Operation for VerifyEmail {
     type Output = User;
 
@@ -189,6 +193,8 @@ impl ResetPassword {
         Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, hash: None }
     }
 }
+
+impl Joinable for ResetPassword {}
 
 impl Operation for ResetPassword {
     type Output = UserId;

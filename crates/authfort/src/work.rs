@@ -3,7 +3,12 @@
 //! Begin; lock what the rule needs; check the rule; write; append the events; commit; then fan out. Each operation
 //! says only what lies between begin and commit ([`Operation::apply`]); the rest is here, once.
 //!
-//! - The unit of work runs in a task of its own: a client that hangs up cannot leave a transaction open or half done.
+//! - What comes before the transaction runs in the caller's future: who hangs up while a password waits to be hashed
+//!   gives up the place. The transaction runs in a task of its own: a client that hangs up cannot leave it open or half
+//!   done.
+//! - Nothing slow happens inside the transaction. Where what was prepared does not fit what is found under the locks
+//!   ([`Verdict::Again`]), it is rolled back, prepared anew and run again, a few times.
+//! - The caller is asked once more under the locks of the change, and their row is kept as it is until the commit.
 //! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times and
 //!   for a few seconds.
 //! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
@@ -19,7 +24,7 @@ use crate::context::Actor;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
 use crate::principal::Caller;
-use crate::{AuthFort, Error, EventId, Result, store};
+use crate::{AuthFort, Error, EventId, Result, UserId, store};
 
 /// What becomes of the transaction.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub enum Verdict<T> {
     Done(T),
     /// Commit, and fail with this.
     Refuse(Error),
+    /// Roll back, prepare anew, and run again: what was prepared is out of date.
+    Again,
 }
 
 /// A change that [`Write`] can make. Each type of change says here what it answers; only this library implements it.
@@ -50,12 +57,30 @@ pub trait Operation: Send + Sync + 'static {
     #[doc(hidden)]
     fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
 
+    /// What the answer still lacks and takes no connection, such as a signature: once the one writer is free again.
     #[doc(hidden)]
+    fn finish(&self, _auth: &AuthFort, _output: &mut Self::Output) -> Result<()> {
+        Ok(())
+    }
+
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
+    #[doc(hidden)]
     fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
+
+/// A change that can take part in the application's transaction, by [`Write::in_tx`]. Signing in and refreshing cannot:
+/// they write down a failure that they also report (a wrong password, a refresh token that comes back), and a rollback
+/// would take that back.
+///
+/// ```compile_fail,E0277
+/// # async fn example(auth: authfort::AuthFort, pool: authfort::sqlx::SqlitePool) -> authfort::Result<()> {
+/// let mut tx = pool.begin().await?;
+/// auth.refresh("afr_…").in_tx(&mut tx).await?;
+/// # Ok(()) }
+/// ```
+pub trait Joinable: Operation {}
 
 /// What an operation has before its transaction: a look at the database, through the application's transaction where it
 /// joins one. What that wrote must be seen, and its connection may be the only one.
@@ -99,27 +124,83 @@ impl Lease<'_> {
 pub struct Work<'a> {
     pub(crate) auth: &'a AuthFort,
     pub(crate) conn: Conn<'a>,
+    /// When the change happens: read anew under each lock, so that the times of two changes follow their order.
     pub(crate) now: DateTime<Utc>,
     events: Vec<Event>,
+    confirmed: bool,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(auth: &'a AuthFort, conn: Conn<'a>) -> Self {
+        Self { auth, now: auth.now(), conn, events: Vec::new(), confirmed: false }
+    }
+
     pub(crate) fn actor(&self) -> &Actor {
         self.auth.actor()
     }
 
-    /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back.
-    async fn confirm_caller(&mut self) -> Result<()> {
-        let actor = self.auth.actor();
-        let (Some(user), Some(session), Some(token)) = (actor.user_id, actor.session_id, actor.token) else {
-            return Ok(());
-        };
-        let leeway = chrono::TimeDelta::from_std(self.auth.config().leeway).unwrap_or_default();
-        if token.expires_at + leeway <= self.now {
-            return Err(Error::TokenExpired);
+    /// Locks a user's row until the transaction ends, and the caller's against changes: a ban or a demotion of the caller
+    /// either comes first and is seen, or waits for this commit. In the order of the ids, so that two callers who act on
+    /// each other do not wait for each other.
+    pub(crate) async fn lock_row(&mut self, id: UserId) -> Result<()> {
+        let caller = self.unconfirmed().filter(|caller| *caller != id);
+        if let Some(caller) = caller.filter(|caller| *caller < id) {
+            store::users::keep(&mut self.conn, caller).await?;
         }
+        store::users::lock(&mut self.conn, id).await?;
+        if let Some(caller) = caller.filter(|caller| *caller > id) {
+            store::users::keep(&mut self.conn, caller).await?;
+        }
+        self.locked();
+        self.confirm().await
+    }
+
+    /// To be called when a lock was waited for: it is later now.
+    pub(crate) fn locked(&mut self) {
+        self.now = self.auth.now();
+    }
+
+    /// The same where the change locks no user.
+    async fn confirm_caller(&mut self) -> Result<()> {
+        if let Some(caller) = self.unconfirmed() {
+            store::users::keep(&mut self.conn, caller).await?;
+            self.locked();
+        }
+        self.confirm().await
+    }
+
+    /// The caller, where they are yet to be asked about.
+    fn unconfirmed(&self) -> Option<UserId> {
+        let actor = self.actor();
+        let asked = actor.token.is_some() || actor.must_hold.is_some();
+        actor.user_id.filter(|_| asked && !self.confirmed)
+    }
+
+    /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back, and
+    /// a lock can take its time.
+    async fn confirm(&mut self) -> Result<()> {
+        let Some(user) = self.unconfirmed() else { return Ok(()) };
+        let actor = self.auth.actor();
         let role = actor.must_hold.as_deref();
-        Caller { user, session, version: token.version, kid: None, role }.confirm(&mut self.conn, self.now).await
+        match actor.session_id.zip(actor.token) {
+            Some((session, token)) => {
+                let leeway = chrono::TimeDelta::from_std(self.auth.config().leeway).unwrap_or_default();
+                if token.expires_at + leeway <= self.now {
+                    return Err(Error::TokenExpired);
+                }
+                let caller = Caller { user, session, version: token.version, kid: None, role };
+                caller.confirm(&mut self.conn, self.now).await?;
+            }
+            None => {
+                if let Some(role) = role
+                    && !store::roles::is_usable_holder(&mut self.conn, user, role, self.now).await?
+                {
+                    return Err(Error::InsufficientRole { role: role.to_owned() });
+                }
+            }
+        }
+        self.confirmed = true;
+        Ok(())
     }
 
     /// The client's address and its description of itself, for the events that name them.
@@ -173,12 +254,31 @@ impl<O> std::fmt::Debug for Write<O> {
 const ATTEMPTS: u32 = 6;
 /// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a change is prepared: once, and again for as many others as changed what it was prepared for.
+const ROUNDS: u32 = 4;
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
         Self { auth: auth.clone(), op }
     }
 
+    async fn run(mut self) -> Result<O::Output> {
+        for _ in 0..ROUNDS {
+            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
+            // A task of its own: dropping the caller's future does not cancel it between begin and commit.
+            // In the caller's span still: what is logged on the way belongs to the request.
+            let unit = tokio::spawn(async move { (commit(&self.auth, &self.op).await, self) }.in_current_span());
+            let (outcome, write) = unit.await.map_err(Error::internal)?;
+            match outcome? {
+                Some(output) => return Ok(output),
+                None => self = write,
+            }
+        }
+        Err(Error::Overloaded)
+    }
+}
+
+impl<O: Joinable> Write<O> {
     /// Takes part in the application's own transaction: what this does is committed or rolled back with it. Where it
     /// fails, the transaction stays usable and holds nothing of it. Hooks run once the transaction has committed.
     ///
@@ -191,22 +291,12 @@ impl<O: Operation> Write<O> {
         let mut conn = tx.into();
         self.auth.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
-        let mut before = Before { auth: &self.auth, joined: Some(conn.reborrow()) };
-        let ready = self.op.prepare(&mut before).await;
-        let mut work = Work { auth: &self.auth, now: self.auth.now(), conn: conn.reborrow(), events: Vec::new() };
-        let outcome = match ready {
-            Ok(()) => settle(&self.op, &mut work).await,
-            Err(error) => Err(error),
-        };
-        let events = work.events;
-        match outcome {
-            Ok(verdict) => {
+        match self.join(&mut conn).await {
+            Ok((mut output, events)) => {
                 Savepoint::release(&mut conn).await?;
                 self.auth.hooks().publish_when_committed(self.auth.db().clone(), events);
-                match verdict {
-                    Verdict::Done(output) => Ok(output),
-                    Verdict::Refuse(error) => Err(error),
-                }
+                self.op.finish(&self.auth, &mut output)?;
+                Ok(output)
             }
             Err(error) => {
                 // Some errors end the whole transaction. The error of the operation is the one to report.
@@ -218,48 +308,62 @@ impl<O: Operation> Write<O> {
         }
     }
 
-    async fn run(mut self) -> Result<O::Output> {
-        // A task of its own: dropping the caller's future does not cancel it between begin and commit.
-        let work = async move {
-            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
-            let started = tokio::time::Instant::now();
-            let mut pause = Duration::from_millis(5);
-            let mut attempt = 1;
-            loop {
-                match attempt_once(&self.auth, &self.op).await {
-                    Err(Error::DatabaseUnavailable(error))
-                        if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
-                    {
-                        tracing::debug!(%error, attempt, "running the transaction again");
-                        tokio::time::sleep(pause + jitter(pause)).await;
-                        pause *= 2;
-                        attempt += 1;
-                    }
-                    outcome => return outcome,
-                }
+    async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Vec<Event>)> {
+        for _ in 0..ROUNDS {
+            self.op.prepare(&mut Before { auth: &self.auth, joined: Some(conn.reborrow()) }).await?;
+            let mut work = Work::new(&self.auth, conn.reborrow());
+            match settle(&self.op, &mut work).await? {
+                Verdict::Done(output) => return Ok((output, work.events)),
+                Verdict::Refuse(error) => return Err(error),
+                Verdict::Again => {}
             }
-        };
-        // In the caller's span still: what is logged on the way belongs to the request.
-        match tokio::spawn(work.in_current_span()).await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(Error::internal(error)),
+        }
+        Err(Error::Overloaded)
+    }
+}
+
+/// Runs the transaction until it is committed; `None` where it has to be prepared anew.
+async fn commit<O: Operation>(auth: &AuthFort, op: &O) -> Result<Option<O::Output>> {
+    let started = tokio::time::Instant::now();
+    let mut pause = Duration::from_millis(5);
+    let mut attempt = 1;
+    loop {
+        match attempt_once(auth, op).await {
+            Err(Error::DatabaseUnavailable(error))
+                if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
+            {
+                tracing::debug!(%error, attempt, "running the transaction again");
+                tokio::time::sleep(pause + jitter(pause)).await;
+                pause *= 2;
+                attempt += 1;
+            }
+            outcome => return outcome,
         }
     }
 }
 
-async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output> {
+async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<Option<O::Output>> {
     let mut tx: Tx = auth.db().begin().await?;
-    let mut work = Work { auth, now: auth.now(), conn: tx.conn(), events: Vec::new() };
-    match settle(op, &mut work).await {
-        Ok(verdict) => {
-            let events = work.events;
+    let mut work = Work::new(auth, tx.conn());
+    let verdict = settle(op, &mut work).await;
+    let events = work.events;
+    match verdict {
+        Ok(Verdict::Done(mut output)) => {
+            tx.commit().await?;
+            auth.hooks().publish(events);
+            op.finish(auth, &mut output)?;
+            op.committed(auth).await;
+            Ok(Some(output))
+        }
+        Ok(Verdict::Refuse(error)) => {
             tx.commit().await?;
             auth.hooks().publish(events);
             op.committed(auth).await;
-            match verdict {
-                Verdict::Done(output) => Ok(output),
-                Verdict::Refuse(error) => Err(error),
-            }
+            Err(error)
+        }
+        Ok(Verdict::Again) => {
+            tx.rollback().await?;
+            Ok(None)
         }
         Err(error) => {
             // The error of the operation is the one to report.
@@ -272,8 +376,11 @@ async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<O::Output
 }
 
 async fn settle<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::Output>> {
-    work.confirm_caller().await?;
     let verdict = op.apply(work).await?;
+    if matches!(verdict, Verdict::Again) {
+        return Ok(verdict);
+    }
+    work.confirm_caller().await?;
     if !work.events.is_empty() {
         store::events::append(&mut work.conn, &work.events, work.auth.actor()).await?;
     }

@@ -1,5 +1,8 @@
 //! How much memory sign-ins take. A binary of its own: what is measured is the process.
 #![cfg(all(test, target_os = "linux"))]
+#![expect(clippy::unwrap_used, reason = "a helper of the test")]
+
+use std::future::IntoFuture as _;
 
 use authfort::{Algorithm, AuthFort, Hashing};
 use authfort_testkit::{Engine, TestDatabase};

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::Verdict as PasswordVerdict;
 use crate::events::{PasswordChanged, PasswordSet};
 use crate::sessions::end_all;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, SessionId, UserId, store};
 
 /// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
@@ -21,6 +21,8 @@ impl SetPassword {
         Self { user, password, hash: None }
     }
 }
+
+impl Joinable for SetPassword {}
 
 impl Operation for SetPassword {
     type Output = ();
@@ -76,6 +78,8 @@ impl Write<ChangePassword> {
     }
 }
 
+impl Joinable for ChangePassword {}
+
 impl Operation for ChangePassword {
     type Output = ();
 
@@ -97,7 +101,8 @@ impl Operation for ChangePassword {
         let hash = self.new_hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
         work.lock_user(self.user).await?;
         if store::users::password_hash(&mut work.conn, self.user).await? != self.old_hash {
-            return Err(Error::InvalidCredentials);
+            // By a login that made the hash stronger, or by another change.
+            return Ok(Verdict::Again);
         }
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
         work.append(PasswordChanged::draft(self.user));

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{SignedIn, open, prepared, signer};
+use super::{SignedIn, open, signer};
 use crate::events;
 use crate::passwords::Verdict as PasswordVerdict;
 use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
 use crate::users::validate::normalise_email;
 use crate::users::{CreateUser, insert_user, validate};
-use crate::work::{Before, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, store};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, UserId, store};
 
 /// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
@@ -92,19 +92,21 @@ impl Operation for Login {
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
         if current != *hash {
             // Replaced in the meantime: by a parallel login's stronger hash of this password, or by another password.
-            let verdict = work.auth.passwords().verify(&self.password, Some(&current)).await?;
-            if verdict == PasswordVerdict::Wrong {
-                return Ok(refuse(work, &self.email, Some(user), "wrong_password"));
-            }
-        } else if let Some(stronger) = stronger {
+            return Ok(Verdict::Again);
+        }
+        if let Some(stronger) = stronger {
             store::users::rehash_password(&mut work.conn, user, hash, stronger).await?;
         }
         store::users::set_last_login(&mut work.conn, user, work.now).await?;
         let mut row = row;
         row.last_login_at = Some(work.now);
-        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        let signed_in = open(work, &row).await?;
         append_login(work, user, &row.email, "email");
         Ok(Verdict::Done(signed_in))
+    }
+
+    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
     }
 }
 
@@ -156,6 +158,8 @@ impl Write<SignUp> {
     }
 }
 
+impl Joinable for SignUp {}
+
 impl Operation for SignUp {
     type Output = SignedIn;
 
@@ -172,9 +176,13 @@ impl Operation for SignUp {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
         let id = insert_user(work, &self.user, Some(work.now)).await?;
         let row = store::users::by_id(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
-        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        let signed_in = open(work, &row).await?;
         append_login(work, id, &row.email, "email");
         Ok(Verdict::Done(signed_in))
+    }
+
+    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
     }
 }
 
@@ -202,6 +210,8 @@ impl Write<CreateSession> {
     }
 }
 
+impl Joinable for CreateSession {}
+
 impl Operation for CreateSession {
     type Output = SignedIn;
 
@@ -218,8 +228,12 @@ impl Operation for CreateSession {
         }
         store::users::set_last_login(&mut work.conn, self.user, work.now).await?;
         row.last_login_at = Some(work.now);
-        let signed_in = open(work, &row, prepared(self.signer.as_ref())?).await?;
+        let signed_in = open(work, &row).await?;
         append_login(work, self.user, &row.email, &self.provider);
         Ok(Verdict::Done(signed_in))
+    }
+
+    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
     }
 }

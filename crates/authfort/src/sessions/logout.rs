@@ -3,7 +3,7 @@
 use super::REFRESH_PREFIX;
 use crate::crypto::OpaqueToken;
 use crate::events;
-use crate::work::{Operation, Verdict, Work};
+use crate::work::{Joinable, Operation, Verdict, Work};
 use crate::{Result, store};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ impl Logout {
     }
 }
 
+impl Joinable for Logout {}
+
 impl Operation for Logout {
     /// Whether there was a session to end.
     type Output = bool;
@@ -26,6 +28,8 @@ impl Operation for Logout {
         let Some(row) = store::sessions::refresh_token(&mut work.conn, &token.hash()).await? else {
             return Ok(Verdict::Done(false));
         };
+        // In the order of all locks; a change that the user makes in this session comes before its end or not at all.
+        work.lock_row(row.user_id).await?;
         let ended = store::sessions::revoke(&mut work.conn, row.session_id, work.now).await? > 0;
         if ended {
             work.append(events::Logout::draft(row.user_id));

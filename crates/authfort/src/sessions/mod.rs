@@ -59,6 +59,8 @@ pub struct SignedIn {
     pub session_id: SessionId,
     /// Its tokens.
     pub tokens: Tokens,
+    /// What the access token says.
+    claims: Box<Claims>,
 }
 
 /// The tokens of a session. `Debug` does not show them.
@@ -85,8 +87,17 @@ fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// Opens a session for a locked user.
-async fn open(work: &mut Work<'_>, user: &UserRow, signer: &SigningKey) -> Result<SignedIn> {
+impl SignedIn {
+    /// Makes the access token: after the commit, since an RSA signature takes as long as several statements.
+    fn sign(&mut self, signer: Option<&SigningKey>) -> Result<()> {
+        let signer = signer.ok_or_else(|| Error::internal("the signing key was not prepared"))?;
+        self.tokens.access_token = sign(signer, &self.claims)?.into();
+        Ok(())
+    }
+}
+
+/// Opens a session for a locked user. The access token is yet to be signed.
+async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     let config = work.auth.config();
     let now = work.now;
     let final_expires_at = now + delta(config.session_ttl);
@@ -105,21 +116,21 @@ async fn open(work: &mut Work<'_>, user: &UserRow, signer: &SigningKey) -> Resul
     let token = OpaqueToken::generate(REFRESH_PREFIX)?;
     store::sessions::insert(&mut work.conn, &session).await?;
     store::sessions::insert_refresh_token(&mut work.conn, &token.hash(), session.id, user.id, now, expires_at).await?;
-    answer(work, user, session.id, &token, expires_at, signer)
+    answer(work, user, session.id, &token, expires_at)
 }
 
-/// Signs the access token and puts the answer together.
+/// Puts the answer together, for a session that ends at `expires_at` unless it is refreshed. The access token is yet to
+/// be signed; it does not outlive the session.
 fn answer(
     work: &Work<'_>,
     user: &UserRow,
     session: SessionId,
     refresh: &OpaqueToken,
-    refresh_expires_at: DateTime<Utc>,
-    signer: &SigningKey,
+    expires_at: DateTime<Utc>,
 ) -> Result<SignedIn> {
     let config = work.auth.config();
-    let expires_in = config.access_ttl.as_secs();
-    let issued = work.now.timestamp();
+    let iat = work.now.timestamp();
+    let exp = (work.now + delta(config.access_ttl)).min(expires_at).timestamp();
     let claims = Claims {
         sub: user.id.0,
         email: user.email.clone(),
@@ -127,8 +138,8 @@ fn answer(
         roles: user.role_list(),
         ver: user.token_version,
         sid: session.0,
-        iat: issued,
-        exp: issued.saturating_add(i64::try_from(expires_in).unwrap_or(i64::MAX)),
+        iat,
+        exp,
         iss: config.issuer.clone(),
         jti: Uuid::from_bytes(crate::crypto::random()?),
         aud: config.audience.clone(),
@@ -137,11 +148,12 @@ fn answer(
         user: User::from_row(user.clone(), work.now)?,
         session_id: session,
         tokens: Tokens {
-            access_token: sign(signer, &claims)?.into(),
+            access_token: SecretString::default(),
             refresh_token: refresh.expose(),
-            expires_in,
-            refresh_expires_at,
+            expires_in: u64::try_from(exp.saturating_sub(iat)).unwrap_or_default(),
+            refresh_expires_at: expires_at,
         },
+        claims: Box::new(claims),
     })
 }
 
@@ -152,10 +164,6 @@ async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
         Some(mut conn) => auth.keyring().signer_on(&mut conn, auth.now()).await.map(Some),
         None => auth.keyring().signer(auth.now()).await.map(Some),
     }
-}
-
-fn prepared(signer: Option<&Arc<SigningKey>>) -> Result<&SigningKey> {
-    signer.map(Arc::as_ref).ok_or_else(|| Error::internal("the signing key was not prepared"))
 }
 
 /// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out.

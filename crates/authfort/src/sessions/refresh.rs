@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{REFRESH_PREFIX, SignedIn, answer, delta, prepared, signer};
+use super::{REFRESH_PREFIX, SignedIn, answer, delta, signer};
 use crate::crypto::{OpaqueToken, random};
 use crate::events::{SessionRevoked, TokenRefreshed};
 use crate::store::sessions::{RefreshTokenRow, SessionRow};
 use crate::store::users::UserRow;
 use crate::tokens::SigningKey;
 use crate::work::{Before, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, store};
+use crate::{AuthFort, Error, Result, UserId, store};
 
 type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
@@ -55,12 +55,13 @@ impl Operation for Refresh {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
         let token = self.token.as_deref().ok_or(Error::RefreshTokenInvalid)?;
-        let signer = prepared(self.signer.as_ref())?;
         let hash = token.hash();
         let row = store::sessions::refresh_token(&mut work.conn, &hash).await?.ok_or(Error::RefreshTokenInvalid)?;
         // Locks in the order of every operation: user, then session.
-        let user = store::users::lock_shared(&mut work.conn, row.user_id).await?.ok_or(Error::RefreshTokenInvalid)?;
+        store::users::keep(&mut work.conn, row.user_id).await?;
         let session = store::sessions::lock(&mut work.conn, row.session_id).await?.ok_or(Error::RefreshTokenInvalid)?;
+        work.locked();
+        let user = store::users::by_id(&mut work.conn, row.user_id).await?.ok_or(Error::RefreshTokenInvalid)?;
         // Once more, now that nobody else can spend it.
         let row = store::sessions::refresh_token(&mut work.conn, &hash).await?.ok_or(Error::RefreshTokenInvalid)?;
 
@@ -69,7 +70,7 @@ impl Operation for Refresh {
             return Err(Error::RefreshTokenInvalid);
         }
         if row.used_at.is_some() {
-            return spent(work, token, &row, &user, &session, signer).await;
+            return spent(work, token, &row, &user, &session).await;
         }
         if row.expires_at <= work.now {
             return Err(Error::RefreshTokenInvalid);
@@ -85,7 +86,11 @@ impl Operation for Refresh {
         store::sessions::seen(conn, session.id, work.now, expires_at).await?;
         let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
-        answer(work, &user, session.id, &child, expires_at, signer).map(Verdict::Done)
+        answer(work, &user, session.id, &child, expires_at).map(Verdict::Done)
+    }
+
+    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
     }
 }
 
@@ -97,17 +102,17 @@ async fn spent(
     row: &RefreshTokenRow,
     user: &UserRow,
     session: &SessionRow,
-    signer: &SigningKey,
 ) -> Result<Verdict<SignedIn>> {
     let grace = delta(work.auth.config().refresh_grace);
     let salt: Option<[u8; 32]> = row.child_salt.as_deref().and_then(|salt| salt.try_into().ok());
     if let Some((used_at, salt)) = row.used_at.zip(salt)
-        && work.now - used_at < grace
+        // Either way: where a clock went back, or another node's is ahead, a token that is long spent stays spent.
+        && (work.now - used_at).abs() < grace
     {
         let child = token.derive_child(&salt);
         let found = store::sessions::refresh_token(&mut work.conn, &child.hash()).await?;
         if let Some(found) = found.filter(|found| found.used_at.is_none()) {
-            return answer(work, user, session.id, &child, found.expires_at, signer).map(Verdict::Done);
+            return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Done);
         }
     }
     store::sessions::revoke(&mut work.conn, session.id, work.now).await?;

@@ -1,7 +1,7 @@
 //! Ending sessions from outside.
 
 use crate::events::SessionRevoked;
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, SessionId, UserId, store};
 
 /// Ends one session; made by [`AuthFort::revoke_session`](crate::AuthFort::revoke_session).
@@ -28,6 +28,8 @@ impl Write<RevokeSessions> {
     }
 }
 
+impl Joinable for RevokeSession {}
+
 impl Operation for RevokeSession {
     type Output = u64;
 
@@ -44,6 +46,8 @@ impl Operation for RevokeSession {
         Ok(Verdict::Done(ended))
     }
 }
+
+impl Joinable for RevokeSessions {}
 
 impl Operation for RevokeSessions {
     type Output = u64;

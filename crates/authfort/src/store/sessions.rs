@@ -190,9 +190,12 @@ pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> 
 }
 
 row! {
-    /// What decides whether a caller counts.
+    /// What decides whether a caller counts, and who they are now.
     #[derive(Debug)]
     pub(crate) struct StandingRow {
+        pub email: String,
+        pub name: Option<String>,
+        pub roles: Option<String>,
         pub token_version: i64,
         pub banned: bool,
         pub ban_expires_at: Option<DateTime<Utc>>,
@@ -202,8 +205,7 @@ row! {
     }
 }
 
-/// The standing of a caller: user and session, and the key where it is asked for. It reads no table that lists read
-/// beside the users.
+/// The standing of a caller: user, roles and session, and the key where it is asked for.
 pub(crate) async fn standing(
     conn: &mut Conn<'_>,
     caller: &Caller<'_>,
@@ -213,7 +215,8 @@ pub(crate) async fn standing(
         conn,
         fetch_optional,
         query_as::<_, StandingRow>,
-        "SELECT u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
+        "SELECT u.email, u.name, u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
+             (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles,
              EXISTS (SELECT 1 FROM authfort_sessions s
                  WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
              $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k

@@ -55,12 +55,16 @@ impl UserRow {
         ban_lasts(self.banned, self.ban_expires_at, now)
     }
 
-    /// Sorted. A role's name holds no comma.
     pub(crate) fn role_list(&self) -> Vec<String> {
-        let mut roles: Vec<String> = self.roles.iter().flat_map(|all| all.split(',')).map(ToOwned::to_owned).collect();
-        roles.sort();
-        roles
+        role_list(self.roles.as_deref())
     }
+}
+
+/// Roles as a statement puts them together, sorted. A role's name holds no comma.
+pub(crate) fn role_list(joined: Option<&str>) -> Vec<String> {
+    let mut roles: Vec<String> = joined.into_iter().flat_map(|all| all.split(',')).map(ToOwned::to_owned).collect();
+    roles.sort();
+    roles
 }
 
 /// What a user's owner and an administrator can edit.
@@ -112,20 +116,21 @@ pub(crate) async fn by_email(conn: &mut Conn<'_>, email: &str) -> Result<Option<
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, email).map_err(fault)
 }
 
-/// Locks, then reads: what a statement that waited for the lock reads of other tables is older than the lock.
-pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+/// Locks the user's row until the transaction ends. What is read afterwards, by a statement of its own, is as new as the
+/// lock: a statement that waited for it would read other tables as they were before.
+pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
     }
-    by_id(conn, id).await
+    Ok(())
 }
 
-/// Keeps the user as it is until the transaction ends; others may do so at the same time.
-pub(crate) async fn lock_shared(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+/// Keeps the user's row as it is until the transaction ends; others may do so at the same time.
+pub(crate) async fn keep(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR SHARE", id).map_err(fault)?;
     }
-    by_id(conn, id).await
+    Ok(())
 }
 
 pub(crate) struct NewUser<'a> {

@@ -22,9 +22,12 @@ fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// By how much nodes may differ: in what they have read, and in their clocks.
+/// By how much nodes may differ: what they have read is [`STALENESS`] old at most, a change counts from its commit and not
+/// from the moment that it names, an answer is on its way for a while, and clocks are a few seconds apart.
+const DISAGREEMENT: Duration = Duration::from_secs(30);
+
 fn disagreement(config: &Config) -> Duration {
-    STALENESS + config.leeway
+    DISAGREEMENT + config.leeway
 }
 
 /// For how long a key is published before it signs.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::line::{ahead, end, overlap, settled, signing};
 use crate::events::KeyRotated;
 use crate::store::keys::{KeyRow, NewKey};
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
 /// A signing key, without its secret.
@@ -76,6 +76,8 @@ impl Write<RotateKeys> {
         self
     }
 }
+
+impl Joinable for RotateKeys {}
 
 /// Each attempt but the last is lost to another node that put a key of its own at the end of the line.
 const ATTEMPTS: u32 = 8;

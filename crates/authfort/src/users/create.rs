@@ -9,7 +9,7 @@ use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::passwords::HashedPassword;
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, FieldError, Result, UserId, crypto, store};
 
 /// The most roles that a user can be created with; each is a statement and an event.
@@ -122,6 +122,8 @@ impl CreateUser {
     }
 }
 
+impl Joinable for CreateUser {}
+
 impl Operation for CreateUser {
     type Output = User;
 
@@ -147,7 +149,7 @@ pub(crate) async fn insert_user(
         return Err(Error::invalid("email", "email_blocked", "may not be used again"));
     }
     if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
-        work.confirm_actor().await?;
+        work.lock_admins().await?;
     }
     let id = UserId::new(work.now);
     let name_key = new.name.as_deref().map(validate::fold);

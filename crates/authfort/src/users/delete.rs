@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::validate::erased_email;
 use crate::events::{DeleteMode, UserDeleted};
-use crate::work::{Operation, Verdict, Work, Write};
+use crate::work::{Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
@@ -74,6 +74,8 @@ impl Operation for UnblockEmail {
     }
 }
 
+impl Joinable for DeleteUser {}
+
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
@@ -82,7 +84,7 @@ impl Operation for DeleteUser {
         let row = match self.mode {
             DeleteMode::Anonymize => work.lock_user(id).await?,
             // What was anonymised can still be deleted.
-            DeleteMode::Delete => store::users::lock(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?,
+            DeleteMode::Delete => work.lock_any_user(id).await?,
         };
         work.protect_admins(&row).await?;
         if self.mode == DeleteMode::Delete

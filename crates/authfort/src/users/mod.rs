@@ -122,8 +122,15 @@ impl User {
 impl Work<'_> {
     /// The user's row, locked until the transaction ends. An anonymised user is not found.
     pub(crate) async fn lock_user(&mut self, id: UserId) -> Result<UserRow> {
-        let row = store::users::lock(&mut self.conn, id).await?.ok_or(Error::UserNotFound)?;
-        if row.deleted_at.is_some() { Err(Error::UserNotFound) } else { Ok(row) }
+        self.lock_any_user(id)
+            .await
+            .and_then(|row| if row.deleted_at.is_some() { Err(Error::UserNotFound) } else { Ok(row) })
+    }
+
+    /// The same, where an anonymised user is found as well.
+    pub(crate) async fn lock_any_user(&mut self, id: UserId) -> Result<UserRow> {
+        self.lock_row(id).await?;
+        store::users::by_id(&mut self.conn, id).await?.ok_or(Error::UserNotFound)
     }
 
     /// The user as it is after the changes of this transaction.
@@ -131,15 +138,10 @@ impl Work<'_> {
         read(&mut self.conn, id, self.now).await
     }
 
-    /// Makes changes to administrators wait for each other until the commit, and refuses an actor who had to be one at
-    /// the door and is none any more.
-    pub(crate) async fn confirm_actor(&mut self) -> Result<()> {
+    /// Makes changes to administrators wait for each other until the commit.
+    pub(crate) async fn lock_admins(&mut self) -> Result<()> {
         self.conn.lock_admins().await?;
-        if let Some((actor, role)) = self.actor().user_id.zip(self.actor().must_hold.clone())
-            && !store::roles::is_usable_holder(&mut self.conn, actor, &role, self.now).await?
-        {
-            return Err(Error::InsufficientRole { role });
-        }
+        self.locked();
         Ok(())
     }
 
@@ -150,7 +152,7 @@ impl Work<'_> {
         if !target.role_list().iter().any(|role| role == admin) {
             return Ok(());
         }
-        self.confirm_actor().await?;
+        self.lock_admins().await?;
         if target.is_banned(self.now) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
-use crate::work::{Before, Operation, Verdict, Work, Write};
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, UserId, crypto, store};
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
@@ -128,6 +128,8 @@ impl Write<UpdateUser> {
         self
     }
 }
+
+impl Joinable for UpdateUser {}
 
 impl Operation for UpdateUser {
     type Output = User;

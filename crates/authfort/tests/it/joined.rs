@@ -16,15 +16,8 @@ both_engines! {
         let jane = auth.create_user("jane@example.com").in_tx(tx.conn()).await.unwrap().id;
         auth.set_password(jane, PASSWORD).in_tx(tx.conn()).await.unwrap();
         auth.change_password(jane, PASSWORD, "another horse").in_tx(tx.conn()).await.unwrap();
-        let first = auth.login("jane@example.com", "another horse").in_tx(tx.conn()).await.unwrap();
-        let next = auth
-            .refresh(first.tokens.refresh_token.expose_secret())
-            .admit(|_| Ok(()))
-            .in_tx(tx.conn())
-            .await
-            .unwrap();
-        assert_eq!(next.session_id, first.session_id);
-        assert!(auth.logout(next.tokens.refresh_token.expose_secret()).in_tx(tx.conn()).await.unwrap());
+        let first = auth.create_session(jane).in_tx(tx.conn()).await.unwrap();
+        assert!(auth.logout(first.tokens.refresh_token.expose_secret()).in_tx(tx.conn()).await.unwrap());
         let session = auth.create_session(jane).in_tx(tx.conn()).await.unwrap().session_id;
         assert_eq!(auth.revoke_session(jane, session).in_tx(tx.conn()).await.unwrap(), 1);
         auth.sign_up("ann@example.com", PASSWORD).in_tx(tx.conn()).await.unwrap();

@@ -65,7 +65,78 @@ async fn users_who_fail(auth: &AuthFort) -> Vec<(&'static str, &'static str, &'s
     ]
 }
 
+/// What another node, or an administrator's script, writes while a login is under way: a hash of `password` that takes a
+/// while to check.
+fn slow_hash(password: &str) -> String {
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+    let params = Params::new(128 * 1024, 4, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password_with_salt(password.as_bytes(), b"sixteen bytes ok").unwrap().to_string()
+}
+
 both_engines! {
+    async fn a_hash_that_changed_meanwhile_is_checked_while_others_write(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        let john = user(&auth, "john@example.com").await;
+        for (password, expected) in [(PASSWORD, "ok"), ("some other password", "invalid_credentials")] {
+            let slow = slow_hash(password);
+            for change in [false, true] {
+                auth.set_password(jane.id, PASSWORD).await.unwrap();
+                let mut raw = Raw::open(&db).await;
+                raw.execute(if db.engine() == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await;
+                raw.execute(format!("UPDATE authfort_users SET password_hash = '{slow}' WHERE email = '{EMAIL}'")).await;
+                let (auth, id) = (auth.clone(), jane.id);
+                let waiting = {
+                    let auth = auth.clone();
+                    tokio::spawn(async move {
+                        if change {
+                            code(&auth.change_password(id, PASSWORD, NEW).await)
+                        } else {
+                            code(&auth.login(EMAIL, PASSWORD).await)
+                        }
+                    })
+                };
+                match db.engine() {
+                    Engine::Postgres => lock_waiters(&db, 1).await,
+                    // SQLite cannot tell who waits: this long it takes to come to the transaction.
+                    Engine::Sqlite => tokio::time::sleep(Duration::from_millis(300)).await,
+                }
+                raw.execute("COMMIT").await;
+                // The transaction that found another hash is over before that hash is computed.
+                let mut writes = 0;
+                while !waiting.is_finished() {
+                    auth.update_user(john.id).name(format!("John {writes}")).await.unwrap();
+                    writes += 1;
+                }
+                assert_eq!(waiting.await.unwrap(), expected);
+                assert!(writes >= 3, "{writes}");
+            }
+        }
+    }
+
+    async fn who_hangs_up_while_a_password_waits_gives_up_the_place(db: TestDatabase) {
+        let hashing = Hashing::default().permits(1).queue(3);
+        let auth = builder(&clock()).hashing(hashing).connect(db.url()).await.unwrap();
+        user(&auth, EMAIL).await;
+        let login = || tokio::spawn(auth.login(EMAIL, PASSWORD).into_future());
+        for _ in 0..3 {
+            // As many as run and wait, and then some: the first to be told so shows that all places are taken.
+            let mut callers: futures_util::stream::FuturesUnordered<_> = (0..30).map(|_| login()).collect();
+            let first = futures_util::StreamExt::next(&mut callers).await.unwrap().unwrap();
+            assert_eq!(code(&first), "overloaded");
+            for caller in &callers {
+                caller.abort();
+            }
+            futures_util::StreamExt::for_each(callers, async |_| ()).await;
+            // One may run still. Without the places that were given up, the next three could not all wait.
+            let next = [login(), login(), login()];
+            for caller in next {
+                assert_eq!(code(&caller.await.unwrap()), "ok");
+            }
+        }
+    }
+
     async fn row_21_a_password_is_kept_as_argon2id_and_a_weaker_hash_is_replaced_once(db: TestDatabase) {
         let (weak, clock) = service(&db).await;
         user(&weak, EMAIL).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authfort::{Actor, Error, Session};
+use authfort::{Actor, Error, Introspection, Session};
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::TimeDelta;
 use serde_json::json;
@@ -256,8 +256,9 @@ both_engines! {
         clock.advance(TimeDelta::minutes(1) - TimeDelta::microseconds(1));
         assert_eq!(guard(&auth, access(&latest)).await, "ok");
         clock.advance(TimeDelta::microseconds(1));
-        // The access token would have had 14 minutes more.
-        assert_eq!(guard(&auth, access(&latest)).await, "session_revoked");
+        // The access token would have had 14 minutes more, and says no more than it has.
+        assert_eq!(latest.tokens.expires_in, 60);
+        assert_eq!(guard(&auth, access(&latest)).await, "token_expired");
         assert_eq!(code(&auth.refresh(refresh(&latest)).await), "refresh_token_invalid");
         assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap(), []);
     }
@@ -408,18 +409,39 @@ both_engines! {
         assert_eq!(auth.authenticate(access(&without)).await.unwrap().roles, Vec::<String>::new());
     }
 
-    async fn a_role_that_is_not_changed_at_once_leaves_access_tokens_alone(db: TestDatabase) {
+    async fn a_token_that_was_spent_in_the_future_is_spent(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        user(&auth, EMAIL).await;
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let child = auth.refresh(refresh(&first)).await.unwrap();
+        // A little is the difference of two nodes' clocks.
+        clock.advance(TimeDelta::seconds(-5));
+        assert_eq!(code(&auth.refresh(refresh(&first)).await), "ok");
+        // The clock was set back.
+        clock.advance(TimeDelta::seconds(-6));
+        assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_reused");
+        assert_eq!(code(&auth.refresh(refresh(&child)).await), "refresh_token_invalid");
+    }
+
+    async fn what_changes_is_seen_by_guard_and_introspection_at_once_whatever_the_token_says(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let before = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let seen = async || {
+            let principal = auth.authenticate(access(&signed_in)).await.unwrap();
+            let Introspection::Active(active) = auth.introspect(access(&signed_in)).await.unwrap() else { panic!() };
+            let facts = (principal.email, principal.name, principal.roles);
+            assert_eq!(facts, (active.email, active.name, active.roles));
+            facts
+        };
+        assert_eq!(seen().await, (EMAIL.to_owned(), None, vec![]));
         auth.add_role(jane.id, "editor").immediate(false).await.unwrap();
-        assert_eq!(auth.authenticate(access(&before)).await.unwrap().roles, Vec::<String>::new());
-        let with = auth.refresh(refresh(&before)).await.unwrap();
-        assert_eq!(auth.authenticate(access(&with)).await.unwrap().roles, ["editor"]);
+        auth.add_role(jane.id, "author").immediate(false).await.unwrap();
+        assert_eq!(seen().await.2, ["author", "editor"]);
+        auth.update_user(jane.id).name("Jane").await.unwrap();
+        assert_eq!(seen().await.1.as_deref(), Some("Jane"));
         auth.remove_role(jane.id, "editor").immediate(false).await.unwrap();
-        assert_eq!(auth.authenticate(access(&with)).await.unwrap().roles, ["editor"]);
-        let without = auth.refresh(refresh(&with)).await.unwrap();
-        assert_eq!(auth.authenticate(access(&without)).await.unwrap().roles, Vec::<String>::new());
+        assert_eq!(seen().await.2, ["author"]);
     }
 
     async fn a_session_is_opened_for_whom_the_application_knows(db: TestDatabase) {
