@@ -22,7 +22,7 @@ use crate::users::{
 };
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
-use crate::{Error, Result, SessionId, UserId, crypto, store};
+use crate::{Result, SessionId, UserId, crypto, store};
 
 /// The user-management service: a handle on a database, cheap to clone.
 ///
@@ -106,13 +106,7 @@ impl AuthFort {
         let keyring = self.keyring();
         keyring.reload(now).await?;
         // Before anything is written: the secret must be the right one.
-        if !keyring.is_empty() {
-            match keyring.signer(now).await {
-                // Whatever else can be done, is: tokens are verified, and keys rotated.
-                Err(Error::Internal(error)) => tracing::error!(%error, "nobody can sign in until the keys are rotated"),
-                outcome => drop(outcome?),
-            }
-        }
+        keyring.check(now).await?;
         if keyring.newest_algorithm() != Some(self.config().algorithm) {
             Write::new(self, RotateKeys::if_needed()).await?;
         }

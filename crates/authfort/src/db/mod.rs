@@ -196,6 +196,17 @@ impl PooledConn {
         }
     }
 
+    /// Leaves a statement alone that took too long. A server may never answer it, so that connection is closed; SQLite ends
+    /// it by itself, and a database in memory must not go with its connection.
+    fn give_up(&mut self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+
     /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
     /// application's which could neither be committed nor rolled back.
     fn is_in_transaction(&self) -> bool {

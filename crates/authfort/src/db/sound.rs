@@ -46,13 +46,13 @@ impl Pool {
             let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(fault)?;
             let answer = timeout_at(deadline, question.ask(&mut conn.conn())).await;
             match answer {
-                Ok(Err(Error::DatabaseUnavailable(error))) if is_broken(&error) => {
+                Ok(Err(Error::DatabaseUnavailable(error) | Error::Database(error))) if is_broken(&error) => {
                     conn.close_on_drop();
                     tries.another(error).map_err(fault)?;
                 }
                 Ok(answer) => return answer,
                 Err(_) => {
-                    conn.close_on_drop();
+                    conn.give_up();
                     return Err(Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut));
                 }
             }

@@ -141,13 +141,33 @@ impl Keyring {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.known().rows.is_empty()
-    }
-
     /// The algorithm of the newest key.
     pub(crate) fn newest_algorithm(&self) -> Option<Algorithm> {
         end(&self.known().rows).and_then(|row| Algorithm::from_name(&row.algorithm))
+    }
+
+    /// Opens all private halves, for a start.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] where the secret is not the one of the key that signs. Whatever else cannot be read is logged:
+    ///   tokens can be verified, and keys rotated.
+    pub(crate) async fn check(&self, now: DateTime<Utc>) -> Result<()> {
+        let keys = self.known();
+        let signs = signing(&keys.rows, now).map(|row| row.kid.as_str());
+        for row in keys.rows.iter().filter(|row| row.can_sign) {
+            match self.open(row, &mut self.db.read().await?.conn()).await {
+                Err(error @ Error::Config { .. }) if Some(row.kid.as_str()) == signs => return Err(error),
+                Err(error @ (Error::Config { .. } | Error::Internal(_))) => {
+                    tracing::error!(
+                        kid = row.kid,
+                        ?error,
+                        "nobody can sign in when it is the turn of this key; cut it"
+                    );
+                }
+                outcome => drop(outcome?),
+            }
+        }
+        Ok(())
     }
 
     /// The key that verifies under this id, as far as is known. It asks nobody.

@@ -324,12 +324,17 @@ both_engines! {
         let signs = auth.create_session(jane.id).await.unwrap();
         let waits = auth.rotate_keys().await.unwrap().kid;
         let mut raw = Raw::open(&db).await;
+        // Sealed, and by another secret.
+        let other_db = TestDatabase::create(db.engine()).await;
+        drop(builder(&clock).secret(OTHER_SECRET).connect(other_db.url()).await.unwrap());
+        let elsewhere = Raw::open(&other_db).await.texts("SELECT private_key FROM authfort_signing_keys").await.remove(0);
         for (victim, column, value) in [
             (waits.as_str(), "public_jwk", "{"),
             (waits.as_str(), "public_jwk", r#"{"kty":"oct","k":"AAAA"}"#),
             (waits.as_str(), "algorithm", "none"),
             (waits.as_str(), "private_key", "not base64"),
             (waits.as_str(), "private_key", "v1.not sealed"),
+            (waits.as_str(), "private_key", &elsewhere),
             (&kid(access(&old)), "public_jwk", ""),
         ] {
             spoil(&mut raw, victim, column, value).await;
