@@ -2,7 +2,9 @@
 
 CREATE TABLE authfort_users (
     id              uuid        PRIMARY KEY,
-    email           text COLLATE "C" NOT NULL CONSTRAINT authfort_users_email_key UNIQUE,
+    -- As it is shown, and mail is sent to it; what makes two addresses one is the key.
+    email           text        NOT NULL,
+    email_key       text COLLATE "C" NOT NULL CONSTRAINT authfort_users_email_key UNIQUE,
     email_verified  boolean     NOT NULL DEFAULT FALSE,
     name            text,
     name_key        text COLLATE "C",
@@ -27,7 +29,7 @@ CREATE TABLE authfort_users (
 -- One index for each order of the list; a missing name sorts last in both directions, so each has a key of its own (the
 -- invisible literal is U+10FFFF, the last code point).
 CREATE INDEX authfort_users_created ON authfort_users (created_at, id);
-CREATE INDEX authfort_users_email_id ON authfort_users (email, id);
+CREATE INDEX authfort_users_email_id ON authfort_users (email_key, id);
 CREATE INDEX authfort_users_name_asc ON authfort_users (coalesce(name_key, '􏿿'), id);
 CREATE INDEX authfort_users_name_desc ON authfort_users (coalesce(name_key, ''), id);
 -- One for each filter, in the list's default order.
@@ -54,7 +56,7 @@ CREATE TABLE authfort_user_roles (
 );
 CREATE INDEX authfort_user_roles_role ON authfort_user_roles (role, user_id);
 
--- Addresses that may not register again: SHA-256 of the normalised address, so that an erased person stays erased.
+-- Addresses that may not register again: SHA-256 of the address's key, so that an erased person stays erased.
 CREATE TABLE authfort_blocked_emails (
     email_hash bytea       NOT NULL PRIMARY KEY,
     created_at timestamptz NOT NULL

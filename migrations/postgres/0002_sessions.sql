@@ -12,6 +12,8 @@ CREATE TABLE authfort_sessions (
     revoked_at       timestamptz
 );
 CREATE INDEX authfort_sessions_user ON authfort_sessions (user_id, id);
+-- A sign-in ends the oldest of too many live ones.
+CREATE INDEX authfort_sessions_live ON authfort_sessions (user_id, id) WHERE revoked_at IS NULL;
 
 -- Only the SHA-256 of a token's 256-bit secret is kept. The child of a token is derived from the token itself and
 -- child_salt, so that the same child can be given twice without being stored.
@@ -28,8 +30,8 @@ CREATE INDEX authfort_refresh_tokens_session ON authfort_refresh_tokens (session
 CREATE INDEX authfort_refresh_tokens_user ON authfort_refresh_tokens (user_id);
 
 CREATE TABLE authfort_oauth_accounts (
-    provider            text NOT NULL,
-    provider_account_id text NOT NULL,
+    provider            text COLLATE "C" NOT NULL,
+    provider_account_id text COLLATE "C" NOT NULL,
     user_id             uuid NOT NULL REFERENCES authfort_users (id) ON DELETE CASCADE,
     created_at          timestamptz NOT NULL,
     CONSTRAINT authfort_oauth_accounts_pkey PRIMARY KEY (provider, provider_account_id),
@@ -40,7 +42,7 @@ CREATE TABLE authfort_oauth_accounts (
 CREATE TABLE authfort_verification_tokens (
     token_hash bytea NOT NULL PRIMARY KEY,
     user_id    uuid NOT NULL REFERENCES authfort_users (id) ON DELETE CASCADE,
-    purpose    text NOT NULL,
+    purpose    text COLLATE "C" NOT NULL,
     email      text NOT NULL,
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -52,7 +54,7 @@ CREATE INDEX authfort_verification_tokens_user ON authfort_verification_tokens (
 -- expires_at. private_key is PKCS #8: sealed with the configured secret ('v1.…'), or base64 where none is configured;
 -- empty once the next key signs.
 CREATE TABLE authfort_signing_keys (
-    kid         text NOT NULL PRIMARY KEY,
+    kid         text COLLATE "C" NOT NULL PRIMARY KEY,
     algorithm   text NOT NULL,
     public_jwk  text NOT NULL,
     private_key text NOT NULL,

@@ -1,7 +1,7 @@
 -- The log. It refers to users without a foreign key: it outlives them.
 CREATE TABLE authfort_events (
     id         uuid NOT NULL PRIMARY KEY,
-    type       text NOT NULL,
+    type       text COLLATE "C" NOT NULL,
     timestamp  timestamptz NOT NULL,
     user_id    uuid,
     actor_id   uuid,

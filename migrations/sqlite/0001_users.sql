@@ -4,7 +4,9 @@
 CREATE TABLE authfort_users (
     seq             INTEGER PRIMARY KEY,
     id              BLOB    NOT NULL UNIQUE,
-    email           TEXT    NOT NULL UNIQUE,
+    -- As it is shown, and mail is sent to it; what makes two addresses one is the key.
+    email           TEXT    NOT NULL,
+    email_key       TEXT    NOT NULL UNIQUE,
     email_verified  BOOLEAN NOT NULL DEFAULT FALSE,
     name            TEXT,
     name_key        TEXT,
@@ -63,7 +65,7 @@ CREATE TABLE authfort_user_roles (
 ) WITHOUT ROWID;
 CREATE INDEX authfort_user_roles_role ON authfort_user_roles (role, user_id);
 
--- Addresses that may not register again: SHA-256 of the normalised address, so that an erased person stays erased.
+-- Addresses that may not register again: SHA-256 of the address's key, so that an erased person stays erased.
 CREATE TABLE authfort_blocked_emails (
     email_hash BLOB NOT NULL PRIMARY KEY,
     created_at TEXT NOT NULL

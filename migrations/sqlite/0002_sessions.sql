@@ -12,6 +12,8 @@ CREATE TABLE authfort_sessions (
     revoked_at       TEXT
 );
 CREATE INDEX authfort_sessions_user ON authfort_sessions (user_id, id);
+-- A sign-in ends the oldest of too many live ones.
+CREATE INDEX authfort_sessions_live ON authfort_sessions (user_id, id) WHERE revoked_at IS NULL;
 
 -- Only the SHA-256 of a token's 256-bit secret is kept. The child of a token is derived from the token itself and
 -- child_salt, so that the same child can be given twice without being stored.

@@ -4,8 +4,9 @@
 //! - While they are `Secure` and have no `Domain`, their names begin with `__Host-`: a browser then refuses such a
 //!   cookie from a sub-domain or from plain HTTP, so nobody can plant one (RFC 6265bis, section 4.1.3).
 //! - They are cleared with the attributes they were set with, or else a browser would keep them.
-//! - A request that carries one of them twice is refused. The order of cookies says nothing about who set them, so
-//!   neither can be preferred.
+//! - A browser may send one of them twice: one that was left over from other attributes, or that a page of a parent path
+//!   or a sub-domain has planted. Their order says nothing about who set them, so every value is a candidate, up to
+//!   [`CANDIDATES`], and whoever asks takes the one that counts.
 
 use std::time::Duration;
 
@@ -261,61 +262,66 @@ impl Cookies {
         HeaderValue::from_str(&cookie.build().to_string()).map_err(|error| Error::Internal(error.into()))
     }
 
-    /// The access token's cookie in a request, if it is there and not empty.
+    /// The values of the access token's cookie in a request: in their order, each once, the first four. Empty where no
+    /// such cookie came, or an empty one.
     ///
     /// ```
     /// use axum::http::HeaderMap;
     /// let mut headers = HeaderMap::new();
     /// headers.insert("cookie", "theme=dark; __Host-access_token=a.b.c".parse().unwrap());
-    /// assert_eq!(authfort_axum::Cookies::default().access(&headers)?, Some("a.b.c"));
+    /// assert_eq!(authfort_axum::Cookies::default().access(&headers)?, ["a.b.c"]);
     /// # Ok::<_, authfort::Error>(())
     /// ```
     ///
     /// # Errors
-    /// - [`Error::TokenInvalid`]: it is there twice, or is not text
-    pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>> {
+    /// - [`Error::TokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have
+    pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<&'h str>> {
         read(headers, &self.access_name).map_err(|Unreadable| Error::TokenInvalid)
     }
 
-    /// The refresh token's cookie in a request, if it is there and not empty.
+    /// The values of the refresh token's cookie in a request, as [`access`](Self::access) has them.
     ///
     /// ```
     /// use axum::http::HeaderMap;
     /// let mut headers = HeaderMap::new();
-    /// headers.insert("cookie", "__Host-refresh_token=afr_x".parse().unwrap());
-    /// assert_eq!(authfort_axum::Cookies::default().refresh(&headers)?, Some("afr_x"));
+    /// headers.insert("cookie", "__Host-refresh_token=afr_x; __Host-refresh_token=afr_y".parse().unwrap());
+    /// assert_eq!(authfort_axum::Cookies::default().refresh(&headers)?, ["afr_x", "afr_y"]);
     /// # Ok::<_, authfort::Error>(())
     /// ```
     ///
     /// # Errors
-    /// - [`Error::RefreshTokenInvalid`]: it is there twice, or is not text
-    pub fn refresh<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>> {
+    /// - [`Error::RefreshTokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have
+    pub fn refresh<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<&'h str>> {
         read(headers, &self.refresh_name).map_err(|Unreadable| Error::RefreshTokenInvalid)
     }
 }
+
+/// How many values of one cookie are looked at: each may cost a question to the database.
+const CANDIDATES: usize = 4;
 
 struct Unreadable;
 
 /// By hand and on bytes: a jar keeps the last of two cookies with one name, and gives up a whole line for one foreign
 /// cookie that is not ASCII.
-fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Option<&'h str>, Unreadable> {
-    let mut values =
-        headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(
-            |pair| {
-                let at = pair.iter().position(|byte| *byte == b'=')?;
-                let (key, value) = pair.split_at_checked(at)?;
-                (key.trim_ascii() == name.as_bytes()).then(|| value.strip_prefix(b"=").unwrap_or_default().trim_ascii())
-            },
-        );
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(Unreadable);
+fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Vec<&'h str>, Unreadable> {
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let values = pairs.filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = pair.split_at_checked(at)?;
+        (key.trim_ascii() == name.as_bytes()).then(|| value.strip_prefix(b"=").unwrap_or_default().trim_ascii())
+    });
+    let (mut readable, mut unreadable) = (Vec::new(), false);
+    for value in values.filter(|value| !value.is_empty()) {
+        match std::str::from_utf8(value) {
+            Ok(text) if value.iter().copied().all(is_cookie_octet) => {
+                if readable.len() < CANDIDATES && !readable.contains(&text) {
+                    readable.push(text);
+                }
+            }
+            _ => unreadable = true,
+        }
     }
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-    if !value.iter().copied().all(is_cookie_octet) {
-        return Err(Unreadable);
-    }
-    std::str::from_utf8(value).map(Some).map_err(|_| Unreadable)
+    if unreadable && readable.is_empty() { Err(Unreadable) } else { Ok(readable) }
 }
 
 /// A character of a token (RFC 9110, section 5.6.2), of which a cookie's name is made.
@@ -424,10 +430,10 @@ mod tests {
             &[b"theme=d\xc3\xbcster; __Host-access_token=abc"],
             &[b"x=1", b"__Host-access_token=abc"],
         ] {
-            assert_eq!(cookies.access(&headers(lines)).unwrap(), Some("abc"));
-            assert_eq!(cookies.refresh(&headers(lines)).unwrap(), None);
+            assert_eq!(cookies.access(&headers(lines)).unwrap(), ["abc"]);
+            assert!(cookies.refresh(&headers(lines)).unwrap().is_empty());
         }
-        assert_eq!(cookies.access(&headers(&[b"__Host-access_token=a=b=="])).unwrap(), Some("a=b=="));
+        assert_eq!(cookies.access(&headers(&[b"__Host-access_token=a=b=="])).unwrap(), ["a=b=="]);
     }
 
     #[test]
@@ -436,22 +442,33 @@ mod tests {
         for lines in
             [&[] as &[&[u8]], &[b""], &[b"__Host-access_token"], &[b"__Host-access_token="], &[b"access_token=weak"]]
         {
-            assert_eq!(cookies.access(&headers(lines)).unwrap(), None);
+            assert!(cookies.access(&headers(lines)).unwrap().is_empty());
         }
     }
 
     #[test]
-    fn row_11_two_cookies_of_one_name_are_refused_even_if_they_agree() {
+    fn each_value_of_a_cookie_is_a_candidate_once_and_four_at_the_most() {
         let cookies = Cookies::default();
-        for lines in [
-            &[b"__Host-access_token=a; __Host-access_token=b".as_slice()] as &[&[u8]],
-            &[b"__Host-access_token=a; __Host-access_token=a"],
-            &[b"__Host-access_token=a", b"__Host-access_token="],
+        for (lines, values) in [
+            (&[b"__Host-access_token=a; __Host-access_token=b".as_slice()] as &[&[u8]], &["a", "b"] as &[&str]),
+            (&[b"__Host-access_token=b; x=1", b"__Host-access_token=a; __Host-access_token=b"], &["b", "a"]),
+            (&[b"__Host-access_token=a", b"__Host-access_token="], &["a"]),
+            (&[b"__Host-access_token=\xff; __Host-access_token=a"], &["a"]),
         ] {
-            assert_eq!(cookies.access(&headers(lines)).unwrap_err().code(), "token_invalid");
+            assert_eq!(cookies.access(&headers(lines)).unwrap(), values);
         }
-        let twice = headers(&[b"__Host-refresh_token=a; __Host-refresh_token=b"]);
-        assert_eq!(cookies.refresh(&twice).unwrap_err().code(), "refresh_token_invalid");
-        assert_eq!(cookies.access(&headers(&[b"__Host-access_token=\xff"])).unwrap_err().code(), "token_invalid");
+        let many: Vec<String> = (0..20).map(|n| format!("__Host-refresh_token={n}")).collect();
+        assert_eq!(cookies.refresh(&headers(&[many.join("; ").as_bytes()])).unwrap(), ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_cookie_that_cannot_be_read_is_an_error_and_not_none() {
+        let cookies = Cookies::default();
+        for value in [b"\xff".as_slice(), b"a b", b"\"a\"", b"a\\"] {
+            let line = [b"__Host-access_token=", value].concat();
+            assert_eq!(cookies.access(&headers(&[&line])).unwrap_err().code(), "token_invalid");
+            let line = [b"__Host-refresh_token=", value].concat();
+            assert_eq!(cookies.refresh(&headers(&[&line])).unwrap_err().code(), "refresh_token_invalid");
+        }
     }
 }

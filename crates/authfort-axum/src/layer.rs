@@ -258,23 +258,21 @@ impl Caller {
     }
 
     async fn ask(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
-        let token = match bearer(&parts.headers)? {
-            Some(token) => Some(token),
-            None => self.cookie(parts)?,
+        let principal = match bearer(&parts.headers)? {
+            Some(token) => Some(self.shared.auth.authenticate(token).await?),
+            None => self.by_cookie(parts).await?,
         };
-        match token {
-            Some(token) => Ok(Some(Arc::new(self.shared.auth.authenticate(token).await?))),
-            None => Ok(None),
-        }
+        Ok(principal.map(Arc::new))
     }
 
-    fn cookie<'p>(&self, parts: &'p Parts) -> Result<Option<&'p str>, Rejection> {
+    async fn by_cookie(&self, parts: &Parts) -> Result<Option<Principal>, Rejection> {
         let Some(cookies) = &self.shared.cookies else { return Ok(None) };
-        let token = cookies.access(&parts.headers)?;
-        if token.is_some() {
-            self.check_site(parts)?;
+        let tokens = cookies.access(&parts.headers)?;
+        if tokens.is_empty() {
+            return Ok(None);
         }
-        Ok(token)
+        self.check_site(parts)?;
+        newest_that_counts(&self.shared.auth, tokens).await.map(Some).map_err(Rejection::from)
     }
 
     /// Refuses a request that changes something and comes from another site.
@@ -304,7 +302,44 @@ impl Caller {
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is somebody else's; two headers are
+/// Of several tokens the one that counts, so that one which was left over or planted locks nobody out. Where more than
+/// one does, it is the one of the newest sign-in: whoever has just signed in acts as that user.
+async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Principal> {
+    let (mut newest, mut refusal) = (None::<Principal>, Error::TokenInvalid);
+    for token in tokens {
+        match auth.authenticate(token).await {
+            Ok(principal) => {
+                if newest.as_ref().is_none_or(|other| other.session_id < principal.session_id) {
+                    newest = Some(principal);
+                }
+            }
+            Err(error) if hope(&error).is_some() => {
+                if hope(&refusal) < hope(&error) {
+                    refusal = error;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    newest.ok_or(refusal)
+}
+
+/// How much is left of a token that does not count: where a refresh may help, that is what the client must hear. None
+/// where it is not the token's fault.
+fn hope(error: &Error) -> Option<u8> {
+    match error {
+        Error::TokenInvalid => Some(0),
+        Error::TokenUserNotFound => Some(1),
+        Error::SessionRevoked => Some(2),
+        Error::UserBanned => Some(3),
+        Error::TokenVersionMismatch => Some(4),
+        Error::TokenExpired => Some(5),
+        _ => None,
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1): after one space or more, and with no regard to
+/// whitespace around the value (RFC 9110, sections 5.5 and 11.4). Another scheme is somebody else's; two headers are
 /// read as neither.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -314,6 +349,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
         return Err(Error::TokenInvalid.into());
     }
     let Ok(value) = value.to_str() else { return Err(Error::TokenInvalid.into()) };
+    let value = value.trim_matches([' ', '\t']);
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token)) } else { Ok(None) }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim_start_matches(' '))) } else { Ok(None) }
 }

@@ -65,7 +65,7 @@ pub use layers::{BODY_LIMIT, harden};
 pub use limits::{Action, Rate, RateLimits};
 pub use rejection::Rejection;
 pub use role::{
-    AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, is_role_name, require_all_roles,
-    require_any_role, require_role,
+    AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, check_role_names, is_role_name,
+    require_all_roles, require_any_role, require_role,
 };
 pub use user::{Auth, CurrentUser};

@@ -8,6 +8,14 @@
 //!
 //! Without a token that counts the answer is 401, without the role 403 `insufficient_role`, both before the body is
 //! read. No roles at all allow nobody.
+//!
+//! A guard that nobody could ever pass is a mistake of the program, and is not silent:
+//!
+//! | what is wrong | what happens |
+//! |---|---|
+//! | a type's name that is no role's, or two types of one name | it does not compile |
+//! | a name given to [`require_role`] that is no role's, or twice | it panics, where the router is built |
+//! | a role outside [`Builder::roles`](authfort::Builder::roles) | every request is answered by 500 `internal`, and the log says which role |
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,6 +31,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use tower::{Layer, Service};
 
+use crate::layer::Caller;
 use crate::{CurrentUser, Rejection};
 
 /// A role as a type; [`roles!`](crate::roles) declares them.
@@ -52,6 +61,16 @@ pub trait Role: Send + Sync + 'static {
 /// use authfort_axum::Role;
 /// assert_eq!(Admin::NAME, "admin");
 /// ```
+///
+/// A name that is no role's does not compile, whether or not a guard uses it; nor do two roles of one name.
+///
+/// ```compile_fail,E0080
+/// authfort_axum::roles! { Admin = "Admin"; }
+/// ```
+///
+/// ```compile_fail,E0080
+/// authfort_axum::roles! { Admin = "admin"; Root = "admin"; }
+/// ```
 #[macro_export]
 macro_rules! roles {
     ($($(#[$doc:meta])* $visibility:vis $name:ident = $role:literal;)*) => {
@@ -60,13 +79,38 @@ macro_rules! roles {
             #[derive(Debug, Clone, Copy)]
             $visibility struct $name;
             impl $crate::Role for $name {
-                const NAME: &'static str = {
-                    assert!($crate::is_role_name($role), "a role name matches ^[a-z][a-z0-9_-]{{0,49}}$");
-                    $role
-                };
+                const NAME: &'static str = $role;
             }
         )*
+        // Asked where they are declared: a constant that nobody uses is not computed.
+        const _: () = $crate::check_role_names(&[$($role),*]);
     };
+}
+
+/// Stops the compiler at the first name that cannot be, for [`roles!`](crate::roles).
+#[doc(hidden)]
+pub const fn check_role_names(names: &[&str]) {
+    let mut rest = names;
+    while let Some((name, others)) = rest.split_first() {
+        assert!(is_role_name(name), "a role name matches ^[a-z][a-z0-9_-]{{0,49}}$");
+        let mut later = others;
+        while let Some((other, more)) = later.split_first() {
+            assert!(!is_same(name.as_bytes(), other.as_bytes()), "each role is named once");
+            later = more;
+        }
+        rest = others;
+    }
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let (mut one, mut other) = (one, other);
+    while let (Some((a, one_rest)), Some((b, other_rest))) = (one.split_first(), other.split_first()) {
+        if *a != *b {
+            return false;
+        }
+        (one, other) = (one_rest, other_rest);
+    }
+    one.is_empty() && other.is_empty()
 }
 
 /// Whether a text can be a role's name: `^[a-z][a-z0-9_-]{0,49}$`. [`roles!`](crate::roles) asks when it compiles.
@@ -115,11 +159,19 @@ pub trait RoleRule: Send + Sync + 'static {
     fn allows(principal: &Principal) -> bool;
     /// What is wanted, for the answer.
     fn wanted() -> String;
+    /// The roles that it names, which the service must know; none unless said.
+    fn roles() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 impl<R: Role> RoleRule for R {
     fn allows(principal: &Principal) -> bool {
         principal.has_role(R::NAME)
+    }
+
+    fn roles() -> &'static [&'static str] {
+        const { checked(&[R::NAME]) }
     }
 
     fn wanted() -> String {
@@ -151,6 +203,11 @@ pub struct AnyOf<T>(PhantomData<T>);
 #[derive(Debug, Clone, Copy)]
 pub struct AllOf<T>(PhantomData<T>);
 
+const fn checked(names: &'static [&'static str]) -> &'static [&'static str] {
+    check_role_names(names);
+    names
+}
+
 macro_rules! tuples {
     ($(($($name:ident),+);)*) => {
         $(
@@ -161,6 +218,9 @@ macro_rules! tuples {
                 fn wanted() -> String {
                     [$($name::NAME),+].join(" or ")
                 }
+                fn roles() -> &'static [&'static str] {
+                    const { checked(&[$($name::NAME),+]) }
+                }
             }
             impl<$($name: Role),+> RoleRule for AllOf<($($name,)+)> {
                 fn allows(principal: &Principal) -> bool {
@@ -168,6 +228,9 @@ macro_rules! tuples {
                 }
                 fn wanted() -> String {
                     [$($name::NAME),+].join(" and ")
+                }
+                fn roles() -> &'static [&'static str] {
+                    const { checked(&[$($name::NAME),+]) }
                 }
             }
         )*
@@ -209,11 +272,30 @@ impl<R: RoleRule, S: Send + Sync> FromRequestParts<S> for RequireRole<R> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        known(parts, R::roles())?;
         let user = <CurrentUser as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         if R::allows(&user) {
             Ok(Self { user, rule: PhantomData })
         } else {
             Err(Rejection::insufficient_role(R::wanted()))
+        }
+    }
+}
+
+/// Refuses everybody where a guard names a role that nobody can be given.
+///
+/// # Errors
+/// 500, as where the layer is missing.
+fn known(parts: &Parts, roles: &[impl AsRef<str>]) -> Result<(), Rejection> {
+    let auth = Caller::of(parts)?.shared.auth.clone();
+    match roles.iter().find(|role| !auth.is_role(role.as_ref())) {
+        None => Ok(()),
+        Some(role) => {
+            tracing::error!(
+                role = role.as_ref(),
+                "a guard names a role that is not declared: add it to `AuthFort::builder().roles(…)`"
+            );
+            Err(Rejection::internal())
         }
     }
 }
@@ -225,8 +307,17 @@ impl<R: RoleRule, S: Send + Sync> FromRequestParts<S> for RequireRole<R> {
 /// use axum::{Router, routing::get};
 /// let app: Router = Router::new().route("/reports", get(|| async { "…" })).route_layer(require_role("admin"));
 /// ```
+///
+/// # Panics
+/// If the name is no role's: it does not match `^[a-z][a-z0-9_-]{0,49}$`. As axum does with a wrong route, where the
+/// router is built.
+///
+/// ```should_panic
+/// authfort_axum::require_role("Admin");
+/// ```
+#[track_caller]
 pub fn require_role(role: impl Into<String>) -> RequireRoleLayer {
-    RequireRoleLayer { roles: Arc::new([role.into()]), all: false }
+    RequireRoleLayer::new([role.into()], false)
 }
 
 /// Guards by any of several roles.
@@ -236,8 +327,12 @@ pub fn require_role(role: impl Into<String>) -> RequireRoleLayer {
 /// .route_layer(authfort_axum::require_any_role(["admin", "editor"]))
 /// # ;
 /// ```
+///
+/// # Panics
+/// If a name is no role's, or is there twice; see [`require_role`].
+#[track_caller]
 pub fn require_any_role<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
-    RequireRoleLayer { roles: roles.into_iter().map(Into::into).collect(), all: false }
+    RequireRoleLayer::new(roles.into_iter().map(Into::into), false)
 }
 
 /// Guards by all of several roles.
@@ -247,8 +342,12 @@ pub fn require_any_role<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) ->
 /// .route_layer(authfort_axum::require_all_roles(["admin", "auditor"]))
 /// # ;
 /// ```
+///
+/// # Panics
+/// If a name is no role's, or is there twice; see [`require_role`].
+#[track_caller]
 pub fn require_all_roles<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
-    RequireRoleLayer { roles: roles.into_iter().map(Into::into).collect(), all: true }
+    RequireRoleLayer::new(roles.into_iter().map(Into::into), true)
 }
 
 /// The layer of [`require_role`], [`require_any_role`] and [`require_all_roles`]. It goes inside of an
@@ -266,7 +365,22 @@ pub struct RequireRoleLayer {
 }
 
 impl RequireRoleLayer {
+    #[track_caller]
+    fn new(roles: impl IntoIterator<Item = String>, all: bool) -> Self {
+        let roles: Arc<[String]> = roles.into_iter().collect();
+        for (n, role) in roles.iter().enumerate() {
+            let shown = role.escape_debug();
+            assert!(
+                is_role_name(role),
+                "a guard asks for the role `{shown}`, and a role matches ^[a-z][a-z0-9_-]{{0,49}}$"
+            );
+            assert!(!roles.iter().take(n).any(|other| other == role), "a guard asks for the role `{shown}` twice");
+        }
+        Self { roles, all }
+    }
+
     async fn check(&self, parts: &mut Parts) -> Result<(), Rejection> {
+        known(parts, &self.roles)?;
         let user = <CurrentUser as FromRequestParts<()>>::from_request_parts(parts, &()).await?;
         let mut held = self.roles.iter().map(|role| user.has_role(role));
         let allowed = if self.all { held.all(|held| held) && !self.roles.is_empty() } else { held.any(|held| held) };

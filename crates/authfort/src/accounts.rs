@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::events::{OauthLink, OauthUnlink};
 use crate::store::accounts::AccountRow;
-use crate::users::{User, validate};
-use crate::work::{Before, Joinable, Operation, Verdict, Work};
+use crate::users::{User, prove_email, validate};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// An account at a provider.
@@ -48,6 +48,30 @@ pub struct LinkAccount {
     pub(crate) user: UserId,
     pub(crate) provider: String,
     pub(crate) account: String,
+    pub(crate) verified_email: Option<String>,
+}
+
+impl Write<LinkAccount> {
+    /// The provider vouches that this address is the account owner's. Where it is the user's address and not verified
+    /// yet, it is from now on; and unless the caller ([`AuthFort::by`]) is in a session of this user, what somebody else
+    /// may have had who registered the address ends: all sessions, the password and other accounts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// // Somebody registered an address that is not theirs.
+    /// let id = auth.sign_up("jane@example.com", "the thief's password").await?.user.id;
+    /// // Its owner comes by a provider.
+    /// auth.link_account(id, "google", "104857").verified_email("jane@example.com").await?;
+    /// assert!(auth.get_user(id).await?.email_verified);
+    /// let error = auth.login("jane@example.com", "the thief's password").await.unwrap_err();
+    /// assert_eq!(error.code(), "invalid_credentials");
+    /// # Ok(()) }
+    /// ```
+    pub fn verified_email(mut self, email: impl Into<String>) -> Self {
+        self.op.verified_email = Some(email.into());
+        self
+    }
 }
 
 /// Unlinks an account; made by [`AuthFort::unlink_account`](crate::AuthFort::unlink_account).
@@ -59,15 +83,15 @@ pub struct UnlinkAccount {
 
 impl Joinable for LinkAccount {}
 
+impl Conditional for LinkAccount {}
+
 impl Operation for LinkAccount {
     type Output = OauthAccount;
 
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         let mut faults = validate::Faults::default();
         faults.take(validate::provider(&self.provider));
-        if let Some(account) = faults.take(validate::provider_account_id(&self.account)) {
-            self.account = account;
-        }
+        faults.take(validate::provider_account_id(&self.account));
         faults.finish()
     }
 
@@ -76,6 +100,10 @@ impl Operation for LinkAccount {
         let owner = store::accounts::owner(&mut work.conn, &self.provider, &self.account).await?;
         if owner.is_some_and(|owner| owner != self.user) {
             return Err(Error::AccountLinkedElsewhere);
+        }
+        let vouched = self.verified_email.as_deref().and_then(validate::key_to_find);
+        if vouched.is_some_and(|key| Some(key) == validate::key_to_find(&row.email)) {
+            prove_email(work, &row).await?;
         }
         let linked = store::accounts::of_user(&mut work.conn, self.user).await?;
         match linked.into_iter().find(|account| account.provider == self.provider) {
@@ -98,6 +126,8 @@ impl Operation for LinkAccount {
 }
 
 impl Joinable for UnlinkAccount {}
+
+impl Conditional for UnlinkAccount {}
 
 impl Operation for UnlinkAccount {
     type Output = ();
@@ -144,7 +174,7 @@ impl IntoFuture for ListAccounts {
 }
 
 impl AuthFort {
-    /// Finds the user of an account at a provider.
+    /// Finds the user of an account at a provider. The account is looked up as it was linked, to the byte.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`].

@@ -11,18 +11,18 @@ use crate::accounts::{LinkAccount, ListAccounts, UnlinkAccount};
 use crate::config::{Builder, Config};
 use crate::context::Actor;
 use crate::db::{Db, Pool};
-use crate::events::{DeleteMode, Hooks, ListEvents, TypedEvent};
+use crate::events::{Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
-use crate::roles::{AddRole, GetRoles, RemoveRole};
+use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
 use crate::tokens::{KeyInfo, Keyring, RotateKeys, Rules, SealKeys, Vault};
-use crate::users::validate::normalise_email;
+use crate::users::validate::key_to_find;
 use crate::users::{
     BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
 };
 use crate::verification::{RequestToken, ResetPassword, VerifyEmail};
 use crate::work::Write;
-use crate::{Result, SessionId, UserId, crypto, store};
+use crate::{Result, SessionId, UserId, store};
 
 /// The user-management service: a handle on a database, cheap to clone.
 ///
@@ -274,7 +274,7 @@ impl AuthFort {
     /// Deletes a user and all that hangs on it, or anonymises; refused for the last administrator. The address is free
     /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
     pub fn delete_user(&self, id: UserId) -> Write<DeleteUser> {
-        Write::new(self, DeleteUser { id, mode: DeleteMode::Delete, block_email: false })
+        Write::new(self, DeleteUser::new(id))
     }
 
     /// Lets an address register again that a deletion blocked; says whether it was blocked.
@@ -282,8 +282,10 @@ impl AuthFort {
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
-        let hash = crypto::sha256(normalise_email(email.as_ref()).as_bytes());
-        Write::new(self, UnblockEmail(hash)).await
+        match key_to_find(email.as_ref()) {
+            Some(key) => Write::new(self, UnblockEmail(key)).await,
+            None => Ok(false),
+        }
     }
 }
 
@@ -299,6 +301,21 @@ impl AuthFort {
     /// held changes nothing. Event: `role_removed`.
     pub fn remove_role(&self, id: UserId, role: impl Into<String>) -> Write<RemoveRole> {
         Write::new(self, RemoveRole::new(id, role.into()))
+    }
+
+    /// Whether a role of this name can be given: it is well formed, and declared where
+    /// [roles are declared](crate::Builder::roles).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # use authfort::{Algorithm, AuthFort};
+    /// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).roles(["editor"]).connect("sqlite::memory:").await?;
+    /// assert!(auth.is_role("editor") && auth.is_role("admin"));
+    /// assert!(!auth.is_role("auditor") && !auth.is_role("Editor"));
+    /// # Ok(()) }
+    /// ```
+    pub fn is_role(&self, name: &str) -> bool {
+        checked_role(self, "role", name).is_ok()
     }
 
     /// The roles of a user, sorted.
@@ -317,7 +334,8 @@ impl AuthFort {
 
 /// Passwords, sessions, tokens.
 impl AuthFort {
-    /// Signs in by password. One answer and one time for a wrong password, an unknown address and a banned user.
+    /// Signs in by password. One answer and one time for a wrong password and an unknown address; a banned user is told
+    /// so ([`Error::UserBanned`](crate::Error::UserBanned)) in the same time, once the password was right.
     /// Events: `login`, `login_failed`.
     pub fn login(&self, email: impl AsRef<str>, password: impl Into<SecretString>) -> Write<Login> {
         Write::new(self, Login::new(email.as_ref(), password.into()))
@@ -339,14 +357,15 @@ impl AuthFort {
         Write::new(self, Refresh::new(refresh_token.as_ref()))
     }
 
-    /// Ends the session of a refresh token; says whether there was one. Event: `logout`.
-    pub fn logout(&self, refresh_token: impl AsRef<str>) -> Write<EndSession> {
-        Write::new(self, EndSession::new(refresh_token.as_ref()))
+    /// Ends the session of a refresh token, or of an access token that has not expired, whatever became of its user;
+    /// says whether there was one. Event: `logout`.
+    pub fn logout(&self, token: impl AsRef<str>) -> Write<EndSession> {
+        Write::new(self, EndSession::new(token.as_ref()))
     }
 
-    /// The sessions of a user, newest first.
+    /// The sessions of a user, newest first. See [`ListSessions`].
     pub fn list_sessions(&self, id: UserId) -> ListSessions {
-        ListSessions { auth: self.clone(), user: id, active_only: false }
+        ListSessions::new(self.clone(), id)
     }
 
     /// Ends one session of a user; answers 1, or 0 where it had ended. Event: `session_revoked`.
@@ -421,7 +440,12 @@ impl AuthFort {
         provider: impl Into<String>,
         provider_account_id: impl Into<String>,
     ) -> Write<LinkAccount> {
-        let op = LinkAccount { user: id, provider: provider.into(), account: provider_account_id.into() };
+        let op = LinkAccount {
+            user: id,
+            provider: provider.into(),
+            account: provider_account_id.into(),
+            verified_email: None,
+        };
         Write::new(self, op)
     }
 

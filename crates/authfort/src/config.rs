@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub refresh_ttl: Duration,
     pub session_ttl: Duration,
     pub refresh_grace: Duration,
+    pub max_sessions: u32,
     pub leeway: Duration,
     pub signup: bool,
     pub admin_role: String,
@@ -74,6 +75,7 @@ impl Default for Builder {
                 refresh_ttl: Duration::from_hours(30 * 24),
                 session_ttl: Duration::from_hours(90 * 24),
                 refresh_grace: Duration::from_secs(10),
+                max_sessions: 100,
                 leeway: Duration::ZERO,
                 signup: true,
                 admin_role: "admin".into(),
@@ -118,6 +120,8 @@ impl Builder {
         /// How long a refresh token that was just exchanged still answers, with the same child; 10 seconds unless set,
         /// at most 60. Zero treats every second use as theft. (RFC 9700, section 4.14)
         refresh_grace: Duration,
+        /// How many sessions of one user live at once; 100 unless set. A sign-in beyond them ends the oldest.
+        max_sessions: u32,
         /// By how much a token's times may be off; nothing unless set, at most 30 seconds.
         leeway: Duration,
         /// Whether people may register themselves; on unless set.
@@ -249,6 +253,9 @@ impl Builder {
         }
         if c.refresh_grace > Duration::from_mins(1) {
             return Err(Error::config("refresh_grace", "must be at most 60 seconds"));
+        }
+        if c.max_sessions == 0 || c.max_sessions > 10_000 {
+            return Err(Error::config("max_sessions", "must be between 1 and 10,000"));
         }
         if c.leeway > Duration::from_secs(30) {
             return Err(Error::config("leeway", "must be at most 30 seconds"));

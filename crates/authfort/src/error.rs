@@ -50,7 +50,7 @@ pub enum Error {
     /// The row changed since it was read (`If-Match`).
     #[error("The user was changed in the meantime; read it again.")]
     PreconditionFailed,
-    /// Input that is well formed and not acceptable.
+    /// Input that is well formed and not acceptable: at most 16 faults, each once.
     #[error("{}", summary(.0))]
     Validation(Vec<FieldError>),
     /// A cursor that this library did not make, or that belongs to another list.
@@ -151,8 +151,15 @@ impl FieldError {
     }
 }
 
+/// How many faults the sentence repeats; whoever wants all of them reads the data.
+const SUMMARY_FAULTS: usize = 3;
+
 fn summary(fields: &[FieldError]) -> String {
-    let list: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+    let mut list: Vec<String> =
+        fields.iter().take(SUMMARY_FAULTS).map(|f| format!("{}: {}", f.field, f.message)).collect();
+    if let Some(rest) = fields.len().checked_sub(SUMMARY_FAULTS).filter(|rest| *rest > 0) {
+        list.push(format!("and {rest} more"));
+    }
     format!("Invalid input: {}.", list.join("; "))
 }
 

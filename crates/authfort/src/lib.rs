@@ -69,16 +69,16 @@ pub use passwords::{
 pub use principal::{ActiveToken, Introspection, Principal};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
-    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SignUp, SignedIn,
-    Tokens,
+    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SessionPage,
+    SignUp, SignedIn, Tokens,
 };
 pub use tokens::{Algorithm, JWKS_MAX_AGE, KeyInfo, RotateKeys};
 pub use users::{
     BanUser, CountUsers, CreateUser, DeleteReceipt, DeleteUser, DeletedFilter, FindUser, GetUser, ListUsers, SortBy,
-    SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, normalise_email,
+    SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, email_key, normalise_email,
 };
 pub use verification::{IssuedToken, RequestToken, ResetPassword, VerifyEmail};
-pub use work::{Joinable, Operation, Write};
+pub use work::{Conditional, Joinable, Operation, Write};
 
 /// The version of `secrecy` that passwords and tokens are held in.
 pub use secrecy;

@@ -9,8 +9,9 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use crate::events::{RoleAdded, RoleRemoved};
+use crate::tokens::size;
 use crate::users::validate::Checked;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, FieldError, Result, UserId, store};
 
 const ROLE_BYTES: usize = 50;
@@ -94,6 +95,8 @@ impl RoleChange {
 
 impl Joinable for AddRole {}
 
+impl Conditional for AddRole {}
+
 impl Operation for AddRole {
     type Output = Vec<String>;
 
@@ -108,6 +111,13 @@ impl Operation for AddRole {
         if change.role == work.auth.config().admin_role {
             work.lock_admins().await?;
         }
+        let held = row.role_list();
+        if held.contains(&change.role) {
+            return Ok(Verdict::Done(held));
+        }
+        let mut wanted = held;
+        wanted.push(change.role.clone());
+        size::check(work.auth.config(), None, (&row.email, row.name.as_deref(), &wanted))?;
         if store::roles::add(&mut work.conn, change.user, &change.role, work.now).await? == 0 {
             return Ok(Verdict::Done(row.role_list()));
         }
@@ -117,6 +127,8 @@ impl Operation for AddRole {
 }
 
 impl Joinable for RemoveRole {}
+
+impl Conditional for RemoveRole {}
 
 impl Operation for RemoveRole {
     type Output = Vec<String>;

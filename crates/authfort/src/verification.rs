@@ -14,10 +14,11 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::crypto::OpaqueToken;
-use crate::events::{EmailVerificationRequested, EmailVerified, PasswordReset, PasswordResetRequested};
+use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequested};
 use crate::sessions::end_all;
-use crate::users::User;
-use crate::users::validate::normalise_email;
+use crate::store::users::UserRow;
+use crate::users::validate::key_to_find;
+use crate::users::{User, prove_email};
 use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -68,7 +69,8 @@ pub struct IssuedToken {
 /// [`AuthFort::request_password_reset`](crate::AuthFort::request_password_reset).
 #[derive(Clone)]
 pub struct RequestToken {
-    email: String,
+    /// None for a text that no user can have.
+    email_key: Option<String>,
     purpose: Purpose,
     started: Option<tokio::time::Instant>,
 }
@@ -83,8 +85,7 @@ impl RequestToken {
     }
 
     fn new(email: &str, purpose: Purpose) -> Self {
-        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
-        Self { email, purpose, started: None }
+        Self { email_key: key_to_find(email), purpose, started: None }
     }
 }
 
@@ -100,14 +101,14 @@ impl Operation for RequestToken {
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Option<IssuedToken>>> {
-        if self.email.contains('\0') {
+        let Some(key) = &self.email_key else {
             return Ok(Verdict::Done(None));
-        }
-        let Some(found) = store::users::by_email(&mut work.conn, &self.email).await? else {
+        };
+        let Some(found) = store::users::by_email_key(&mut work.conn, key).await? else {
             return Ok(Verdict::Done(None));
         };
         let user = match work.lock_user(found.id).await {
-            Ok(user) if user.email == self.email && !user.is_banned(work.now) => user,
+            Ok(user) if user.email_key == *key && !user.is_banned(work.now) => user,
             Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Done(None)),
             Err(error) => return Err(error),
         };
@@ -137,7 +138,7 @@ impl Operation for RequestToken {
 }
 
 /// Spends a token and locks its user; every reason to refuse is one answer.
-async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserId> {
+async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserRow> {
     let hash = token.ok_or(Error::VerificationTokenInvalid)?.hash();
     let row = store::verification::find(&mut work.conn, &hash, purpose.as_str())
         .await?
@@ -150,10 +151,11 @@ async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpo
     if stale || user.is_banned(work.now) || store::verification::spend(&mut work.conn, &hash, work.now).await? == 0 {
         return Err(Error::VerificationTokenInvalid);
     }
-    Ok(row.user_id)
+    Ok(user)
 }
 
-/// Redeems a token for email verification; made by [`AuthFort::verify_email`](crate::AuthFort::verify_email).
+/// Redeems a token for email verification, and ends what somebody else may have had who registered the address: all
+/// sessions, the password and linked accounts, unless the caller ([`AuthFort::by`](crate::AuthFort::by)) is in a session of this user. Made by [`AuthFort::verify_email`](crate::AuthFort::verify_email).
 #[derive(Clone)]
 pub struct VerifyEmail(Option<Arc<OpaqueToken>>);
 
@@ -169,14 +171,9 @@ impl Operation for VerifyEmail {
     type Output = User;
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
-        let id = redeem(work, self.0.as_deref(), Purpose::Email).await?;
-        let user = work.read_user(id).await?;
-        if user.email_verified {
-            return Ok(Verdict::Done(user));
-        }
-        store::users::set_email_verified(&mut work.conn, id, work.now).await?;
-        work.append(EmailVerified::draft(id, user.email));
-        Ok(Verdict::Done(work.read_user(id).await?))
+        let user = redeem(work, self.0.as_deref(), Purpose::Email).await?;
+        prove_email(work, &user).await?;
+        Ok(Verdict::Done(work.read_user(user.id).await?))
     }
 }
 
@@ -215,7 +212,10 @@ impl Operation for ResetPassword {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<UserId>> {
         let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
-        let id = redeem(work, self.token.as_deref(), Purpose::Password).await?;
+        let user = redeem(work, self.token.as_deref(), Purpose::Password).await?;
+        let id = user.id;
+        // The token came by mail, so it proves the address as well.
+        prove_email(work, &user).await?;
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));
         end_all(work, id, None).await?;

@@ -15,6 +15,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -82,11 +83,20 @@ pub trait Operation: Send + Sync + 'static {
 /// ```
 pub trait Joinable: Operation {}
 
+/// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
+pub(crate) type Admit = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
+pub(crate) fn admitted(ask: Option<&Admit>) -> Result<()> {
+    ask.map_or(Ok(()), |ask| ask())
+}
+
 /// What an operation has before its transaction: a look at the database, through the application's transaction where it
 /// joins one. What that wrote must be seen, and its connection may be the only one.
 #[derive(Debug)]
 pub struct Before<'a> {
     pub(crate) auth: &'a AuthFort,
+    /// The version that the user must be at, where the caller demands one.
+    pub(crate) if_version: Option<i64>,
     joined: Option<Conn<'a>>,
 }
 
@@ -126,13 +136,15 @@ pub struct Work<'a> {
     pub(crate) conn: Conn<'a>,
     /// When the change happens: read anew under each lock, so that the times of two changes follow their order.
     pub(crate) now: DateTime<Utc>,
+    /// The version that the user must be at, where the caller demands one; asked by the lock.
+    pub(crate) if_version: Option<i64>,
     events: Vec<Event>,
     confirmed: bool,
 }
 
 impl<'a> Work<'a> {
-    fn new(auth: &'a AuthFort, conn: Conn<'a>) -> Self {
-        Self { auth, now: auth.now(), conn, events: Vec::new(), confirmed: false }
+    fn new(auth: &'a AuthFort, conn: Conn<'a>, if_version: Option<i64>) -> Self {
+        Self { auth, now: auth.now(), conn, if_version, events: Vec::new(), confirmed: false }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
@@ -242,12 +254,43 @@ impl<'a> Work<'a> {
 pub struct Write<O> {
     pub(crate) auth: AuthFort,
     pub(crate) op: O,
+    if_version: Option<i64>,
 }
 
 impl<O> std::fmt::Debug for Write<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Operations may hold passwords and tokens.
         f.write_str(std::any::type_name::<O>())
+    }
+}
+
+/// A change of one user, which can be bound to a version: see [`Write::if_version`]. It locks the user before it does
+/// anything, and the lock asks for the version.
+///
+/// ```
+/// fn can_be_bound<O: authfort::Conditional>() {}
+/// can_be_bound::<authfort::DeleteUser>();
+/// ```
+pub trait Conditional: Operation {}
+
+impl<O: Conditional> Write<O> {
+    /// Only if the user is still at this [`version`](crate::User::version), also where nothing would change. It is asked
+    /// under the lock, so of several who read one version and write at once one succeeds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let seen = auth.create_user("jane@example.com").await?;
+    /// auth.add_role(seen.id, "editor").await?;
+    /// let error = auth.delete_user(seen.id).if_version(seen.version).await.unwrap_err();
+    /// assert_eq!(error.code(), "precondition_failed");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The call then fails with [`Error::PreconditionFailed`], and has done nothing.
+    pub fn if_version(mut self, version: i64) -> Self {
+        self.if_version = Some(version);
+        self
     }
 }
 
@@ -259,15 +302,15 @@ const ROUNDS: u32 = 4;
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
-        Self { auth: auth.clone(), op }
+        Self { auth: auth.clone(), op, if_version: None }
     }
 
     async fn run(mut self) -> Result<O::Output> {
         for _ in 0..ROUNDS {
-            self.op.prepare(&mut Before { auth: &self.auth, joined: None }).await?;
+            self.op.prepare(&mut Before { auth: &self.auth, if_version: self.if_version, joined: None }).await?;
             // A task of its own: dropping the caller's future does not cancel it between begin and commit.
             // In the caller's span still: what is logged on the way belongs to the request.
-            let unit = tokio::spawn(async move { (commit(&self.auth, &self.op).await, self) }.in_current_span());
+            let unit = tokio::spawn(async move { (commit(&self).await, self) }.in_current_span());
             let (outcome, write) = unit.await.map_err(Error::internal)?;
             match outcome? {
                 Some(output) => return Ok(output),
@@ -310,8 +353,10 @@ impl<O: Joinable> Write<O> {
 
     async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Vec<Event>)> {
         for _ in 0..ROUNDS {
-            self.op.prepare(&mut Before { auth: &self.auth, joined: Some(conn.reborrow()) }).await?;
-            let mut work = Work::new(&self.auth, conn.reborrow());
+            self.op
+                .prepare(&mut Before { auth: &self.auth, if_version: self.if_version, joined: Some(conn.reborrow()) })
+                .await?;
+            let mut work = Work::new(&self.auth, conn.reborrow(), self.if_version);
             match settle(&self.op, &mut work).await? {
                 Verdict::Done(output) => return Ok((output, work.events)),
                 Verdict::Refuse(error) => return Err(error),
@@ -323,12 +368,12 @@ impl<O: Joinable> Write<O> {
 }
 
 /// Runs the transaction until it is committed; `None` where it has to be prepared anew.
-async fn commit<O: Operation>(auth: &AuthFort, op: &O) -> Result<Option<O::Output>> {
+async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
     let started = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(5);
     let mut attempt = 1;
     loop {
-        match attempt_once(auth, op).await {
+        match attempt_once(write).await {
             Err(Error::DatabaseUnavailable(error))
                 if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
             {
@@ -342,9 +387,10 @@ async fn commit<O: Operation>(auth: &AuthFort, op: &O) -> Result<Option<O::Outpu
     }
 }
 
-async fn attempt_once<O: Operation>(auth: &AuthFort, op: &O) -> Result<Option<O::Output>> {
+async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
+    let Write { auth, op, if_version } = write;
     let mut tx: Tx = auth.db().begin().await?;
-    let mut work = Work::new(auth, tx.conn());
+    let mut work = Work::new(auth, tx.conn(), *if_version);
     let verdict = settle(op, &mut work).await;
     let events = work.events;
     match verdict {

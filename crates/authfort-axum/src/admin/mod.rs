@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admin_user;
+mod etag;
 mod events;
 mod keys;
 mod roles;

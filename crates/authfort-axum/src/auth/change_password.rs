@@ -34,9 +34,13 @@ pub(crate) async fn change_password(
     Query(()): Query<()>,
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Rejection> {
+    let email = user.email.clone();
+    let call = auth.change_password(user.user_id, body.current_password, body.new_password);
     // A stolen access token is no licence to guess the password.
-    limits.client(Action::Login)?;
-    limits.account(Action::Login, &user.email)?;
-    auth.change_password(user.user_id, body.current_password, body.new_password).keep_session(user.session_id).await?;
+    let call = call.keep_session(user.session_id).admit(move || {
+        limits.client(Action::Login)?;
+        limits.account(Action::Login, &email)
+    });
+    call.await?;
     Ok(StatusCode::NO_CONTENT)
 }

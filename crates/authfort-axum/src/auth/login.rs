@@ -18,12 +18,13 @@ pub(crate) struct Login {
     password: String,
 }
 
-/// Signs in by password. One answer for a wrong password, an unknown address and a banned user.
+/// Signs in by password. One answer for a wrong password and an unknown address.
 #[utoipa::path(
     post, path = "/login", tag = "auth", request_body = Login,
     responses(
         (status = 200, body = SignedInBody),
         (status = 401, description = "`invalid_credentials`", body = ErrorBody),
+        (status = 403, description = "`user_banned`, after the right password", body = ErrorBody),
         (status = 429, description = "`rate_limited`", body = ErrorBody),
         (status = 503, description = "`overloaded`, `database_unavailable`", body = ErrorBody),
     )

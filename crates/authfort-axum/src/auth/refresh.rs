@@ -39,16 +39,18 @@ pub(crate) async fn refresh(
     visitor: Visitor,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<Response, Rejection> {
-    visitor.limits.client(Action::Refresh)?;
-    let token = match body.token() {
-        Some(token) => token,
-        None => visitor.refresh_cookie?.ok_or_else(Rejection::refresh_token_missing)?,
+    let tokens = match body.token() {
+        Some(token) => vec![token],
+        None => visitor.refresh_cookies?,
     };
+    let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
+    let first = tokens.next().ok_or_else(Rejection::refresh_token_missing)?;
     let limits = visitor.limits;
-    let user = visitor
-        .auth
-        .refresh(token.expose_secret())
-        .admit(move |user| limits.account(Action::Refresh, &user.to_string()))
-        .await?;
+    limits.client(Action::Refresh)?;
+    let mut call = visitor.auth.refresh(first);
+    for other in tokens {
+        call = call.or(other);
+    }
+    let user = call.admit(move |user| limits.account(Action::Refresh, &user.to_string())).await?;
     signed_in(&visitor.caller, StatusCode::OK, user)
 }

@@ -36,9 +36,11 @@ pub(crate) struct SignUp {
     )
 )]
 pub(crate) async fn signup(visitor: Visitor, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
-    visitor.limits.client(Action::SignUp)?;
-    visitor.limits.account(Action::SignUp, &body.email)?;
-    let mut call = visitor.auth.sign_up(body.email, body.password);
+    let (limits, email) = (visitor.limits, body.email.clone());
+    let mut call = visitor.auth.sign_up(body.email, body.password).admit(move || {
+        limits.client(Action::SignUp)?;
+        limits.account(Action::SignUp, &email)
+    });
     if let Some(name) = body.name {
         call = call.name(name);
     }

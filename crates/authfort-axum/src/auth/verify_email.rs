@@ -5,7 +5,7 @@ use axum::Json as Answer;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::Visitor;
+use super::visitor::{Acting, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Json, Rejection};
 
@@ -15,11 +15,16 @@ pub(crate) struct VerifyEmail {
     token: String,
 }
 
-/// Redeems the token that was sent to an address.
+/// Redeems the token that was sent to an address. Where the caller is in no session of its user, all that whoever
+/// registered the address had ends: sessions, password, linked accounts.
 #[utoipa::path(
     post, path = "/verify-email", tag = "auth", request_body = VerifyEmail,
     responses((status = 200, body = User), (status = 422, description = "`validation_failed`", body = ErrorBody))
 )]
-pub(crate) async fn verify_email(visitor: Visitor, Json(body): Json<VerifyEmail>) -> Result<Answer<User>, Rejection> {
-    Ok(Answer(visitor.auth.verify_email(body.token).await?))
+pub(crate) async fn verify_email(
+    _: Visitor,
+    Acting(auth): Acting,
+    Json(body): Json<VerifyEmail>,
+) -> Result<Answer<User>, Rejection> {
+    Ok(Answer(auth.verify_email(body.token).await?))
 }

@@ -7,7 +7,7 @@ use authfort::{AuthFort, Result};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::layer::Caller;
+use crate::layer::{Caller, bearer};
 use crate::{Action, Query, Rejection};
 
 /// Who comes to sign up, log in, refresh or log out.
@@ -19,9 +19,9 @@ pub(crate) struct Visitor {
     /// The service, with the client's address for the events.
     pub auth: AuthFort,
     pub limits: Limits,
-    /// The refresh token of the cookie. One that cannot be read is a fault for who asks for it, and for nobody else: a
-    /// cookie that somebody planted keeps nobody from signing in.
-    pub refresh_cookie: Result<Option<SecretString>>,
+    /// The refresh tokens that the cookie may mean. One that cannot be read is a fault for who asks for it, and for
+    /// nobody else: a cookie that somebody planted keeps nobody from signing in.
+    pub refresh_cookies: Result<Vec<SecretString>>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
@@ -29,15 +29,57 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let caller = Caller::of(parts)?;
-        let mut refresh_cookie = Ok(None);
+        let mut refresh_cookies = Ok(Vec::new());
         if let Some(cookies) = &caller.shared.cookies {
             caller.check_site(parts)?;
-            refresh_cookie = cookies.refresh(&parts.headers).map(|token| token.map(SecretString::from));
+            refresh_cookies = cookies.refresh(&parts.headers).map(secret);
         }
         let Query(()) = Query::from_request_parts(parts, state).await?;
         let auth = caller.act(parts, None, None);
         let limits = Limits::of(&caller, parts);
-        Ok(Self { caller, auth, limits, refresh_cookie })
+        Ok(Self { caller, auth, limits, refresh_cookies })
+    }
+}
+
+/// The access tokens that came. What cannot be read is none; to leave takes no proof.
+pub(crate) struct AccessTokens {
+    pub cookies: Vec<SecretString>,
+    /// At most one.
+    pub bearer: Vec<SecretString>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AccessTokens {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let cookies = Caller::of(parts)?.shared.cookies.as_ref().map(|cookies| cookies.access(&parts.headers));
+        let bearer = bearer(&parts.headers).ok().flatten();
+        Ok(Self {
+            cookies: secret(cookies.and_then(Result::ok).unwrap_or_default()),
+            bearer: secret(bearer.into_iter().collect()),
+        })
+    }
+}
+
+fn secret(tokens: Vec<&str>) -> Vec<SecretString> {
+    tokens.into_iter().map(SecretString::from).collect()
+}
+
+/// The service on behalf of whoever is signed in, or of nobody: a token that does not count is none. For routes to which
+/// another secret opens the door and a session only adds to it.
+pub(crate) struct Acting(pub AuthFort);
+
+impl<S: Send + Sync> FromRequestParts<S> for Acting {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let caller = Caller::of(parts)?;
+        let principal = match caller.principal(parts).await {
+            // Whether somebody is signed in must be known.
+            Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
+            other => other.ok().flatten(),
+        };
+        Ok(Self(caller.act(parts, principal.as_deref(), None)))
     }
 }
 

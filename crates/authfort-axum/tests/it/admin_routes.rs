@@ -3,11 +3,108 @@
 use authfort_testkit::{TestDatabase, both_engines};
 use serde_json::{Value, json};
 
-use crate::support::{App, NOW, PASSWORD, PEER, Raw, UNKNOWN_ID, user_json};
+use crate::support::{App, Call, Caller, NOW, PASSWORD, PEER, Raw, UNKNOWN_ID, user_json};
 
 const LATER: &str = "2031-01-01T00:00:00Z";
 
+/// A call of each write to a user that the document names, and which succeeds.
+async fn writes(app: &App, admin: &Caller, id: &str, session: &str) -> Vec<(String, Call)> {
+    let document = app.get("/admin/openapi.json").by(admin).send().await.json();
+    let mut calls = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(method, _)| *method != "get") {
+            let name = format!("{} {path}", method.to_uppercase());
+            if !path.starts_with("/users/{id}") {
+                continue;
+            }
+            let headers = operation["parameters"].as_array().unwrap().iter();
+            assert!(headers.clone().any(|one| one["name"] == "If-Match" && one["required"] == false), "{name}");
+            assert!(operation["responses"]["412"].is_object(), "{name}");
+            let body = match name.as_str() {
+                "PATCH /users/{id}" => json!({"name": "Jane"}),
+                "PUT /users/{id}/password" => json!({"password": "another long password"}),
+                "PUT /users/{id}/accounts/{provider}" => json!({"provider_account_id": "2"}),
+                _ => Value::Null,
+            };
+            let values = [("{id}", id), ("{session_id}", session), ("{role}", "editor"), ("{provider}", "github")];
+            let path = values.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+            let mut call = app.call(&method.to_uppercase(), &format!("/admin{path}")).by(admin);
+            if !body.is_null() {
+                call = call.json(&body);
+            }
+            calls.push((name, call));
+        }
+    }
+    assert!(calls.len() >= 11, "{}", calls.len());
+    calls
+}
+
 both_engines! {
+    async fn a_false_if_match_stops_every_write_to_a_user(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let jane = app.user("jane@example.com").await;
+        app.auth.link_account(jane.id, "github", "1").await.unwrap();
+        let session = app.auth.create_session(jane.id).await.unwrap().session_id.to_string();
+        let id = jane.id.to_string();
+        let raw = Raw::open(&db).await;
+        let before = (raw.dump().await, app.event_count().await);
+        let current = app.auth.get_user(jane.id).await.unwrap().version;
+        for tags in ["\"v0\"", &format!("W/\"v{current}\""), &format!("v{current}"), "", "\"v0\", \"v999\"", "\"*\""] {
+            for (name, call) in writes(&app, &admin, &id, &session).await {
+                let answer = call.header("if-match", tags).send().await;
+                assert_eq!(answer.refusal(), (412, "precondition_failed".into()), "{name} {tags}");
+            }
+        }
+        // Also where nothing would change.
+        app.post(&format!("/admin/users/{id}/unban")).by(&admin).header("if-match", "\"v0\"").send().await.refused(412, "precondition_failed");
+        assert_eq!((raw.dump().await, app.event_count().await), before);
+        for (name, call) in writes(&app, &admin, UNKNOWN_ID, &session).await {
+            let answer = call.header("if-match", "\"v0\"").send().await;
+            assert_eq!(answer.refusal(), (404, "user_not_found".into()), "{name}");
+        }
+    }
+
+    async fn a_true_if_match_lets_every_write_through(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        for any in [true, false] {
+            for n in 0.. {
+                let jane = app.user(&format!("jane{n}{any}@example.com")).await;
+                app.auth.link_account(jane.id, "github", jane.email).await.unwrap();
+                let session = app.auth.create_session(jane.id).await.unwrap().session_id.to_string();
+                let Some((name, call)) = writes(&app, &admin, &jane.id.to_string(), &session).await.into_iter().nth(n)
+                else {
+                    break;
+                };
+                let version = app.auth.get_user(jane.id).await.unwrap().version;
+                let tags = if any { "*".to_owned() } else { format!("\"v0\", \"v{version}\"") };
+                let answer = call.header("if-match", tags).send().await;
+                assert!([200, 204].contains(&answer.status), "{name} {}", answer.text);
+                // The next one is linked to the same account.
+                app.auth.delete_user(jane.id).await.ok();
+            }
+        }
+    }
+
+    async fn of_several_who_write_at_one_version_one_succeeds(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let jane = app.user("jane@example.com").await;
+        let version = app.auth.get_user(jane.id).await.unwrap().version;
+        let calls = ["a", "b", "c", "d", "e", "f"].map(|role| {
+            let call = app.call("PUT", &format!("/admin/users/{}/roles/{role}", jane.id)).by(&admin);
+            tokio::spawn(call.header("if-match", format!("\"v{version}\"")).send())
+        });
+        let mut statuses = Vec::new();
+        for call in calls {
+            statuses.push(call.await.unwrap().status);
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
+        assert_eq!(app.auth.get_roles(jane.id).await.unwrap().len(), 1);
+    }
+
     async fn a_user_is_created_with_everything_at_once_and_opens_no_session(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
@@ -121,6 +218,12 @@ both_engines! {
             ("created_before=2030-01-01T12:00:00Z", 0),
             ("deleted=only", 0),
             ("deleted=true", 4),
+            // A form that nobody filled in, or in part.
+            ("query=&banned=&role=&email_verified=&deleted=&created_after=&created_before=", 4),
+            ("query=&banned&role=&role=writer&email_verified=&deleted=&created_after=&created_before=", 3),
+            // A pasted term brings its line break along, a pasted id its spaces.
+            ("query=cle%0D%0A", 1),
+            (&format!("query=%20{}%0A", admin.id.to_string().to_uppercase()), 1),
         ] {
             let answer = app.get(&format!("/admin/users/count?{filter}")).by(&admin).send().await;
             answer.is(200, &json!({"count": count}));
@@ -264,10 +367,14 @@ both_engines! {
             ("GET", format!("{path}/roles"), json!({})),
             ("GET", format!("{path}/sessions"), json!({})),
             ("GET", format!("{path}/accounts"), json!({})),
-            ("DELETE", format!("{path}?mode=anonymize"), json!({})),
         ] {
             app.call(method, &path).by(&admin).json(&body).send().await.refused(404, "user_not_found");
         }
+        let before = app.event_count().await;
+        let again = app.call("DELETE", &format!("{path}?mode=anonymize")).by(&admin).send().await;
+        again.is(200, &json!({"deleted": true}));
+        app.get(&format!("{path}?deleted=true")).by(&admin).send().await.is(200, &scrubbed);
+        assert_eq!(app.event_count().await, before, "what was anonymised is so already");
     }
 
     async fn rows_of_the_application_keep_a_user_from_being_deleted(db: TestDatabase) {
@@ -318,6 +425,13 @@ both_engines! {
         app.post(&unban).by(&admin).send().await.is(200, &plain);
         app.post(&unban).by(&admin).send().await.is(200, &plain);
         assert_eq!(app.events(before).await, [json!(["user_unbanned", jane.id, admin.id, {}])]);
+
+        let lines = json!({"reason": "\tSpam:\r\n\t- one\n\t- two\n"});
+        let answer = app.post(&path).by(&admin).json(&lines).send().await;
+        assert_eq!(answer.json()["ban_reason"], "Spam:\n\t- one\n\t- two");
+        let events = app.get("/admin/events?type=user_banned&limit=1").by(&admin).send().await.json();
+        assert_eq!(events["events"][0]["data"]["reason"], answer.json()["ban_reason"]);
+        app.post(&unban).by(&admin).send().await.is(200, &plain);
 
         let answer = app.post(&path).by(&admin).send().await;
         assert_eq!(answer.json()["banned"], true, "no body is a ban without reason and end");

@@ -4,7 +4,7 @@ use authfort::secrecy::ExposeSecret;
 use authfort_testkit::{TestDatabase, both_engines};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, NOW, PASSWORD, PEER, over, user_json};
+use crate::support::{Answer, App, Call, Caller, NOW, PASSWORD, PEER, over, user_json};
 
 /// The answer to a sign-up, login or refresh: its tokens are taken out and checked for their shape, the rest is
 /// compared.
@@ -25,6 +25,19 @@ fn signed_in(answer: &Answer, status: u16, user: Value) -> (String, String) {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(answer.cookies().is_empty(), "without cookie mode there are no cookies");
     (access, refresh)
+}
+
+async fn exchange(app: &App, caller: &Caller) -> Answer {
+    app.post("/auth/refresh").json(&json!({"refresh_token": caller.refresh})).send().await
+}
+
+async fn raw(address: std::net::SocketAddr, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 both_engines! {
@@ -133,7 +146,7 @@ both_engines! {
         for (email, password) in [
             ("jane@example.com", "wrong"),
             ("nobody@example.com", PASSWORD),
-            ("banned@example.com", PASSWORD),
+            ("banned@example.com", "wrong"),
             ("deleted@example.com", PASSWORD),
             ("passwordless@example.com", PASSWORD),
             ("no address", PASSWORD),
@@ -148,16 +161,22 @@ both_engines! {
         assert_eq!(answers.len(), 1, "{answers:#?}");
         assert!(answers[0].contains("401") && answers[0].contains("invalid_credentials"), "{}", answers[0]);
         assert!(!answers[0].contains("www-authenticate"), "a bearer token would not help: {}", answers[0]);
-        let reasons: Vec<Value> =
-            app.events(before).await.into_iter().map(|event| event[3]["reason"].clone()).collect();
-        let unknown = "unknown_user";
-        assert_eq!(reasons, ["wrong_password", unknown, "banned", unknown, "no_password", unknown, unknown]);
+        let details: Vec<Value> =
+            app.events(before).await.into_iter().map(|event| event[3]["detail"].clone()).collect();
+        let (unknown, wrong) = ("unknown_user", "wrong_password");
+        assert_eq!(details, [wrong, unknown, wrong, unknown, "no_password", unknown, unknown]);
         assert_eq!(
             app.events(before).await[0],
             json!(["login_failed", jane.id, null, {
-                "email": "jane@example.com", "reason": "wrong_password", "ip_address": PEER, "user_agent": null,
+                "email": "jane@example.com", "reason": "invalid_credentials", "detail": "wrong_password",
+                "ip_address": PEER, "user_agent": null,
             }])
         );
+        // Who knows the password of a banned user hears of the ban.
+        let body = json!({"email": "banned@example.com", "password": PASSWORD});
+        app.post("/auth/login").json(&body).send().await.refused(403, "user_banned");
+        let last = app.events(0).await.pop().unwrap();
+        assert_eq!((&last[3]["reason"], &last[3]["detail"]), (&json!("user_banned"), &json!("banned")));
     }
 
     async fn a_login_answers_the_user_and_new_tokens(db: TestDatabase) {
@@ -227,6 +246,77 @@ both_engines! {
         assert_eq!(app.events(before).await, [json!(["logout", jane.id, null, {}])]);
         let access = session["tokens"]["access_token"].as_str().unwrap();
         app.get("/auth/me").bearer(access).send().await.refused(401, "session_revoked");
+    }
+
+    async fn logging_out_needs_one_token_of_any_kind(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let ends = async |how: &dyn Fn(&Caller) -> Call| {
+            let caller = app.nobody().await;
+            let before = app.event_count().await;
+            how(&caller).send().await.is_empty(204);
+            let ended = app.get("/profile").by(&caller).send().await;
+            if ended.status == 200 {
+                assert_eq!(app.event_count().await, before);
+                return false;
+            }
+            ended.refused(401, "session_revoked");
+            assert_eq!(app.events(before).await, [json!(["logout", caller.id, null, {}])]);
+            true
+        };
+        let out = || app.post("/auth/logout");
+        let refresh = |token: &str| format!("__Host-refresh_token={token}");
+        let access = |token: &str| format!("__Host-access_token={token}");
+        assert!(ends(&|c| out().json(&json!({"refresh_token": c.refresh}))).await);
+        assert!(ends(&|c| out().header("cookie", refresh(&c.refresh))).await);
+        assert!(ends(&|c| out().header("cookie", access(&c.token))).await);
+        assert!(ends(&|c| out().by(c)).await);
+        // Any of several that is good.
+        assert!(ends(&|c| out().header("cookie", refresh("x")).header("cookie", refresh(&c.refresh))).await);
+        assert!(ends(&|c| out().header("cookie", refresh("x")).header("cookie", access(&c.token))).await);
+        assert!(ends(&|c| out().header("cookie", access("x")).header("cookie", access(&c.token))).await);
+        assert!(ends(&|c| out().header("cookie", refresh("x")).header("cookie", access("\u{e9}")).by(c)).await);
+        // The body says which session is meant.
+        assert!(!ends(&|c| out().json(&json!({"refresh_token": "x"})).by(c)).await);
+        // What is no token ends nothing.
+        assert!(!ends(&|c| out().bearer(&format!("{}x", c.token))).await);
+        assert!(!ends(&|c| out().bearer("x").by(c)).await);
+        assert!(!ends(&|_| out()).await);
+
+        // Whatever became of the user, as long as the token is one of ours.
+        let caller = app.nobody().await;
+        app.auth.add_role(caller.id, "editor").await.unwrap();
+        app.get("/profile").by(&caller).send().await.refused(401, "token_version_mismatch");
+        out().by(&caller).send().await.is_empty(204);
+        exchange(&app, &caller).await.refused(401, "refresh_token_invalid");
+        let caller = app.nobody().await;
+        app.clock.advance(chrono::TimeDelta::hours(1));
+        out().by(&caller).send().await.is_empty(204);
+        assert_eq!(exchange(&app, &caller).await.status, 200, "an expired token ends nothing");
+    }
+
+    async fn a_bearer_token_may_follow_any_number_of_spaces(db: TestDatabase) {
+        let app = App::with(&db, |builder| builder, |layer| layer.introspection_secret("s3cret")).await;
+        let caller = app.nobody().await;
+        let address = app.serve().await;
+        for (before, after) in [(" ", ""), ("  ", ""), ("     ", ""), (" ", " "), ("  ", " \t "), (" ", "\t")] {
+            let value = |token: &str| format!(" \t bEaReR{before}{token}{after}");
+            let profile = app.get("/profile").header("authorization", value(&caller.token)).send().await;
+            assert_eq!(profile.text, caller.email);
+            let token = json!({"token": caller.token});
+            let introspect = app.post("/auth/introspect").header("authorization", value("s3cret")).json(&token);
+            assert_eq!(introspect.send().await.json()["active"], true);
+            let request = format!(
+                "GET /profile HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization:{}\r\n\r\n",
+                value(&caller.token)
+            );
+            let answer = raw(address, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&caller.email), "{answer}");
+        }
+        for value in ["Bearer", "Bearer ", "Bearer   \t", &format!("Bearer {0} {0}", caller.token)] {
+            app.get("/profile").header("authorization", value).send().await.refused(401, "token_invalid");
+            let introspect = app.post("/auth/introspect").header("authorization", value);
+            introspect.json(&json!({"token": "x"})).send().await.refused(401, "unauthorized");
+        }
     }
 
     async fn me_is_the_user_with_session_and_second_factor(db: TestDatabase) {

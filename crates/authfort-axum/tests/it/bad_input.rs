@@ -50,6 +50,76 @@ async fn send(
     call.send().await.refusal()
 }
 
+/// As many of them as a request may hold.
+fn fill(separator: &str, limit: usize, piece: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for n in 0.. {
+        let piece = piece(n);
+        if text.len() + separator.len() + piece.len() > limit {
+            break;
+        }
+        text.push_str(separator);
+        text.push_str(&piece);
+    }
+    text[separator.len()..].to_owned()
+}
+
+fn query_floods(operation: &Value) -> Vec<String> {
+    let mut names: Vec<&str> = vec!["é\"\\"];
+    let declared = operation["parameters"].as_array().into_iter().flatten();
+    names.extend(declared.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap()));
+    let mut floods = vec![
+        fill("&", 64_000, |n| n.to_string()),
+        fill("&", 64_000, |n| format!("{n}{:%>97}", "").replace('%', "%22")),
+    ];
+    for name in names {
+        let name = name.replace('é', "%C3%A9").replace('"', "%22").replace('\\', "%5C");
+        floods.push(fill("&", 64_000, |_| format!("{name}=A")));
+        floods.push(fill("&", 64_000, |n| format!("{name}=a{n}")));
+    }
+    floods
+}
+
+/// Bodies as large as may be, of nothing but faults: unknown members, forbidden characters, and each member of the
+/// route's own filled with what it cannot be.
+fn body_floods(document: &Value, operation: &Value) -> Vec<(&'static str, String)> {
+    let Some(content) = operation["requestBody"]["content"].as_object() else { return Vec::new() };
+    let mut floods = Vec::new();
+    for (content_type, described) in content {
+        if content_type == "application/x-www-form-urlencoded" {
+            floods.push(("application/x-www-form-urlencoded", fill("&", 65_000, |n| format!("token={n}"))));
+            floods.push(("application/x-www-form-urlencoded", fill("&", 65_000, |n| format!("token{n}=%zz"))));
+            continue;
+        }
+        let object = |limit, value: &str| format!("{{{}}}", fill(",", limit, |n| format!("\"m{n}\":{value}")));
+        let mut push = |text: String| floods.push(("application/json", text));
+        push(object(65_000, "1"));
+        push(object(65_000, "\"\\u0000\""));
+        push(format!("{{{}}}", fill(",", 65_000, |n| format!("\"{n}{:\\>128}\":\"\\u0000\"", ""))));
+        let reference = described["schema"]["$ref"].as_str().unwrap().trim_start_matches('#');
+        for member in document.pointer(reference).unwrap()["properties"].as_object().unwrap().keys() {
+            push(format!("{{\"{member}\":[{}]}}", fill(",", 64_000, |_| "\"A\"".into())));
+            push(format!("{{\"email\":\"a\",\"{member}\":[{}]}}", fill(",", 64_000, |n| format!("\"A{n}\""))));
+            push(format!("{{\"{member}\":{}}}", object(64_000, "\"\\u0000\"")));
+            push(format!("{{\"{member}\":\"{}\"}}", "\\n".repeat(30_000)));
+        }
+    }
+    floods
+}
+
+#[track_caller]
+fn small(answer: &crate::support::Answer, context: &str) {
+    assert!(answer.text.len() < 8_000, "{context}: {} bytes: {:.300}", answer.text.len(), answer.text);
+    // A text that is no token ends no session, and is told to be none.
+    if [200, 204].contains(&answer.status) {
+        return assert!(["", "{\"active\":false}"].contains(&&*answer.text), "{context}: {}", answer.text);
+    }
+    let (status, _) = answer.refusal();
+    assert!([400, 401, 422].contains(&status), "{context}: {}", answer.text);
+    let fields = answer.json()["fields"].as_array().map_or(0, Vec::len);
+    assert!(fields <= 16, "{context}: {fields}");
+}
+
 both_engines! {
     async fn row_45_a_body_that_cannot_be_read_is_refused_by_every_route(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
@@ -142,6 +212,38 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
+    async fn a_flood_of_faults_is_answered_by_a_few_lines(db: TestDatabase) {
+        let app = App::with(&db, |options| options, |layer| layer.introspection_secret("s3cret")).await;
+        let admin = app.admin().await;
+        let id = app.user("jane@example.com").await.id.to_string();
+        let raw = Raw::open(&db).await;
+        let before = raw.dump().await;
+        let (mut queries, mut bodies) = (0, 0);
+        for mount in ["/admin", "/auth"] {
+            let document = app.get(&format!("{mount}/openapi.json")).by(&admin).send().await.json();
+            for (path, item) in document["paths"].as_object().unwrap() {
+                let route = format!("{mount}{}", path.replace("{id}", &id).replace(['{', '}'], ""));
+                for (method, operation) in item.as_object().unwrap() {
+                    let method = method.to_uppercase();
+                    let token = if path == "/introspect" { "s3cret" } else { &admin.token };
+                    let call = |query: &str| app.call(&method, &format!("{route}?{query}")).bearer(token);
+                    for query in query_floods(operation) {
+                        small(&call(&query).send().await, &format!("{method} {route} {query:.40}"));
+                        queries += 1;
+                    }
+                    for (content_type, body) in body_floods(&document, operation) {
+                        let answer = call("").header("content-type", content_type).body(body.clone()).send().await;
+                        small(&answer, &format!("{method} {route} {body:.60}"));
+                        bodies += 1;
+                    }
+                }
+            }
+        }
+        assert!(queries > 80 && bodies > 80, "{queries} {bodies}");
+        let now = raw.dump().await;
+        assert_eq!(now, before);
+    }
+
     async fn row_49_a_form_of_another_site_cannot_pass_for_json(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         let admin = app.admin().await;
@@ -232,14 +334,12 @@ both_engines! {
             ("cursor=%C3%BC", bad),
             ("banned=1", bad),
             ("banned=TRUE", bad),
-            ("banned=", bad),
             ("banned=true&banned=false", bad),
             ("email_verified=yes", bad),
             ("deleted=maybe", out),
-            ("deleted=", out),
             ("deleted=only&deleted=only", bad),
             ("role=Admin", out),
-            ("role=", out),
+            ("foo=", out),
             ("role=a%2Cb", out),
             ("role=a%0Ab", out),
             ("role=%D0%B0dmin", out),
@@ -256,7 +356,8 @@ both_engines! {
             ("query=%", bad),
             ("query=%zz", bad),
             ("query=%ED%A0%80", bad),
-            ("query=%1B", out),
+            ("query=a%1Bb", out),
+            ("query=a%0Ab", out),
             ("q=a", out),
             ("Limit=5", out),
             ("limit[]=5", out),

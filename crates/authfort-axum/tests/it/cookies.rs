@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use authfort_axum::{CookieOptions, SameSite};
+use authfort_axum::{CookieOptions, SameSite, testing};
 use authfort_testkit::{TestDatabase, both_engines};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Call, PASSWORD};
+use crate::support::{Answer, App, Call, Caller, PASSWORD};
 
 /// Keeps cookies as a browser does (RFC 6265, section 5.3), but for times.
 #[derive(Default)]
@@ -50,6 +50,19 @@ fn parts(answer: &Answer) -> (Vec<String>, Vec<String>) {
         (format!("{name}=…;{attributes}"), value.to_owned())
     };
     answer.cookies().iter().map(split).unzip()
+}
+
+/// Each cookie twice: a value, and another before or after it.
+fn twice(access: (&str, &str), refresh: (&str, &str), in_order: bool) -> (String, String) {
+    let pair = |name: &str, (first, second): (&str, &str)| {
+        let (first, second) = if in_order { (first, second) } else { (second, first) };
+        format!("__Host-{name}={first}; other=1; __Host-{name}={second}")
+    };
+    (pair("access_token", access), pair("refresh_token", refresh))
+}
+
+async fn exchange_status(app: &App, token: &str) -> u16 {
+    app.post("/auth/refresh").json(&json!({"refresh_token": token})).send().await.status
 }
 
 both_engines! {
@@ -255,33 +268,128 @@ both_engines! {
         call.header("authorization", session).json(&change).send().await.is_empty(204);
     }
 
-    async fn two_cookies_of_one_name_count_as_none_and_keep_nobody_out(db: TestDatabase) {
+    async fn a_second_cookie_locks_nobody_out(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         app.user("jane@example.com").await;
-        let caller = app.nobody().await;
-        let twice = |name: &str, value: &str| format!("__Host-{name}=planted; other=1; __Host-{name}={value}");
-        let access = twice("access_token", &caller.token);
-        app.get("/profile").header("cookie", &access).send().await.refused(401, "token_invalid");
-        let lines = app.get("/profile").header("cookie", format!("__Host-access_token={}", caller.token));
-        lines.header("cookie", "__Host-access_token=planted").send().await.refused(401, "token_invalid");
-
-        let refresh = twice("refresh_token", &caller.refresh);
-        app.post("/auth/refresh").header("cookie", &refresh).send().await.refused(401, "refresh_token_invalid");
-        let body = json!({"refresh_token": caller.refresh});
-        assert_eq!(app.post("/auth/refresh").header("cookie", &refresh).json(&body).send().await.status, 200);
-        // Whoever has a planted cookie must be able to get rid of it and to sign in.
-        for path in ["/auth/login", "/auth/signup"] {
-            let body = if path == "/auth/login" {
-                credentials()
-            } else {
-                json!({"email": "new@example.com", "password": PASSWORD})
-            };
-            let answer = app.post(path).header("cookie", format!("{refresh}; {access}")).json(&body).send().await;
-            assert_eq!((answer.status / 100, answer.cookies().len()), (2, 2), "{path} {}", answer.text);
+        let ended = app.nobody().await;
+        app.auth.logout(&ended.refresh).await.unwrap();
+        let forged = format!("{}x", ended.token);
+        for other in ["planted", "a.b.c", "\u{e9}", "", &ended.token, &forged] {
+            for other_first in [true, false] {
+                let caller = Caller::from(testing::signed_in(&app.auth, [""; 0]).await.unwrap());
+                let (access, refresh) = twice((other, &caller.token), (&ended.refresh, &caller.refresh), other_first);
+                let profile = app.get("/profile").header("cookie", &access).send().await;
+                assert_eq!((profile.status, profile.text), (200, caller.email.clone()), "{access}");
+                let me = app.get("/auth/me").header("cookie", &access).header("cookie", "__Host-access_token=x");
+                assert_eq!(me.send().await.json()["session_id"], caller.session);
+                let refreshed = app.post("/auth/refresh").header("cookie", &refresh).send().await;
+                assert_eq!(refreshed.json()["user"]["session_id"], caller.session, "{}", refreshed.text);
+                // Whoever has two must be able to sign in and to sign out.
+                let both = format!("{refresh}; {access}");
+                let login = app.post("/auth/login").header("cookie", &both).json(&credentials()).send().await;
+                assert_eq!((login.status, login.cookies().len()), (200, 2), "{}", login.text);
+                let out = app.post("/auth/logout").header("cookie", &both).send().await;
+                out.is_empty(204);
+                assert_eq!(out.cookies().len(), 2);
+                app.get("/profile").header("cookie", &access).send().await.refused(401, "session_revoked");
+            }
         }
-        let out = app.post("/auth/logout").header("cookie", &refresh).send().await;
-        out.is_empty(204);
-        assert_eq!(out.cookies().len(), 2);
+    }
+
+    async fn of_two_cookies_that_count_the_newest_sign_in_is_the_caller(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let older = app.nobody().await;
+        app.clock.advance(chrono::TimeDelta::seconds(1));
+        let newer = app.nobody().await;
+        for older_first in [true, false] {
+            let (access, _) = twice((&older.token, &newer.token), ("", ""), older_first);
+            assert_eq!(app.get("/profile").header("cookie", &access).send().await.text, newer.email);
+        }
+        let (_, refresh) = twice(("", ""), (&older.refresh, &newer.refresh), true);
+        let refreshed = app.post("/auth/refresh").header("cookie", &refresh).send().await;
+        assert_eq!(refreshed.json()["user"]["email"], newer.email);
+        // The other one was left alone.
+        let body = json!({"refresh_token": older.refresh});
+        assert_eq!(app.post("/auth/refresh").json(&body).send().await.status, 200);
+    }
+
+    async fn of_two_cookies_that_do_not_count_the_refusal_is_that_of_the_better_one(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let (ended, changed) = (app.nobody().await, app.nobody().await);
+        app.auth.logout(&ended.refresh).await.unwrap();
+        app.auth.add_role(changed.id, "editor").await.unwrap();
+        let refusal = async |tokens: [&str; 3]| {
+            let pairs = tokens.map(|token| format!("__Host-access_token={token}"));
+            app.get("/profile").header("cookie", pairs.join("; ")).send().await.refusal()
+        };
+        let better = "token_version_mismatch".to_owned();
+        assert_eq!(refusal(["x", &ended.token, &changed.token]).await, (401, better.clone()));
+        assert_eq!(refusal([&changed.token, &ended.token, "x"]).await, (401, better));
+        assert_eq!(refusal(["x", "y", &ended.token]).await, (401, "session_revoked".into()));
+        app.clock.advance(chrono::TimeDelta::hours(1));
+        assert_eq!(refusal(["x", &changed.token, &ended.token]).await, (401, "token_expired".into()));
+        assert_eq!(refusal(["x", "\u{e9}", ""]).await, (401, "token_invalid".into()));
+    }
+
+    async fn more_cookies_than_four_are_not_looked_at(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let caller = app.nobody().await;
+        let send = async |planted: usize| {
+            let mut pairs: Vec<String> = (0..planted).map(|n| format!("__Host-access_token={n}")).collect();
+            pairs.push(format!("__Host-access_token={}", caller.token));
+            app.get("/profile").header("cookie", pairs.join("; ")).send().await.status
+        };
+        assert_eq!((send(3).await, send(4).await), (200, 401));
+    }
+
+    async fn a_spent_cookie_beside_a_good_one_ends_nothing(db: TestDatabase) {
+        let app = App::with(
+            &db,
+            |options| options.refresh_grace(std::time::Duration::ZERO),
+            |layer| layer.cookies(CookieOptions::default()).unwrap(),
+        )
+        .await;
+        let caller = app.nobody().await;
+        let other = app.nobody().await;
+        let exchange = async |token: &str| {
+            let answer = app.post("/auth/refresh").header("cookie", format!("__Host-refresh_token={token}")).send();
+            answer.await.json()["tokens"]["refresh_token"].as_str().unwrap().to_owned()
+        };
+        // Spent ones of the same session, and of another that lives on elsewhere.
+        let (spent, mut good) = (caller.refresh.clone(), exchange(&caller.refresh).await);
+        let foreign_good = exchange(&other.refresh).await;
+        for spent_first in [true, false] {
+            for spent in [&spent, &other.refresh] {
+                let before = app.event_count().await;
+                let (_, refresh) = twice(("", ""), (spent, &good), spent_first);
+                let answer = app.post("/auth/refresh").header("cookie", &refresh).send().await;
+                assert_eq!(answer.json()["user"]["session_id"], caller.session, "{}", answer.text);
+                assert_eq!(app.event_types(before).await, ["token_refreshed"]);
+                good = answer.json()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+            }
+        }
+        // Where no good one came it is a replay, and of one session alone.
+        let before = app.event_count().await;
+        let (_, refresh) = twice(("", ""), (&other.refresh, &spent), true);
+        let replay = app.post("/auth/refresh").header("cookie", &refresh).send().await;
+        replay.refused(401, "refresh_token_reused");
+        assert_eq!(app.event_types(before).await, ["session_revoked"]);
+        let alive = [exchange_status(&app, &foreign_good).await, exchange_status(&app, &good).await];
+        assert!(alive == [200, 401] || alive == [401, 200], "{alive:?}");
+    }
+
+    async fn an_answer_that_was_lost_is_given_again_beside_an_older_spent_cookie(db: TestDatabase) {
+        let app = App::with_cookies(&db).await;
+        let caller = app.nobody().await;
+        let exchange = async |cookie: String| app.post("/auth/refresh").header("cookie", cookie).send().await;
+        let first = exchange(format!("__Host-refresh_token={}", caller.refresh)).await.json();
+        let second = first["tokens"]["refresh_token"].as_str().unwrap();
+        let lost = exchange(format!("__Host-refresh_token={second}")).await.json();
+        for older_first in [true, false] {
+            // The oldest is spent and its child too; alone it would end the session.
+            let again = exchange(twice(("", ""), (&caller.refresh, second), older_first).1).await;
+            assert_eq!(again.json()["tokens"]["refresh_token"], lost["tokens"]["refresh_token"], "{}", again.text);
+        }
     }
 
     async fn row_18_a_session_that_was_chosen_beforehand_is_not_taken_over(db: TestDatabase) {

@@ -44,6 +44,22 @@ async fn one_connection(db: &TestDatabase) -> AuthFort {
     }
 }
 
+#[test]
+fn a_guard_by_a_name_that_is_no_roles_or_comes_twice_panics_where_the_router_is_built() {
+    let message = |build: fn()| {
+        let panic = std::panic::catch_unwind(build).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    let shape = "and a role matches ^[a-z][a-z0-9_-]{0,49}$";
+    let one = message(|| drop(require_role("Admin")));
+    assert_eq!(one, format!("a guard asks for the role `Admin`, {shape}"));
+    assert_eq!(message(|| drop(require_role(""))), format!("a guard asks for the role ``, {shape}"));
+    let any = message(|| drop(require_any_role(["admin", "ed\nitor"])));
+    assert_eq!(any, format!("a guard asks for the role `ed\\nitor`, {shape}"));
+    let all = message(|| drop(require_all_roles(["admin", "editor", "admin"])));
+    assert_eq!(all, "a guard asks for the role `admin` twice");
+}
+
 both_engines! {
     async fn absent_invalid_and_unanswerable_are_three_answers(db: TestDatabase) {
         let app = App::new(&db).await;
@@ -133,6 +149,34 @@ both_engines! {
         }
     }
 
+    async fn a_guard_that_names_an_undeclared_role_answers_500_and_says_so_in_the_log(db: TestDatabase) {
+        let app = App::with(&db, |options| options.roles(["editor"]), |layer| layer).await;
+        let admin = app.admin().await;
+        authfort_axum::roles! { Auditor = "auditor"; }
+        let ok = async || "ok";
+        let router: Router = Router::new()
+            .route("/declared", get(async |_: RequireRole<AnyOf<(Admin, Editor)>>| ()))
+            .route("/declared/layer", get(ok).route_layer(require_any_role(["admin", "editor"])))
+            .route("/one", get(async |_: RequireRole<Auditor>| ()))
+            .route("/any", get(async |_: RequireRole<AnyOf<(Admin, Auditor)>>| ()))
+            .route("/all", get(async |_: RequireRole<AllOf<(Admin, Auditor)>>| ()))
+            .route("/layer/one", get(ok).route_layer(require_role("auditor")))
+            .route("/layer/any", get(ok).route_layer(require_any_role(["admin", "auditor"])))
+            .route("/layer/all", get(ok).route_layer(require_all_roles(["admin", "auditor"])))
+            .layer(app.layer.clone());
+        for path in ["/declared", "/declared/layer"] {
+            assert_eq!(call(&router, "GET", path).by(&admin).send().await.status, 200);
+        }
+        for path in ["/one", "/any", "/all", "/layer/one", "/layer/any", "/layer/all"] {
+            for call in [call(&router, "GET", path), call(&router, "GET", path).by(&admin)] {
+                let capture = Capture::start();
+                call.send().await.refused(500, "internal");
+                let log = capture.text();
+                assert!(log.contains("ERROR") && log.contains("role=\"auditor\""), "{path}: {log}");
+            }
+        }
+    }
+
     async fn defect_33_a_request_is_authenticated_once_however_many_ask(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
@@ -206,9 +250,7 @@ both_engines! {
             }
             let mixed = app.get(path).header("authorization", "Basic eDp5").bearer(token).send().await;
             mixed.refused(401, "token_invalid");
-            for value in
-                [format!("Bearer  {token}"), format!("Bearer {token} x"), format!("Bearer {token},Bearer {token}")]
-            {
+            for value in [format!("Bearer {token} x"), format!("Bearer {token},Bearer {token}")] {
                 app.get(path).header("authorization", value).send().await.refused(401, "token_invalid");
             }
             app.get(path).header("authorization", b"Bearer \xff\xfe").send().await.refused(401, "token_invalid");
@@ -299,7 +341,11 @@ both_engines! {
         }
         let late = app.admin().await;
         app.auth.remove_role(late.id, "admin").immediate(false).await.unwrap();
-        assert_eq!(app.get("/admin/users").by(&late).send().await.status, 200, "as was asked for, until it runs out");
+        // The token is good still, as was asked for; the role is gone all the same.
+        assert_eq!(app.get("/auth/me").by(&late).send().await.status, 200);
+        for path in ["/admin/users", "/guarded"] {
+            app.get(path).by(&late).send().await.refused(403, "insufficient_role");
+        }
         let demote = format!("/admin/users/{}/roles/admin", admin.id);
         app.call("DELETE", &demote).by(&late).send().await.refused(403, "insufficient_role");
         app.call("DELETE", &format!("/admin/users/{}", admin.id))

@@ -152,7 +152,7 @@ both_engines! {
         assert_eq!(addresses, ["203.0.113.7", "203.0.113.7", "198.51.100.1"]);
         let sessions =
             app.auth.list_sessions(app.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id);
-        assert_eq!(sessions.await.unwrap()[0].ip_address.as_deref(), Some("198.51.100.1"));
+        assert_eq!(sessions.await.unwrap().sessions[0].ip_address.as_deref(), Some("198.51.100.1"));
     }
 
     async fn row_58_a_household_is_one_client_and_the_unknown_share_a_bucket(db: TestDatabase) {
@@ -221,6 +221,69 @@ both_engines! {
         limited(&guess().await);
         limited(&try_from(&app, "203.0.113.7", "jane@example.com", PASSWORD).await);
         assert_eq!(app.get("/profile").bearer(token).send().await.status, 200, "what is open stays open");
+    }
+
+    async fn a_48_is_limited_as_well_and_its_neighbours_are_not(db: TestDatabase) {
+        let app = app(&db, RateLimits::off().client(Action::Login, only(1)), |layer| layer).await;
+        let mut tried = 0;
+        for n in 0..40 {
+            let answer = try_from(&app, &format!("2001:db8:1:{n:x}::1"), "jane@example.com", "wrong password").await;
+            tried += usize::from(answer.status == 401);
+        }
+        assert_eq!(tried, 16);
+        assert_eq!(try_from(&app, "2001:db8:2::1", "jane@example.com", PASSWORD).await.status, 200);
+    }
+
+    async fn a_body_that_is_refused_takes_no_attempt_of_any_route(db: TestDatabase) {
+        let limits = [Action::Login, Action::SignUp, Action::Refresh].into_iter().fold(RateLimits::off(), |limits, action| {
+            limits.client(action, only(1)).account(action, only(1)).account_from_client(action, only(1))
+        });
+        let app = app(&db, limits, |layer| layer).await;
+        // Changing a password counts as a login, so that is somebody else's.
+        app.user("joe@example.com").await;
+        let jane = app.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id;
+        let session = authfort_axum::testing::bearer(&app.auth.create_session(jane).await.unwrap());
+        let new = |email: &str, password: &str| json!({"email": email, "password": password});
+        let change = |new: &str| json!({"current_password": PASSWORD, "new_password": new});
+        let routes = [
+            ("/auth/login", vec![json!({"email": "joe@example.com"})], new("joe@example.com", PASSWORD), 200),
+            (
+                "/auth/signup",
+                vec![new("ann", PASSWORD), new("ann@example.com", "short"), {
+                    let mut body = new("ann@example.com", PASSWORD);
+                    body["phone"] = json!("none");
+                    body
+                }],
+                new("ann@example.com", PASSWORD),
+                201,
+            ),
+            ("/auth/refresh", vec![json!({"refresh_token": 1})], json!({"refresh_token": "afr_x"}), 401),
+            ("/auth/change-password", vec![change("short"), change(&"x".repeat(2_000))], change("a new password"), 204),
+        ];
+        for (client, (path, refused, accepted, status)) in routes.into_iter().enumerate() {
+            let client = format!("198.51.100.{client}");
+            let call = || {
+                let call = app.post(path).from(&client);
+                if path == "/auth/change-password" { call.header("authorization", &session) } else { call }
+            };
+            for _ in 0..3 {
+                call().header("content-type", "application/json").body("{").send().await.refused(400, "invalid_request");
+                call().json(&json!([])).send().await.refused(422, "validation_failed");
+                call().json(&json!({"x": 1})).send().await.refused(422, "validation_failed");
+                call().body("x").header("content-type", "text/plain").send().await.refused(415, "unsupported_media_type");
+                let large = " ".repeat(70_000);
+                call().header("content-type", "application/json").body(large).send().await.refused(413, "payload_too_large");
+                for body in &refused {
+                    call().json(body).send().await.refused(422, "validation_failed");
+                }
+            }
+            // The only attempt is there still, and then it is gone.
+            let answer = call().json(&accepted).send().await;
+            assert_eq!(answer.status, status, "{path} {}", answer.text);
+            if path != "/auth/change-password" {
+                limited(&call().json(&accepted).send().await);
+            }
+        }
     }
 
     async fn what_cannot_be_read_takes_no_attempt(db: TestDatabase) {

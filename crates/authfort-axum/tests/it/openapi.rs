@@ -115,7 +115,7 @@ both_engines! {
             ("POST /auth/login", json!({"email": "jane@example.com", "password": "wrong"}), 401),
             ("POST /auth/refresh", json!({"refresh_token": session["tokens"]["refresh_token"]}), 200),
             ("POST /auth/refresh", Value::Null, 401),
-            ("POST /auth/logout", Value::Null, 204),
+            ("POST /auth/logout", json!({"refresh_token": "x"}), 204),
             ("GET /auth/me", Value::Null, 200),
             ("POST /auth/verify-email", json!({"token": "x"}), 422),
             ("POST /auth/introspect", json!({"token": session["tokens"]["access_token"]}), 200),

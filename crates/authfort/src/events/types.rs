@@ -140,10 +140,12 @@ events! {
     }
     /// Somebody tried to sign in and was refused.
     LoginFailed = "login_failed" for Option<UserId> {
-        /// The address that was tried.
-        email: String,
-        /// Why: `unknown_user`, `wrong_password`, `no_password`, `banned`.
+        /// The address that was tried; none where what was typed has not the shape of one.
+        email: Option<String>,
+        /// What was answered: `invalid_credentials`, or `user_banned` after the right password.
         reason: String,
+        /// Why: `unknown_user`, `wrong_password`, `no_password`, `banned`.
+        detail: String,
         /// The client's address.
         ip_address: Option<String>,
         /// The client's description of itself.

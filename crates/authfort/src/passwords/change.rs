@@ -1,11 +1,14 @@
 //! Setting and changing passwords. Either ends sessions, and makes access tokens and sent-out tokens worthless.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use super::Verdict as PasswordVerdict;
 use crate::events::{PasswordChanged, PasswordSet};
 use crate::sessions::end_all;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::users::at_version;
+use crate::work::{Admit, Before, Conditional, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{Error, Result, SessionId, UserId, store};
 
 /// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
@@ -24,18 +27,18 @@ impl SetPassword {
 
 impl Joinable for SetPassword {}
 
+impl Conditional for SetPassword {}
+
 impl Operation for SetPassword {
     type Output = ();
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
-        // An unknown user must not cost a password hash.
+        // An unknown user must not cost a password hash, nor one at another version.
         let mut conn = before.read().await?;
         let found = store::users::by_id(&mut conn.conn(), self.user).await?;
         drop(conn);
-        if found.is_none_or(|row| row.deleted_at.is_some()) {
-            return Err(Error::UserNotFound);
-        }
+        at_version(found.filter(|row| row.deleted_at.is_none()), before.if_version)?;
         self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
         Ok(())
     }
@@ -59,17 +62,25 @@ pub struct ChangePassword {
     current: SecretString,
     new: SecretString,
     keep: Option<SessionId>,
+    admit: Option<Admit>,
     old_hash: Option<String>,
     new_hash: Option<String>,
 }
 
 impl ChangePassword {
     pub(crate) fn new(user: UserId, current: SecretString, new: SecretString) -> Self {
-        Self { user, current, new, keep: None, old_hash: None, new_hash: None }
+        Self { user, current, new, keep: None, admit: None, old_hash: None, new_hash: None }
     }
 }
 
 impl Write<ChangePassword> {
+    /// Asks, once the new password is known to be acceptable in length and before the current one is looked at, whether
+    /// to go on: for limits, from which an input that is refused takes nothing.
+    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.admit = Some(Arc::new(ask));
+        self
+    }
+
     /// Leaves this session alive: the one that the user changes the password in. Its access token is renewed by a
     /// refresh.
     pub fn keep_session(mut self, session: SessionId) -> Self {
@@ -80,12 +91,15 @@ impl Write<ChangePassword> {
 
 impl Joinable for ChangePassword {}
 
+impl Conditional for ChangePassword {}
+
 impl Operation for ChangePassword {
     type Output = ();
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
         auth.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
+        admitted(self.admit.as_ref())?;
         let mut conn = before.read().await?;
         let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
         drop(conn);

@@ -5,8 +5,10 @@ use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::{AuthFort, Result, SessionId, UserId, store};
+use crate::store::sessions::SessionRow;
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 /// A sign-in on a device: one row however often its tokens were renewed.
 ///
@@ -15,8 +17,8 @@ use crate::{AuthFort, Result, SessionId, UserId, store};
 /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
 /// let id = auth.create_user("jane@example.com").await?.id;
 /// auth.create_session(id).await?;
-/// let sessions = auth.list_sessions(id).active_only(true).await?;
-/// assert_eq!(sessions.len(), 1);
+/// let page = auth.list_sessions(id).active_only(true).await?;
+/// assert_eq!(page.sessions.len(), 1);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,46 +41,99 @@ pub struct Session {
     pub revoked: bool,
 }
 
-/// Lists the sessions of a user, newest first; made by [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
+/// A page of a user's sessions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct SessionPage {
+    /// The sessions, newest first.
+    pub sessions: Vec<Session>,
+    /// Where the next page begins; none on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Lists the sessions of a user, newest first, 50 at a time; made by [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListSessions {
-    pub(crate) auth: AuthFort,
-    pub(crate) user: UserId,
-    pub(crate) active_only: bool,
+    auth: AuthFort,
+    user: UserId,
+    active_only: bool,
+    limit: i64,
+    cursor: Option<String>,
 }
 
 impl ListSessions {
+    pub(crate) fn new(auth: AuthFort, user: UserId) -> Self {
+        Self { auth, user, active_only: false, limit: 50, cursor: None }
+    }
+
     /// Only those that live; not unless set.
     pub fn active_only(mut self, on: bool) -> Self {
         self.active_only = on;
         self
     }
+
+    /// How many, 1 to 200; 50 unless set.
+    pub fn limit(mut self, limit: i64) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Begins where the cursor of a page before points.
+    pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
+        self.cursor = Some(cursor.into());
+        self
+    }
+
+    async fn run(self) -> Result<SessionPage> {
+        if !(1..=200).contains(&self.limit) {
+            return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
+        }
+        let before = self.cursor.as_deref().map(read_cursor).transpose()?;
+        self.auth.get_user(self.user).await?;
+        let now = self.auth.now();
+        let live_at = self.active_only.then_some(now);
+        let mut conn = self.auth.db().read().await?;
+        // One more than asked for tells whether another page follows.
+        let mut rows =
+            store::sessions::of_user(&mut conn.conn(), self.user, before, live_at, self.limit.saturating_add(1))
+                .await?;
+        drop(conn);
+        let size = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next_cursor = rows.last().filter(|_| more).map(|row| crate::crypto::base64url_encode(row.id.0));
+        let sessions = rows.into_iter().map(Session::from).collect();
+        Ok(SessionPage { sessions, next_cursor })
+    }
+}
+
+/// A cursor is the id of the last session before it, in base64url.
+fn read_cursor(text: &str) -> Result<SessionId> {
+    let bytes = crate::crypto::base64url_decode(text).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    bytes.map(|bytes| SessionId(Uuid::from_bytes(bytes))).ok_or(Error::InvalidCursor)
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            id: row.id,
+            user_agent: row.user_agent,
+            ip_address: row.ip_address,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+            revoked: row.revoked_at.is_some(),
+        }
+    }
 }
 
 impl IntoFuture for ListSessions {
-    type Output = Result<Vec<Session>>;
+    type Output = Result<SessionPage>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            self.auth.get_user(self.user).await?;
-            let now = self.auth.now();
-            let mut conn = self.auth.db().read().await?;
-            let rows = store::sessions::of_user(&mut conn.conn(), self.user).await?;
-            Ok(rows
-                .into_iter()
-                .filter(|row| !self.active_only || row.is_active(now))
-                .map(|row| Session {
-                    id: row.id,
-                    user_agent: row.user_agent,
-                    ip_address: row.ip_address,
-                    created_at: row.created_at,
-                    last_seen_at: row.last_seen_at,
-                    expires_at: row.expires_at,
-                    revoked: row.revoked_at.is_some(),
-                })
-                .collect())
-        })
+        Box::pin(self.run())
     }
 }

@@ -9,15 +9,17 @@ use crate::events;
 use crate::passwords::Verdict as PasswordVerdict;
 use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
-use crate::users::validate::normalise_email;
 use crate::users::{CreateUser, insert_user, validate};
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 /// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
 pub struct Login {
-    email: String,
+    /// For the log.
+    email: Option<String>,
+    /// None for a text that no user can have; it must still take the time of a wrong password.
+    email_key: Option<String>,
     password: SecretString,
     checked: Option<Checked>,
     signer: Option<Arc<SigningKey>>,
@@ -27,14 +29,40 @@ pub struct Login {
 #[derive(Clone)]
 enum Checked {
     Passed { user: UserId, hash: String, stronger: Option<String> },
-    Failed { user: Option<UserId>, reason: &'static str },
+    Failed { user: Option<UserId>, detail: Detail },
+}
+
+/// Why a login failed, for the log. The caller hears of a ban, once the password was right, and of nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    UnknownUser,
+    WrongPassword,
+    NoPassword,
+    Banned,
+}
+
+impl Detail {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::NoPassword => "no_password",
+            Self::Banned => "banned",
+        }
+    }
+
+    fn error(self) -> Error {
+        match self {
+            Self::UnknownUser | Self::WrongPassword | Self::NoPassword => Error::InvalidCredentials,
+            Self::Banned => Error::UserBanned,
+        }
+    }
 }
 
 impl Login {
     pub(crate) fn new(email: &str, password: SecretString) -> Self {
-        // No address is longer; what is must still take the time of a wrong password.
-        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
-        Self { email, password, checked: None, signer: None }
+        let (email, email_key) = (validate::address_shaped(email), validate::key_to_find(email));
+        Self { email, email_key, password, checked: None, signer: None }
     }
 }
 
@@ -44,23 +72,22 @@ impl Operation for Login {
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
         self.signer = signer(before).await?;
-        let found = if self.email.contains('\0') {
-            None
-        } else {
-            let mut conn = before.read().await?;
-            store::users::credentials(&mut conn.conn(), &self.email).await?
+        let found = match &self.email_key {
+            Some(key) => store::users::credentials(&mut before.read().await?.conn(), key).await?,
+            None => None,
         };
         // Hashed for whomever it is: an unknown address takes as long as a wrong password.
         let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
         let verdict = auth.passwords().verify(&self.password, stored).await?;
-        let failed = |user, reason| Some(Checked::Failed { user, reason });
+        let failed = |user, detail| Some(Checked::Failed { user, detail });
         self.checked = match (found, verdict) {
-            (None, _) => failed(None, "unknown_user"),
+            (None, _) => failed(None, Detail::UnknownUser),
             (Some(user), PasswordVerdict::Wrong) => {
-                failed(Some(user.id), if user.password_hash.is_some() { "wrong_password" } else { "no_password" })
+                let detail = if user.password_hash.is_some() { Detail::WrongPassword } else { Detail::NoPassword };
+                failed(Some(user.id), detail)
             }
             (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => {
-                failed(Some(user.id), "banned")
+                failed(Some(user.id), Detail::Banned)
             }
             (Some(user), verdict) => {
                 let stronger = match verdict {
@@ -77,17 +104,17 @@ impl Operation for Login {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
         let (user, hash, stronger) = match &self.checked {
             Some(Checked::Passed { user, hash, stronger }) => (*user, hash, stronger),
-            Some(Checked::Failed { user, reason }) => return Ok(refuse(work, &self.email, *user, reason)),
+            Some(Checked::Failed { user, detail }) => return Ok(refuse(work, self.email.clone(), *user, *detail)),
             None => return Err(Error::internal("the password was not checked")),
         };
         // The world may have moved on while the password was hashed.
         let row = match work.lock_user(user).await {
             Ok(row) => row,
-            Err(Error::UserNotFound) => return Ok(refuse(work, &self.email, None, "unknown_user")),
+            Err(Error::UserNotFound) => return Ok(refuse(work, self.email.clone(), None, Detail::UnknownUser)),
             Err(error) => return Err(error),
         };
         if row.is_banned(work.now) {
-            return Ok(refuse(work, &self.email, Some(user), "banned"));
+            return Ok(refuse(work, self.email.clone(), Some(user), Detail::Banned));
         }
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
         if current != *hash {
@@ -115,12 +142,13 @@ fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) 
     work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
 }
 
-/// One answer for every reason; the log knows which.
-fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &str) -> Verdict<T> {
-    let email = email.replace('\0', "").chars().filter(|c| !c.is_control()).take(254).collect();
+/// Writes down why, and answers so that it does not tell whether there is such a user.
+fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, detail: Detail) -> Verdict<T> {
     let (address, agent) = work.client();
-    work.append(events::LoginFailed::draft(user, email, reason.to_owned(), address, agent));
-    Verdict::Refuse(Error::InvalidCredentials)
+    let error = detail.error();
+    let reason = error.code().to_owned();
+    work.append(events::LoginFailed::draft(user, email, reason, detail.as_str().to_owned(), address, agent));
+    Verdict::Refuse(error)
 }
 
 /// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
@@ -129,16 +157,28 @@ fn refuse<T>(work: &mut Work<'_>, email: &str, user: Option<UserId>, reason: &st
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,
+    admit: Option<Admit>,
     signer: Option<Arc<SigningKey>>,
 }
 
 impl SignUp {
     pub(crate) fn new(email: String, password: SecretString) -> Self {
-        Self { user: CreateUser { email, password: Some(password), ..CreateUser::default() }, signer: None }
+        Self {
+            user: CreateUser { email, password: Some(password), ..CreateUser::default() },
+            admit: None,
+            signer: None,
+        }
     }
 }
 
 impl Write<SignUp> {
+    /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
+    /// from which an input that is refused takes nothing.
+    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.admit = Some(Arc::new(ask));
+        self
+    }
+
     /// With this name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.op.user.name = Some(name.into());
@@ -168,7 +208,9 @@ impl Operation for SignUp {
         if !auth.config().signup {
             return Err(Error::SignupDisabled);
         }
-        self.user.check(auth).await?;
+        self.user.check(auth)?;
+        admitted(self.admit.as_ref())?;
+        self.user.hash(auth).await?;
         self.signer = signer(before).await?;
         Ok(())
     }

@@ -1,19 +1,33 @@
 //! Signing out.
 
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
 use super::REFRESH_PREFIX;
 use crate::crypto::OpaqueToken;
 use crate::events;
-use crate::work::{Joinable, Operation, Verdict, Work};
-use crate::{Result, store};
-use std::sync::Arc;
+use crate::work::{Before, Joinable, Operation, Verdict, Work};
+use crate::{Error, Result, SessionId, UserId, store};
 
-/// Ends the session of a refresh token; made by [`AuthFort::logout`](crate::AuthFort::logout).
+/// Ends the session of a token; made by [`AuthFort::logout`](crate::AuthFort::logout).
 #[derive(Clone)]
-pub struct Logout(Option<Arc<OpaqueToken>>);
+pub struct Logout(By);
+
+#[derive(Clone)]
+enum By {
+    RefreshToken(Arc<OpaqueToken>),
+    AccessToken(SecretString),
+    Session(UserId, SessionId),
+    Nothing,
+}
 
 impl Logout {
     pub(crate) fn new(token: &str) -> Self {
-        Self(OpaqueToken::parse(REFRESH_PREFIX, token).map(Arc::new))
+        Self(match OpaqueToken::parse(REFRESH_PREFIX, token) {
+            Some(token) => By::RefreshToken(Arc::new(token)),
+            None => By::AccessToken(token.into()),
+        })
     }
 }
 
@@ -23,16 +37,31 @@ impl Operation for Logout {
     /// Whether there was a session to end.
     type Output = bool;
 
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        if let By::AccessToken(token) = &self.0 {
+            self.0 = match before.auth.claims(token.expose_secret(), before).await {
+                Ok(claims) => By::Session(UserId(claims.sub), SessionId(claims.sid)),
+                Err(Error::TokenInvalid | Error::TokenExpired) => By::Nothing,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<bool>> {
-        let Some(token) = &self.0 else { return Ok(Verdict::Done(false)) };
-        let Some(row) = store::sessions::refresh_token(&mut work.conn, &token.hash()).await? else {
-            return Ok(Verdict::Done(false));
+        let (user, session) = match &self.0 {
+            By::RefreshToken(token) => match store::sessions::refresh_token(&mut work.conn, &token.hash()).await? {
+                Some(row) => (row.user_id, row.session_id),
+                None => return Ok(Verdict::Done(false)),
+            },
+            By::Session(user, session) => (*user, *session),
+            By::AccessToken(_) | By::Nothing => return Ok(Verdict::Done(false)),
         };
         // In the order of all locks; a change that the user makes in this session comes before its end or not at all.
-        work.lock_row(row.user_id).await?;
-        let ended = store::sessions::revoke(&mut work.conn, row.session_id, work.now).await? > 0;
+        work.lock_row(user).await?;
+        let ended = store::sessions::revoke(&mut work.conn, session, work.now).await? > 0;
         if ended {
-            work.append(events::Logout::draft(row.user_id));
+            work.append(events::Logout::draft(user));
         }
         Ok(Verdict::Done(ended))
     }

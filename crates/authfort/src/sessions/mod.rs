@@ -6,7 +6,7 @@
 //!
 //! - A spent refresh token that comes back within the grace period, while its child is unused, gives the same child
 //!   again: a client that lost the answer is not punished. After that it is theft, and the whole session ends.
-//! - A session ends at its last moment however often it is refreshed.
+//! - A session ends at its last moment however often it is refreshed, and a user has so many at once and no more.
 //! - Only the SHA-256 of a refresh token is stored.
 
 mod list;
@@ -22,13 +22,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-pub use list::{ListSessions, Session};
+pub use list::{ListSessions, Session, SessionPage};
 pub use login::{CreateSession, Login, SignUp};
 pub use logout::Logout as EndSession;
 pub use refresh::Refresh;
 pub use revoke::{RevokeSession, RevokeSessions};
 
 use crate::crypto::OpaqueToken;
+use crate::events::SessionRevoked;
 use crate::store::sessions::SessionRow;
 use crate::store::users::UserRow;
 use crate::tokens::{Claims, SigningKey, sign};
@@ -115,6 +116,12 @@ async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     };
     let token = OpaqueToken::generate(REFRESH_PREFIX)?;
     store::sessions::insert(&mut work.conn, &session).await?;
+    // The oldest make room. Every sign-in does this under the lock of its user's row.
+    let most = i64::from(config.max_sessions);
+    for oldest in store::sessions::beyond(&mut work.conn, user.id, most, now).await? {
+        store::sessions::revoke(&mut work.conn, oldest, now).await?;
+        work.append(SessionRevoked::draft(user.id, Some(oldest), false));
+    }
     store::sessions::insert_refresh_token(&mut work.conn, &token.hash(), session.id, user.id, now, expires_at).await?;
     answer(work, user, session.id, &token, expires_at)
 }
@@ -166,10 +173,11 @@ async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
     }
 }
 
-/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out.
-pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<()> {
+/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out. Answers how many
+/// sessions ended.
+pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<u64> {
     store::users::bump_token_version(&mut work.conn, user).await?;
-    store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
+    let ended = store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
     store::verification::delete_all(&mut work.conn, user).await?;
-    Ok(())
+    Ok(ended)
 }

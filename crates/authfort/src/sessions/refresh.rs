@@ -1,15 +1,33 @@
 //! Exchanging a refresh token.
+//!
+//! A client may present several and not know which one counts: a browser that keeps a cookie twice. One of them is then
+//! chosen before anything is written, and is treated as if it had come alone; the others are not looked at again, so
+//! none of them ends anything. In this order:
+//!
+//! 1. one that can be exchanged;
+//! 2. one that was exchanged within the grace period, while its child is unused;
+//! 3. one that was exchanged before, of a session that lives: it ends that session, as a replay does;
+//! 4. any other.
+//!
+//! Of several of one rank it is the one of the newest sign-in.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{REFRESH_PREFIX, SignedIn, answer, delta, signer};
 use crate::crypto::{OpaqueToken, random};
+use crate::db::Conn;
 use crate::events::{SessionRevoked, TokenRefreshed};
 use crate::store::sessions::{RefreshTokenRow, SessionRow};
 use crate::store::users::UserRow;
 use crate::tokens::SigningKey;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+/// How long after its grace a spent token is remembered. One that comes back meanwhile is theft and ends its session; one
+/// that comes back later is unknown. A device that was asleep for a night still finds out.
+const KEPT: TimeDelta = TimeDelta::hours(24);
 
 type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
@@ -19,17 +37,41 @@ type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 #[derive(Clone)]
 pub struct Refresh {
     token: Option<Arc<OpaqueToken>>,
+    others: Vec<Arc<OpaqueToken>>,
     admit: Option<Admit>,
     signer: Option<Arc<SigningKey>>,
 }
 
 impl Refresh {
     pub(crate) fn new(token: &str) -> Self {
-        Self { token: OpaqueToken::parse(REFRESH_PREFIX, token).map(Arc::new), admit: None, signer: None }
+        let token = OpaqueToken::parse(REFRESH_PREFIX, token).map(Arc::new);
+        Self { token, others: Vec::new(), admit: None, signer: None }
     }
 }
 
 impl Write<Refresh> {
+    /// Another token that came with it. Of all of them one is exchanged: the first that can be, that of the newest
+    /// sign-in before others; and the rest is left alone. Where none can be, one is refused as if it had come alone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # use authfort::secrecy::ExposeSecret;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// # let id = auth.create_user("jane@example.com").await?.id;
+    /// let signed_in = auth.create_session(id).await?;
+    /// let refreshed = auth.refresh("left over").or(signed_in.tokens.refresh_token.expose_secret()).await?;
+    /// assert_eq!(refreshed.session_id, signed_in.session_id);
+    /// # Ok(()) }
+    /// ```
+    pub fn or(mut self, refresh_token: impl AsRef<str>) -> Self {
+        let other = OpaqueToken::parse(REFRESH_PREFIX, refresh_token.as_ref()).map(Arc::new);
+        match &self.op.token {
+            None => self.op.token = other,
+            Some(_) => self.op.others.extend(other),
+        }
+        self
+    }
+
     /// Asks, once the token's user is known and before anything is written, whether to go on: for limits per user.
     pub fn admit(mut self, ask: impl Fn(UserId) -> Result<()> + Send + Sync + 'static) -> Self {
         self.op.admit = Some(Arc::new(ask));
@@ -37,16 +79,68 @@ impl Write<Refresh> {
     }
 }
 
+/// What a token is worth, least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Unknown, expired, or of a session that has ended.
+    Nothing,
+    /// Exchanged before: it ends its session.
+    Spent,
+    /// Exchanged within the grace period.
+    Graced,
+    Exchangeable,
+}
+
+async fn weigh(
+    auth: &AuthFort,
+    conn: &mut Conn<'_>,
+    token: &OpaqueToken,
+    now: DateTime<Utc>,
+) -> Result<(Worth, Option<RefreshTokenRow>)> {
+    let row = store::sessions::live_refresh_token(conn, &token.hash(), now).await?;
+    let worth = match &row {
+        Some(row) if row.used_at.is_none() && row.expires_at > now => Worth::Exchangeable,
+        Some(row) if row.used_at.is_none() => Worth::Nothing,
+        Some(row) if graced_child(auth, conn, token, row, now).await?.is_some() => Worth::Graced,
+        Some(_) => Worth::Spent,
+        None => Worth::Nothing,
+    };
+    Ok((worth, row))
+}
+
+impl Refresh {
+    async fn choose(&mut self, before: &mut Before<'_>) -> Result<()> {
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        let (auth, now) = (before.auth, before.auth.now());
+        let mut best = None;
+        for token in self.token.take().into_iter().chain(std::mem::take(&mut self.others)) {
+            let mut conn = before.read().await?;
+            let (worth, row) = weigh(auth, &mut conn.conn(), &token, now).await?;
+            let rank = (worth, row.map(|row| row.session_id));
+            if best.as_ref().is_none_or(|(other, _)| *other < rank) {
+                best = Some((rank, token));
+            }
+        }
+        self.token = best.map(|(_, token)| token);
+        Ok(())
+    }
+}
+
 impl Operation for Refresh {
     type Output = SignedIn;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        self.choose(before).await?;
         let token = self.token.as_ref().ok_or(Error::RefreshTokenInvalid)?;
         self.signer = signer(before).await?;
-        // Asked once, not again when the transaction is run again.
+        // Asked once, not again when the transaction is run again; and only for what could be exchanged, or else whoever
+        // has an old token of somebody's could use up what they are allowed.
         if let Some(admit) = &self.admit {
+            let (auth, now) = (before.auth, before.auth.now());
             let mut conn = before.read().await?;
-            if let Some(row) = store::sessions::refresh_token(&mut conn.conn(), &token.hash()).await? {
+            if let (Worth::Exchangeable | Worth::Graced, Some(row)) = weigh(auth, &mut conn.conn(), token, now).await? {
                 admit(row.user_id)?;
             }
         }
@@ -84,6 +178,8 @@ impl Operation for Refresh {
         let conn = &mut work.conn;
         store::sessions::insert_refresh_token(conn, &child.hash(), session.id, user.id, work.now, expires_at).await?;
         store::sessions::seen(conn, session.id, work.now, expires_at).await?;
+        let kept = delta(work.auth.config().refresh_grace) + KEPT;
+        store::sessions::drop_spent(conn, session.id, work.now - kept).await?;
         let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
         answer(work, &user, session.id, &child, expires_at).map(Verdict::Done)
@@ -103,19 +199,29 @@ async fn spent(
     user: &UserRow,
     session: &SessionRow,
 ) -> Result<Verdict<SignedIn>> {
-    let grace = delta(work.auth.config().refresh_grace);
-    let salt: Option<[u8; 32]> = row.child_salt.as_deref().and_then(|salt| salt.try_into().ok());
-    if let Some((used_at, salt)) = row.used_at.zip(salt)
-        // Either way: where a clock went back, or another node's is ahead, a token that is long spent stays spent.
-        && (work.now - used_at).abs() < grace
-    {
-        let child = token.derive_child(&salt);
-        let found = store::sessions::refresh_token(&mut work.conn, &child.hash()).await?;
-        if let Some(found) = found.filter(|found| found.used_at.is_none()) {
-            return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Done);
-        }
+    if let Some((child, found)) = graced_child(work.auth, &mut work.conn, token, row, work.now).await? {
+        return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Done);
     }
     store::sessions::revoke(&mut work.conn, session.id, work.now).await?;
     work.append(SessionRevoked::draft(user.id, Some(session.id), false));
     Ok(Verdict::Refuse(Error::RefreshTokenReused))
+}
+
+/// The unused child of a token that was exchanged within the grace period.
+async fn graced_child(
+    auth: &AuthFort,
+    conn: &mut Conn<'_>,
+    token: &OpaqueToken,
+    row: &RefreshTokenRow,
+    now: DateTime<Utc>,
+) -> Result<Option<(OpaqueToken, RefreshTokenRow)>> {
+    let salt: Option<[u8; 32]> = row.child_salt.as_deref().and_then(|salt| salt.try_into().ok());
+    let Some((used_at, salt)) = row.used_at.zip(salt) else { return Ok(None) };
+    // Either way: where a clock went back, or another node's is ahead, a token that is long spent stays spent.
+    if (now - used_at).abs() >= delta(auth.config().refresh_grace) {
+        return Ok(None);
+    }
+    let child = token.derive_child(&salt);
+    let found = store::sessions::refresh_token(conn, &child.hash()).await?;
+    Ok(found.filter(|found| found.used_at.is_none()).map(|found| (child, found)))
 }

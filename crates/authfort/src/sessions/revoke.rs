@@ -1,7 +1,7 @@
 //! Ending sessions from outside.
 
 use crate::events::SessionRevoked;
-use crate::work::{Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{Error, Result, SessionId, UserId, store};
 
 /// Ends one session; made by [`AuthFort::revoke_session`](crate::AuthFort::revoke_session).
@@ -30,6 +30,8 @@ impl Write<RevokeSessions> {
 
 impl Joinable for RevokeSession {}
 
+impl Conditional for RevokeSession {}
+
 impl Operation for RevokeSession {
     type Output = u64;
 
@@ -48,6 +50,8 @@ impl Operation for RevokeSession {
 }
 
 impl Joinable for RevokeSessions {}
+
+impl Conditional for RevokeSessions {}
 
 impl Operation for RevokeSessions {
     type Output = u64;

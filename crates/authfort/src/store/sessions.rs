@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, blocked, fault, row, sql};
 use crate::principal::Caller;
 use crate::{Result, SessionId, UserId};
@@ -56,9 +57,102 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<
     Ok(())
 }
 
-/// Newest first.
-pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<SessionRow>> {
-    sql!(conn, fetch_all, query_as::<_, SessionRow>, select!("user_id = $1 ORDER BY id DESC"), user).map_err(fault)
+/// Newest first, those before one of them, and only those that live at a time, where asked for.
+pub(crate) async fn of_user(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    before: Option<SessionId>,
+    live_at: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<SessionRow>> {
+    let mut statement = Statement::new(select!("user_id = "));
+    statement.bind(user);
+    if let Some(before) = before {
+        statement.push(" AND id < ").bind(before.0);
+    }
+    if let Some(now) = live_at {
+        statement.push(" AND revoked_at IS NULL AND expires_at > ").bind(now);
+    }
+    statement.push(" ORDER BY id DESC LIMIT ").bind(limit);
+    run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(fault)
+}
+
+/// The oldest of the user's live sessions beyond so many; at most a hundred of them.
+pub(crate) async fn beyond(conn: &mut Conn<'_>, user: UserId, most: i64, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
+    sql!(
+        conn,
+        fetch_all,
+        query_scalar::<_, SessionId>,
+        "SELECT id FROM authfort_sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+         ORDER BY id DESC LIMIT 100 OFFSET $3",
+        user,
+        now,
+        most
+    )
+    .map_err(fault)
+}
+
+/// Drops the refresh tokens of a session that were spent before a time.
+pub(crate) async fn drop_spent(conn: &mut Conn<'_>, session: SessionId, before: DateTime<Utc>) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE session_id = $1 AND used_at < $2", session, before)
+        .map_err(fault)
+}
+
+/// Whether the user has more than so many sessions, or refresh tokens.
+pub(crate) async fn has_many(conn: &mut Conn<'_>, user: UserId, number: i64) -> Result<bool> {
+    sql!(
+        conn,
+        fetch_one,
+        query_scalar::<_, bool>,
+        "SELECT EXISTS (SELECT 1 FROM authfort_sessions WHERE user_id = $1 LIMIT 1 OFFSET $2)
+             OR EXISTS (SELECT 1 FROM authfort_refresh_tokens WHERE user_id = $1 LIMIT 1 OFFSET $2)",
+        user,
+        number
+    )
+    .map_err(fault)
+}
+
+/// Deletes some of the user's refresh tokens that count no more: spent, or of a session that has ended.
+pub(crate) async fn delete_dead_tokens(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "DELETE FROM authfort_refresh_tokens WHERE token_hash IN (
+             SELECT t.token_hash FROM authfort_refresh_tokens t JOIN authfort_sessions s ON s.id = t.session_id
+             WHERE t.user_id = $1 AND (t.used_at IS NOT NULL OR s.revoked_at IS NOT NULL OR s.expires_at <= $2)
+             LIMIT $3)",
+        user,
+        now,
+        limit
+    )
+    .map_err(blocked)
+}
+
+/// Deletes some of the user's sessions that have ended and have no token left.
+pub(crate) async fn delete_dead_sessions(
+    conn: &mut Conn<'_>,
+    user: UserId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "DELETE FROM authfort_sessions WHERE id IN (
+             SELECT s.id FROM authfort_sessions s
+             WHERE s.user_id = $1 AND (s.revoked_at IS NOT NULL OR s.expires_at <= $2)
+               AND NOT EXISTS (SELECT 1 FROM authfort_refresh_tokens t WHERE t.session_id = s.id)
+             LIMIT $3)",
+        user,
+        now,
+        limit
+    )
+    .map_err(blocked)
 }
 
 /// The session, locked until the transaction ends. Two statements where the engine has row locks: what is read must be
@@ -140,6 +234,25 @@ pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Resul
         query_as::<_, RefreshTokenRow>,
         "SELECT session_id, user_id, expires_at, used_at, child_salt FROM authfort_refresh_tokens WHERE token_hash = $1",
         hash.as_slice()
+    )
+    .map_err(fault)
+}
+
+/// The same, while its session lives.
+pub(crate) async fn live_refresh_token(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<RefreshTokenRow>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, RefreshTokenRow>,
+        "SELECT t.session_id, t.user_id, t.expires_at, t.used_at, t.child_salt
+         FROM authfort_refresh_tokens t JOIN authfort_sessions s ON s.id = t.session_id
+         WHERE t.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2",
+        hash.as_slice(),
+        now
     )
     .map_err(fault)
 }

@@ -5,12 +5,13 @@ pub(crate) mod list;
 use chrono::{DateTime, Utc};
 
 use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
-use crate::{Error, Result, UserId};
+use crate::users::validate::Keys;
+use crate::{Error, Result, UserId, crypto};
 
 /// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
 macro_rules! columns {
     () => {
-        "u.id, u.email, u.email_verified, u.name, u.name_key, u.avatar_url, u.phone, u.password_hash IS NOT NULL AS \
+        "u.id, u.email, u.email_key, u.email_verified, u.name, u.name_key, u.avatar_url, u.phone, u.password_hash IS NOT NULL AS \
          has_password, u.token_version, u.version, u.banned, u.banned_at, u.banned_by, u.ban_reason, u.ban_expires_at, \
          u.metadata, u.created_at, u.updated_at, u.last_login_at, u.deleted_at, \
          (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles"
@@ -23,6 +24,7 @@ row! {
     pub(crate) struct UserRow {
         pub id: UserId,
         pub email: String,
+        pub email_key: String,
         pub email_verified: bool,
         pub name: Option<String>,
         pub name_key: Option<String>,
@@ -111,9 +113,9 @@ pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<User
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(fault)
 }
 
-pub(crate) async fn by_email(conn: &mut Conn<'_>, email: &str) -> Result<Option<UserRow>> {
-    const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.email = $1");
-    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, email).map_err(fault)
+pub(crate) async fn by_email_key(conn: &mut Conn<'_>, key: &str) -> Result<Option<UserRow>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.email_key = $1");
+    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, key).map_err(fault)
 }
 
 /// Locks the user's row until the transaction ends. What is read afterwards, by a statement of its own, is as new as the
@@ -138,8 +140,7 @@ pub(crate) struct NewUser<'a> {
     pub email: &'a str,
     pub email_verified: bool,
     pub name: Option<&'a str>,
-    pub name_key: Option<&'a str>,
-    pub search_key: &'a str,
+    pub keys: &'a Keys,
     pub avatar_url: Option<&'a str>,
     pub phone: Option<&'a str>,
     pub password_hash: Option<&'a str>,
@@ -152,15 +153,16 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, user: NewUser<'_>) -> Result<()>
     sql!(
         conn,
         execute,
-        "INSERT INTO authfort_users (id, email, email_verified, name, name_key, search_key, avatar_url, phone,
-             password_hash, metadata, created_at, updated_at, last_login_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)",
+        "INSERT INTO authfort_users (id, email, email_key, email_verified, name, name_key, search_key, avatar_url,
+             phone, password_hash, metadata, created_at, updated_at, last_login_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)",
         user.id,
         user.email,
+        &user.keys.email,
         user.email_verified,
         user.name,
-        user.name_key,
-        user.search_key,
+        &user.keys.name,
+        &user.keys.search,
         user.avatar_url,
         user.phone,
         user.password_hash,
@@ -183,21 +185,22 @@ pub(crate) async fn update_profile(
     conn: &mut Conn<'_>,
     id: UserId,
     profile: &Profile,
-    name_key: Option<&str>,
-    search_key: &str,
+    keys: &Keys,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sql!(
         conn,
         execute,
-        "UPDATE authfort_users SET email = $2, email_verified = $3, name = $4, name_key = $5, search_key = $6,
-             avatar_url = $7, phone = $8, metadata = $9, updated_at = $10, version = version + 1 WHERE id = $1",
+        "UPDATE authfort_users SET email = $2, email_key = $3, email_verified = $4, name = $5, name_key = $6,
+             search_key = $7, avatar_url = $8, phone = $9, metadata = $10, updated_at = $11, version = version + 1
+         WHERE id = $1",
         id,
         &profile.email,
+        &keys.email,
         profile.email_verified,
         &profile.name,
-        name_key,
-        search_key,
+        &keys.name,
+        &keys.search,
         &profile.avatar_url,
         &profile.phone,
         &profile.metadata,
@@ -283,17 +286,29 @@ pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<
     sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(fault)
 }
 
-pub(crate) async fn anonymize(conn: &mut Conn<'_>, id: UserId, email: &str, now: DateTime<Utc>) -> Result<()> {
+/// Leaves of the person only what is shown of everybody who was anonymised.
+pub(crate) async fn anonymize(
+    conn: &mut Conn<'_>,
+    id: UserId,
+    email: &str,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let keys = Keys::of(email, Some(name));
     sql!(
         conn,
         execute,
-        "UPDATE authfort_users SET email = $2, email_verified = FALSE, name = 'Deleted user', name_key = 'deleted user',
-             search_key = '', avatar_url = NULL, phone = NULL, password_hash = NULL, banned = FALSE, banned_at = NULL,
+        "UPDATE authfort_users SET email = $2, email_key = $3, email_verified = FALSE, name = $4, name_key = $5,
+             search_key = $6, avatar_url = NULL, phone = NULL, password_hash = NULL, banned = FALSE, banned_at = NULL,
              banned_by = NULL, ban_reason = NULL, ban_expires_at = NULL, metadata = '{}', last_login_at = NULL,
-             deleted_at = $3, updated_at = $3, version = version + 1, token_version = token_version + 1
+             deleted_at = $7, updated_at = $7, version = version + 1, token_version = token_version + 1
          WHERE id = $1",
         id,
         email,
+        &keys.email,
+        name,
+        &keys.name,
+        &keys.search,
         now
     )
     .map_err(fault)?;
@@ -311,13 +326,14 @@ row! {
 }
 
 /// What a login needs to know of a user who is not anonymised.
-pub(crate) async fn credentials(conn: &mut Conn<'_>, email: &str) -> Result<Option<Credentials>> {
+pub(crate) async fn credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
     sql!(
         conn,
         fetch_optional,
         query_as::<_, Credentials>,
-        "SELECT id, password_hash, banned, ban_expires_at FROM authfort_users WHERE email = $1 AND deleted_at IS NULL",
-        email
+        "SELECT id, password_hash, banned, ban_expires_at FROM authfort_users
+         WHERE email_key = $1 AND deleted_at IS NULL",
+        email_key
     )
     .map_err(fault)
 }
@@ -347,6 +363,19 @@ pub(crate) async fn set_password_hash(conn: &mut Conn<'_>, id: UserId, hash: &st
     Ok(())
 }
 
+/// Leaves the user without a password.
+pub(crate) async fn clear_password(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_users SET password_hash = NULL, updated_at = $2, version = version + 1 WHERE id = $1",
+        id,
+        now
+    )
+    .map_err(fault)?;
+    Ok(())
+}
+
 /// Keeps the same password under a stronger hash; only where nobody replaced it in the meantime.
 pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, new: &str) -> Result<u64> {
     sql!(
@@ -360,30 +389,36 @@ pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, 
     .map_err(fault)
 }
 
-pub(crate) async fn email_is_blocked(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<bool> {
+/// What is kept of a blocked address.
+fn email_hash(email_key: &str) -> [u8; 32] {
+    crypto::sha256(email_key.as_bytes())
+}
+
+pub(crate) async fn email_is_blocked(conn: &mut Conn<'_>, email_key: &str) -> Result<bool> {
     let found: Option<i64> = sql!(
         conn,
         fetch_optional,
         query_scalar,
         "SELECT CAST(1 AS bigint) FROM authfort_blocked_emails WHERE email_hash = $1",
-        hash.as_slice()
+        email_hash(email_key).as_slice()
     )
     .map_err(fault)?;
     Ok(found.is_some())
 }
 
-pub(crate) async fn block_email(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn block_email(conn: &mut Conn<'_>, email_key: &str, now: DateTime<Utc>) -> Result<()> {
     sql!(
         conn,
         execute,
         "INSERT INTO authfort_blocked_emails (email_hash, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        hash.as_slice(),
+        email_hash(email_key).as_slice(),
         now
     )
     .map_err(fault)?;
     Ok(())
 }
 
-pub(crate) async fn unblock_email(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_blocked_emails WHERE email_hash = $1", hash.as_slice()).map_err(fault)
+pub(crate) async fn unblock_email(conn: &mut Conn<'_>, email_key: &str) -> Result<u64> {
+    sql!(conn, execute, "DELETE FROM authfort_blocked_emails WHERE email_hash = $1", email_hash(email_key).as_slice())
+        .map_err(fault)
 }

@@ -117,6 +117,11 @@ impl Keys {
         self.rows.iter().zip(&self.public).find(|(row, _)| row.kid == kid)
     }
 
+    fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
+        let (row, public) = self.find(kid)?;
+        public.as_ref().filter(|_| is_live(row, now)).map(|public| Arc::clone(&public.key))
+    }
+
     /// The key that signs, if it can be read.
     fn signing(&self, now: DateTime<Utc>) -> Result<&KeyRow> {
         let row = signing(&self.rows, now).ok_or_else(|| Error::internal("there is no key that signs"))?;
@@ -172,9 +177,12 @@ impl Keyring {
 
     /// The key that verifies under this id, as far as is known. It asks nobody.
     pub(crate) fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
-        let keys = self.known();
-        let (row, public) = keys.find(kid)?;
-        public.as_ref().filter(|_| is_live(row, now)).map(|public| Arc::clone(&public.key))
+        self.known().verifying(kid, now)
+    }
+
+    /// Reads the keys again where they are out of date.
+    pub(crate) async fn freshen(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
+        if is_fresh(self.known().read_at, now) { Ok(()) } else { self.reading(now).outcome().await }
     }
 
     /// The public keys, as RFC 7517 has them: the last that are known, while the database is away.
@@ -195,9 +203,7 @@ impl Keyring {
 
     /// The key that signs. Not to be called inside a transaction: it may need a connection.
     pub(crate) async fn signer(self: &Arc<Self>, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
-        if !is_fresh(self.known().read_at, now) {
-            self.reading(now).outcome().await?;
-        }
+        self.freshen(now).await?;
         if let Some(key) = self.load(now).await? {
             return Ok(key);
         }
@@ -237,6 +243,16 @@ impl Keyring {
     async fn open(&self, row: &KeyRow, conn: &mut Conn<'_>) -> Result<Option<Arc<SigningKey>>> {
         let stored = store::keys::private_key(conn, &row.kid).await?;
         stored.map(|stored| self.vault.open(&row.kid, &row.algorithm, &stored).map(Arc::new)).transpose()
+    }
+
+    /// The keys that verify now, as the application's transaction sees them; nothing is kept of what it shows.
+    pub(crate) async fn verifying_on(
+        &self,
+        conn: &mut Conn<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
+        let keys = Keys::new(store::keys::all(conn).await?, &self.known(), now);
+        Ok(move |kid: &str| keys.verifying(kid, now))
     }
 
     /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However

@@ -24,6 +24,7 @@ mod key;
 mod keyring;
 mod line;
 mod rotate;
+pub(crate) mod size;
 mod vault;
 
 pub use algorithm::Algorithm;

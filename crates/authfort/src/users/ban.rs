@@ -5,7 +5,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use super::{User, validate};
 use crate::events::{UserBanned, UserUnbanned};
 use crate::sessions::end_all;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{Result, UserId, store};
 
 /// Bans a user; made by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
@@ -38,6 +38,8 @@ impl Write<BanUser> {
 
 impl Joinable for BanUser {}
 
+impl Conditional for BanUser {}
+
 impl Operation for BanUser {
     type Output = User;
 
@@ -69,6 +71,8 @@ impl Operation for BanUser {
 }
 
 impl Joinable for UnbanUser {}
+
+impl Conditional for UnbanUser {}
 
 impl Operation for UnbanUser {
     type Output = User;

@@ -4,13 +4,15 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use super::validate::Keys;
 use super::{User, validate};
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
 use crate::passwords::HashedPassword;
 use crate::roles::checked_role;
 use crate::store::users::NewUser;
+use crate::tokens::size;
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
-use crate::{AuthFort, Error, FieldError, Result, UserId, crypto, store};
+use crate::{AuthFort, Error, FieldError, Result, UserId, store};
 
 /// The most roles that a user can be created with; each is a statement and an event.
 const MAX_ROLES: usize = 100;
@@ -91,7 +93,7 @@ impl Write<CreateUser> {
 
 impl CreateUser {
     /// Normalises and validates; all faults at once.
-    pub(crate) async fn check(&mut self, auth: &AuthFort) -> Result<()> {
+    pub(crate) fn check(&mut self, auth: &AuthFort) -> Result<()> {
         let mut faults = validate::Faults::default();
         if let Some(email) = faults.take(validate::email("email", &self.email)) {
             self.email = email;
@@ -106,7 +108,7 @@ impl CreateUser {
             faults.take(validate::provider(provider));
         }
         if self.roles.len() > MAX_ROLES {
-            faults.take::<()>(Err(FieldError::new("roles", "too_many", format!("must be at most {MAX_ROLES}"))));
+            faults.take::<()>(Err(FieldError::new("roles", "too_many_roles", format!("must be at most {MAX_ROLES}"))));
         }
         for role in self.roles.iter().take(MAX_ROLES) {
             faults.take(checked_role(auth, "roles", role));
@@ -115,6 +117,11 @@ impl CreateUser {
         faults.finish()?;
         self.roles.sort();
         self.roles.dedup();
+        Ok(())
+    }
+
+    /// The slow part, once all else is known to be acceptable.
+    pub(crate) async fn hash(&mut self, auth: &AuthFort) -> Result<()> {
         if let Some(password) = &self.password {
             self.password_hash = Some(auth.passwords().hash_new("password", password).await?);
         }
@@ -129,7 +136,8 @@ impl Operation for CreateUser {
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
-        self.check(auth).await
+        self.check(auth)?;
+        self.hash(auth).await
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
@@ -144,22 +152,18 @@ pub(crate) async fn insert_user(
     new: &CreateUser,
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<UserId> {
-    let hash = crypto::sha256(new.email.as_bytes());
-    if store::users::email_is_blocked(&mut work.conn, &hash).await? {
-        return Err(Error::invalid("email", "email_blocked", "may not be used again"));
-    }
+    let keys = Keys::of(&new.email, new.name.as_deref());
+    size::check(work.auth.config(), None, (&new.email, new.name.as_deref(), &new.roles))?;
     if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
         work.lock_admins().await?;
     }
     let id = UserId::new(work.now);
-    let name_key = new.name.as_deref().map(validate::fold);
     let row = NewUser {
         id,
         email: &new.email,
         email_verified: new.email_verified,
         name: new.name.as_deref(),
-        search_key: &validate::search_key(&new.email, name_key.as_deref()),
-        name_key: name_key.as_deref(),
+        keys: &keys,
         avatar_url: new.avatar_url.as_deref(),
         phone: new.phone.as_deref(),
         password_hash: new.password_hash.as_deref(),
@@ -168,6 +172,10 @@ pub(crate) async fn insert_user(
         last_login_at,
     };
     store::users::insert(&mut work.conn, row).await?;
+    // Asked afterwards: the insertion waits for a deletion of the same address, which may have blocked it.
+    if store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
+        return Err(Error::invalid("email", "email_blocked", "may not be used again"));
+    }
     let provider = new.provider.clone().unwrap_or_else(|| "email".to_owned());
     work.append(UserCreated::draft(id, new.email.clone(), new.name.clone(), provider));
     for role in &new.roles {

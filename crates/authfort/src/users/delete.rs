@@ -1,14 +1,16 @@
 //! Deleting a user with all that hangs on it, or erasing the person and keeping the row.
 //!
 //! Deleted in this order, in one transaction: roles, refresh tokens and sessions, OAuth accounts, verification tokens,
-//! the user row. Every foreign key cascades as well.
+//! the user row. Every foreign key cascades as well. Of a user with very many sessions, those that have ended and the
+//! tokens that are spent go before it, 500 rows a transaction: other writers get their turn, and a deletion that is then
+//! refused has taken nothing that anybody could use.
 
 use serde::Serialize;
 
-use super::validate::erased_email;
+use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
-use crate::work::{Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, crypto, store};
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -18,6 +20,20 @@ pub struct DeleteUser {
     pub(crate) id: UserId,
     pub(crate) mode: DeleteMode,
     pub(crate) block_email: bool,
+    ended: Ended,
+}
+
+/// How much of what is over went beforehand.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ended {
+    refresh_tokens: u64,
+    sessions: u64,
+}
+
+impl DeleteUser {
+    pub(crate) fn new(id: UserId) -> Self {
+        Self { id, mode: DeleteMode::Delete, block_email: false, ended: Ended::default() }
+    }
 }
 
 /// What went, in rows per table.
@@ -30,7 +46,7 @@ pub struct DeleteUser {
 /// assert_eq!((receipt.users, receipt.roles, receipt.sessions), (1, 1, 0));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeleteReceipt {
     /// Rows of roles.
@@ -49,7 +65,8 @@ pub struct DeleteReceipt {
 
 impl Write<DeleteUser> {
     /// Keeps row and id, for what refers to them, and removes the person: address, name, picture, phone, metadata,
-    /// password, roles, sessions, accounts and tokens. It cannot be undone.
+    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymised before nothing
+    /// is left to remove: that writes nothing, and the receipt counts nothing.
     pub fn anonymize(mut self) -> Self {
         self.op.mode = DeleteMode::Anonymize;
         self
@@ -63,8 +80,8 @@ impl Write<DeleteUser> {
     }
 }
 
-/// Lets a blocked address register again; answers whether it was blocked. The address is known by its hash alone.
-pub(crate) struct UnblockEmail(pub(crate) [u8; 32]);
+/// Lets a blocked address, given by its key, register again; answers whether it was blocked.
+pub(crate) struct UnblockEmail(pub(crate) String);
 
 impl Operation for UnblockEmail {
     type Output = bool;
@@ -74,18 +91,70 @@ impl Operation for UnblockEmail {
     }
 }
 
+/// How many rows a transaction deletes of what is over, before the one that deletes the user.
+const SLICE: i64 = 500;
+
+/// Deletes a slice of a user's refresh tokens and sessions that have ended: nothing that anybody could still use. Answers
+/// how many of each.
+///
+/// Somebody who signed in a hundred thousand times would otherwise hold SQLite's one writer for seconds.
+struct DeleteEnded(UserId);
+
+impl Operation for DeleteEnded {
+    type Output = Ended;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Ended>> {
+        let row = work.lock_user_or_remains(self.0).await?;
+        // A deletion that will be refused takes nothing beforehand.
+        work.protect_admins(&row).await?;
+        let refresh_tokens = store::sessions::delete_dead_tokens(&mut work.conn, self.0, work.now, SLICE).await?;
+        let sessions = if refresh_tokens == 0 {
+            store::sessions::delete_dead_sessions(&mut work.conn, self.0, work.now, SLICE).await?
+        } else {
+            0
+        };
+        Ok(Verdict::Done(Ended { refresh_tokens, sessions }))
+    }
+}
+
+impl Conditional for DeleteEnded {}
+
 impl Joinable for DeleteUser {}
+
+impl Conditional for DeleteUser {}
 
 impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        // What is done inside the application's transaction is its own to take back.
+        if before.joined().is_some() {
+            return Ok(());
+        }
+        if !store::sessions::has_many(&mut before.read().await?.conn(), self.id, SLICE).await? {
+            return Ok(());
+        }
+        loop {
+            let mut slice = Write::new(before.auth, DeleteEnded(self.id));
+            if let Some(version) = before.if_version {
+                slice = slice.if_version(version);
+            }
+            let ended = slice.await?;
+            self.ended.refresh_tokens += ended.refresh_tokens;
+            self.ended.sessions += ended.sessions;
+            if ended.refresh_tokens == 0 && ended.sessions < SLICE.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
-        let row = match self.mode {
-            DeleteMode::Anonymize => work.lock_user(id).await?,
-            // What was anonymised can still be deleted.
-            DeleteMode::Delete => work.lock_any_user(id).await?,
-        };
+        // What was anonymised can still be deleted.
+        let row = work.lock_user_or_remains(id).await?;
+        if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
+            return Ok(Verdict::Done(DeleteReceipt::default()));
+        }
         work.protect_admins(&row).await?;
         if self.mode == DeleteMode::Delete
             && let Some(table) = work.conn.blocking_table(id).await?
@@ -93,13 +162,12 @@ impl Operation for DeleteUser {
             return Err(Error::BlockedByReference { table: Some(table) });
         }
         if self.block_email {
-            let hash = crypto::sha256(row.email.as_bytes());
-            store::users::block_email(&mut work.conn, &hash, work.now).await?;
+            store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }
         let conn = &mut work.conn;
         let roles = store::roles::delete_all(conn, id).await?;
-        let refresh_tokens = store::sessions::delete_refresh_tokens(conn, id).await?;
-        let sessions = store::sessions::delete_all(conn, id).await?;
+        let refresh_tokens = self.ended.refresh_tokens + store::sessions::delete_refresh_tokens(conn, id).await?;
+        let sessions = self.ended.sessions + store::sessions::delete_all(conn, id).await?;
         let oauth_accounts = store::accounts::delete_all(conn, id).await?;
         let verification_tokens = store::verification::delete_all(conn, id).await?;
         let users = match self.mode {
@@ -108,7 +176,7 @@ impl Operation for DeleteUser {
                 store::users::delete(conn, id).await?
             }
             DeleteMode::Anonymize => {
-                store::users::anonymize(conn, id, &erased_email(id), work.now).await?;
+                store::users::anonymize(conn, id, &erased_email(id), ERASED_NAME, work.now).await?;
                 0
             }
         };

@@ -3,7 +3,7 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use super::validate::normalise_email;
+use super::validate::key_to_find;
 use super::{User, read};
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -24,7 +24,8 @@ pub struct FindUser {
 #[derive(Debug, Clone)]
 enum Key {
     Id(UserId),
-    Email(String),
+    /// None for a text that no user can have: that is an answer, not an error.
+    Email(Option<String>),
 }
 
 impl FindUser {
@@ -33,9 +34,7 @@ impl FindUser {
     }
 
     pub(crate) fn by_email(auth: AuthFort, email: &str) -> Self {
-        // A text that is no address finds nobody; that is an answer, not an error.
-        let email = if email.len() > 1024 { String::new() } else { normalise_email(email) };
-        Self { auth, key: Key::Email(email), deleted: false }
+        Self { auth, key: Key::Email(key_to_find(email)), deleted: false }
     }
 
     /// Whether an anonymised user is found too; not unless set.
@@ -54,9 +53,8 @@ impl FindUser {
                 Err(Error::UserNotFound) => None,
                 Err(error) => return Err(error),
             },
-            // PostgreSQL takes no NUL in a text, and no address holds one.
-            Key::Email(email) if email.contains('\0') => None,
-            Key::Email(email) => match store::users::by_email(&mut conn, &email).await? {
+            Key::Email(None) => None,
+            Key::Email(Some(key)) => match store::users::by_email_key(&mut conn, &key).await? {
                 Some(row) => Some(User::from_row(row, now)?),
                 None => None,
             },

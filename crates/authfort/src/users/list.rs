@@ -2,8 +2,10 @@
 //!
 //! - The order is total (`…, id`): a walk by cursor shows each user once, whatever is written meanwhile.
 //! - A page, the roles of its users and the exact total come from one statement: they cannot contradict each other.
-//! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first.
-//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally.
+//! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first. A page
+//!   past an end of the list, whose rows are gone by now or never were, still has the cursor that leads back.
+//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally; a whole id
+//!   finds its user.
 
 mod cursor;
 
@@ -30,7 +32,7 @@ pub enum SortBy {
     /// When the user was created.
     #[default]
     CreatedAt,
-    /// The address, by code points.
+    /// The address, by the code points of its [`email_key`](crate::email_key).
     Email,
     /// The name in lower case, by code points; a missing name comes last in both directions.
     Name,
@@ -91,7 +93,7 @@ pub enum Total {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct UserFilter {
-    /// A part of address or name; at most 256 characters.
+    /// A part of address or name, or a whole id; at most 256 characters.
     pub query: Option<String>,
     /// Banned now, or not.
     pub banned: Option<bool>,
@@ -147,7 +149,7 @@ fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
 macro_rules! filters {
     ($name:ident) => {
         impl $name {
-            /// Finds a part of address or name, without regard to case.
+            /// Finds a part of address or name, without regard to case; or a user by the whole id.
             pub fn query(mut self, query: impl Into<String>) -> Self {
                 self.filter.query = Some(query.into());
                 self
@@ -249,7 +251,7 @@ pub struct UserPage {
     pub offset: i64,
     /// Where the next page begins; none on the last.
     pub next_cursor: Option<String>,
-    /// Where the previous page is; none on the first.
+    /// Where the previous page is; none on the first. An empty page past the end has the one that leads to the last page.
     pub prev_cursor: Option<String>,
 }
 
@@ -352,16 +354,21 @@ impl ListUsers {
         if backward {
             rows.reverse();
         }
+        let from_end = matches!(&page.seek, Seek::Cursor(cursor) if cursor.key == Key::End);
         let (has_next, has_prev) = match &page.seek {
+            // Nobody to lead back to.
+            _ if rows.is_empty() && (from_end || total == Some(0)) => (false, false),
             Seek::Offset(offset) => (more, *offset > 0),
-            Seek::Cursor(_) if backward => (true, more),
-            Seek::Cursor(_) => (more, true),
+            Seek::Cursor(_) if backward => (!from_end, more),
+            Seek::Cursor(_) => (more, !from_end),
         };
-        let cursor = |row: Option<&store::users::UserRow>, backward| {
-            row.map(|row| Cursor::at(row, self.sort_by, backward).encode(&page.filter, self.sort_by, self.sort_order))
+        let encode = |row: Option<&store::users::UserRow>, backward| {
+            // A page without rows lies past an end of the list: from there the way leads back.
+            let cursor = row.map_or_else(|| Cursor::from_end(backward), |row| Cursor::at(row, self.sort_by, backward));
+            cursor.encode(&page.filter, self.sort_by, self.sort_order)
         };
-        let next_cursor = if has_next { cursor(rows.last(), false) } else { None };
-        let prev_cursor = if has_prev { cursor(rows.first(), true) } else { None };
+        let next_cursor = has_next.then(|| encode(rows.last(), false));
+        let prev_cursor = has_prev.then(|| encode(rows.first(), true));
         let users = rows.into_iter().map(|row| User::from_row(row, now)).collect::<Result<_>>()?;
         Ok(UserPage { users, total, limit: self.limit, offset: self.offset.unwrap_or(0), next_cursor, prev_cursor })
     }

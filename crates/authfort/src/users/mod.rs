@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod get;
 pub(crate) mod list;
+mod proof;
 mod update;
 pub(crate) mod validate;
 
@@ -19,8 +20,9 @@ pub(crate) use delete::UnblockEmail;
 pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
+pub(crate) use proof::prove_email;
 pub use update::UpdateUser;
-pub use validate::normalise_email;
+pub use validate::{email_key, normalise_email};
 
 use crate::db::Conn;
 use crate::store::users::UserRow;
@@ -45,7 +47,8 @@ use crate::{Error, Result, UserId, store};
 pub struct User {
     /// The user, for ever.
     pub id: UserId,
-    /// The address, trimmed, NFKC-normalised and lower-cased.
+    /// The address, trimmed, NFKC-normalised and lower-cased: to show, and to send mail to. To compare addresses, compare
+    /// their [`email_key`].
     pub email: String,
     /// Whether the address is known to be the user's.
     pub email_verified: bool,
@@ -120,17 +123,18 @@ impl User {
 }
 
 impl Work<'_> {
-    /// The user's row, locked until the transaction ends. An anonymised user is not found.
+    /// The user's row, locked until the transaction ends, at the version that the caller demands. An anonymised user is
+    /// not found.
     pub(crate) async fn lock_user(&mut self, id: UserId) -> Result<UserRow> {
-        self.lock_any_user(id)
-            .await
-            .and_then(|row| if row.deleted_at.is_some() { Err(Error::UserNotFound) } else { Ok(row) })
+        self.lock_row(id).await?;
+        let row = store::users::by_id(&mut self.conn, id).await?;
+        at_version(row.filter(|row| row.deleted_at.is_none()), self.if_version)
     }
 
-    /// The same, where an anonymised user is found as well.
-    pub(crate) async fn lock_any_user(&mut self, id: UserId) -> Result<UserRow> {
+    /// The same, also of an anonymised user.
+    pub(crate) async fn lock_user_or_remains(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
-        store::users::by_id(&mut self.conn, id).await?.ok_or(Error::UserNotFound)
+        at_version(store::users::by_id(&mut self.conn, id).await?, self.if_version)
     }
 
     /// The user as it is after the changes of this transaction.
@@ -162,6 +166,15 @@ impl Work<'_> {
         } else {
             Err(Error::LastAdmin)
         }
+    }
+}
+
+/// A user who is there, and at the version that the caller demands.
+pub(crate) fn at_version(row: Option<UserRow>, if_version: Option<i64>) -> Result<UserRow> {
+    let row = row.ok_or(Error::UserNotFound)?;
+    match if_version {
+        Some(version) if version != row.version => Err(Error::PreconditionFailed),
+        _ => Ok(row),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::validate::Keys;
 use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
 use crate::sessions::end_all;
 use crate::store::users::Profile;
-use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, crypto, store};
+use crate::tokens::size;
+use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
+use crate::{Error, Result, UserId, store};
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
 ///
@@ -23,7 +25,6 @@ pub struct UpdateUser {
     avatar_url: Option<Option<String>>,
     phone: Option<Option<String>>,
     metadata: Option<Metadata>,
-    if_version: Option<i64>,
 }
 
 #[derive(Clone)]
@@ -47,16 +48,7 @@ impl Metadata {
 
 impl UpdateUser {
     pub(crate) fn new(id: UserId) -> Self {
-        Self {
-            id,
-            email: None,
-            email_verified: None,
-            name: None,
-            avatar_url: None,
-            phone: None,
-            metadata: None,
-            if_version: None,
-        }
+        Self { id, email: None, email_verified: None, name: None, avatar_url: None, phone: None, metadata: None }
     }
 }
 
@@ -121,15 +113,11 @@ impl Write<UpdateUser> {
         self.op.metadata = Some(Metadata::Merge(patch));
         self
     }
-
-    /// Only if the user is still at this [`version`](User::version); otherwise [`Error::PreconditionFailed`].
-    pub fn if_version(mut self, version: i64) -> Self {
-        self.op.if_version = Some(version);
-        self
-    }
 }
 
 impl Joinable for UpdateUser {}
+
+impl Conditional for UpdateUser {}
 
 impl Operation for UpdateUser {
     type Output = User;
@@ -159,9 +147,6 @@ impl Operation for UpdateUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
         let row = work.lock_user(self.id).await?;
-        if self.if_version.is_some_and(|version| version != row.version) {
-            return Err(Error::PreconditionFailed);
-        }
         let before = Profile::of(&row);
         let mut after = before.clone();
         if let Some(change) = &self.metadata {
@@ -195,15 +180,15 @@ impl Operation for UpdateUser {
         }
 
         let new_address = after.email != before.email;
-        if new_address
-            && store::users::email_is_blocked(&mut work.conn, &crypto::sha256(after.email.as_bytes())).await?
-        {
+        let keys = Keys::of(&after.email, after.name.as_deref());
+        let roles = row.role_list();
+        let was = (before.email.as_str(), before.name.as_deref(), roles.as_slice());
+        size::check(work.auth.config(), Some(was), (&after.email, after.name.as_deref(), &roles))?;
+        store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
+        // Asked afterwards: the update waits for a deletion of the same address, which may have blocked it.
+        if new_address && store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
             return Err(Error::invalid("email", "email_blocked", "may not be used again"));
         }
-        let name_key = after.name.as_deref().map(validate::fold);
-        let search_key = validate::search_key(&after.email, name_key.as_deref());
-        store::users::update_profile(&mut work.conn, self.id, &after, name_key.as_deref(), &search_key, work.now)
-            .await?;
         work.append(UserUpdated::draft(self.id, fields.into_iter().map(ToOwned::to_owned).collect()));
         if after.email_verified && (new_address || !before.email_verified) {
             work.append(EmailVerified::draft(self.id, after.email.clone()));

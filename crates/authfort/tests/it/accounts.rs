@@ -19,7 +19,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let linked_at = clock.now();
-        let google = auth.link_account(jane.id, "google", " 1077 ").await.unwrap();
+        let google = auth.link_account(jane.id, "google", "1077").await.unwrap();
         clock.advance(TimeDelta::minutes(1));
         let github = auth.link_account(jane.id, "github", "583231").await.unwrap();
         let rows = json!([
@@ -35,6 +35,38 @@ both_engines! {
         let events: Vec<_> = log(&auth, jane.id).await.into_iter().skip(1).map(|(t, d)| (t, Value::from(d))).collect();
         let link = |provider: &str| ("oauth_link".to_owned(), json!({"email": EMAIL, "provider": provider}));
         assert_eq!(events, [link("google"), link("github")]);
+    }
+
+    /// An id is what the provider says it is; whoever normalised it could take two people for one.
+    async fn an_account_is_kept_and_found_to_the_byte(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let ids = ["Jane", "jane", "JANE", "é", "e\u{301}", "ﬁ", "fi", "ς", "σ", "a b", "a\u{a0}b", "a\u{200b}", "a", "%", "_"];
+        let mut users = Vec::new();
+        for (n, id) in ids.into_iter().enumerate() {
+            let user = user(&auth, &format!("{n}@example.com")).await;
+            assert_eq!(auth.link_account(user.id, "example", id).await.unwrap().provider_account_id, id);
+            users.push(user.id);
+        }
+        for (id, user) in ids.into_iter().zip(users) {
+            let found = auth.find_user_by_account("example", id).await.unwrap();
+            assert_eq!(found.map(|user| user.id), Some(user), "{id:?}");
+            assert_eq!(auth.list_accounts(user).await.unwrap()[0].provider_account_id, id);
+            for other in [format!(" {id}"), format!("{id}\n"), format!("\u{feff}{id}"), id.repeat(2)] {
+                assert_eq!(auth.find_user_by_account("example", &other).await.unwrap(), None, "{other:?}");
+            }
+        }
+    }
+
+    async fn accounts_are_listed_by_the_code_points_of_the_provider(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        let mut providers = ["ab", "a_b", "a-b", "a.b", "a", "a1", "b", "aa", "a_", "a-", "z9", "a10", "a2"];
+        for provider in providers {
+            auth.link_account(jane.id, provider, "1").await.unwrap();
+        }
+        providers.sort_unstable();
+        let listed = auth.list_accounts(jane.id).await.unwrap();
+        assert_eq!(listed.iter().map(|account| account.provider.as_str()).collect::<Vec<_>>(), providers);
     }
 
     async fn linking_what_is_linked_changes_nothing(db: TestDatabase) {
@@ -149,7 +181,20 @@ both_engines! {
     async fn accounts_need_a_user_and_a_well_formed_name(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        for (provider, account) in [("", "1"), ("GitHub", "1"), ("git hub", "1"), ("github", ""), ("github", "a\0b")] {
+        let long = "a".repeat(256);
+        for (provider, account) in [
+            ("", "1"),
+            ("GitHub", "1"),
+            ("git hub", "1"),
+            ("github", ""),
+            ("github", "a\0b"),
+            ("github", " 1"),
+            ("github", "1\n"),
+            ("github", "\u{3000}1"),
+            ("github", "1\u{85}2"),
+            ("github", "1\n2"),
+            ("github", &long),
+        ] {
             assert_eq!(code(&auth.link_account(jane.id, provider, account).await), "validation_failed", "{provider}");
         }
         assert_eq!(code(&auth.unlink_account(jane.id, "Git\0").await), "validation_failed");

@@ -50,6 +50,24 @@ async fn five_start(url: &str) -> Vec<AuthFort> {
 }
 
 both_engines! {
+    /// Whatever the collation of the database: else an order, or what counts as equal, would be of the machine.
+    async fn every_engine_compares_text_by_code_points(db: TestDatabase) {
+        let (_auth, _) = service(&db).await;
+        let raw = Raw::open(&db, 1).await;
+        let otherwise = match raw {
+            Raw::Sqlite(_) => {
+                "SELECT t.name || ' ' || x.name || ' ' || x.coll FROM sqlite_schema t, pragma_index_list(t.name) i,
+                     pragma_index_xinfo(i.name) x WHERE t.name LIKE 'authfort%' AND x.coll <> 'BINARY'"
+            }
+            Raw::Postgres(_) => {
+                "SELECT i.indexrelid::regclass || ' ' || c.oid::regcollation FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+                     CROSS JOIN unnest(i.indcollation::oid[]) c (oid)
+                 WHERE t.relname LIKE 'authfort%' AND c.oid NOT IN (0, 'pg_catalog.\"C\"'::regcollation)"
+            }
+        };
+        assert_eq!(raw.texts(otherwise).await, Vec::<String>::new());
+    }
+
     /// Defect 12 too: they make one signing key, and each of them signs with it.
     async fn row_68_five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
         for round in 0..2 {

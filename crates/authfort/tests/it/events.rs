@@ -164,28 +164,37 @@ both_engines! {
         let (sender, mut hook) = mpsc::unbounded_channel();
         auth.on(move |event: LoginFailed| {
             let sender = sender.clone();
-            async move { sender.send((event.user_id, event.email, event.reason, event.ip_address)).unwrap() }
+            async move { sender.send((event.user_id, event.email, event.detail, event.ip_address)).unwrap() }
         });
         let last = mark(&auth).await;
         let from = auth.by(Actor::system().ip_address("::ffff:192.0.2.7".parse().unwrap()));
+        let long = format!("{}@example.com", "a".repeat(254));
         let tries = [
-            ("Jane@example.com", "wrong password", Some(jane), "jane@example.com", "wrong_password"),
-            ("bare@example.com", PASSWORD, Some(bare), "bare@example.com", "no_password"),
-            ("banned@example.com", PASSWORD, Some(banned), "banned@example.com", "banned"),
-            ("nobody@example.com", PASSWORD, None, "nobody@example.com", "unknown_user"),
-            ("no\0body\n", PASSWORD, None, "nobody", "unknown_user"),
+            ("Jane@example.com", "wrong password", Some(jane), Some("jane@example.com"), "wrong_password"),
+            ("bare@example.com", PASSWORD, Some(bare), Some("bare@example.com"), "no_password"),
+            ("banned@example.com", PASSWORD, Some(banned), Some("banned@example.com"), "banned"),
+            ("nobody@example.com", PASSWORD, None, Some("nobody@example.com"), "unknown_user"),
+            // A password in the wrong field stays out of the log, as does whatever else is no address.
+            (PASSWORD, PASSWORD, None, None, "unknown_user"),
+            ("jane@example.com hunter2", PASSWORD, None, None, "unknown_user"),
+            ("no\0body@example.com", PASSWORD, None, None, "unknown_user"),
+            (long.as_str(), PASSWORD, None, None, "unknown_user"),
         ];
-        for (email, password, ..) in &tries {
-            assert_eq!(from.login(email, *password).await.unwrap_err().code(), "invalid_credentials");
+        for (email, password, user, ..) in &tries {
+            let expected = if *user == Some(banned) { "user_banned" } else { "invalid_credentials" };
+            assert_eq!(from.login(email, *password).await.unwrap_err().code(), expected);
         }
-        let expected: Vec<_> = tries.iter().map(|(_, _, user, email, reason)| {
-            let data = json!({"email": email, "reason": reason, "ip_address": "192.0.2.7", "user_agent": null});
+        let expected: Vec<_> = tries.iter().map(|(_, _, user, email, detail)| {
+            let reason = if *user == Some(banned) { "user_banned" } else { "invalid_credentials" };
+            let data = json!({
+                "email": email, "reason": reason, "detail": detail, "ip_address": "192.0.2.7", "user_agent": null,
+            });
             ("login_failed".to_owned(), *user, data)
         }).collect();
         assert_eq!(after(&auth, last).await, expected);
         for (_, _, user, email, reason) in tries {
             let seen = within(hook.recv()).await.unwrap();
-            assert_eq!(seen, (user, email.to_owned(), reason.to_owned(), Some("192.0.2.7".to_owned())));
+            assert_eq!(seen, (user, email.map(ToOwned::to_owned), reason.to_owned(), Some("192.0.2.7".to_owned())));
         }
     }
 

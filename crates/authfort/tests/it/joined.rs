@@ -35,6 +35,8 @@ both_engines! {
         auth.unban_user(jane).in_tx(tx.conn()).await.unwrap();
         auth.rotate_keys().in_tx(tx.conn()).await.unwrap();
         // Signed with the key of this transaction.
+        let short = auth.create_session(jane).in_tx(tx.conn()).await.unwrap();
+        assert!(auth.logout(short.tokens.access_token.expose_secret()).in_tx(tx.conn()).await.unwrap());
         let last = auth.create_session(jane).in_tx(tx.conn()).await.unwrap();
         tx.commit().await.unwrap();
 

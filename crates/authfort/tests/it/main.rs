@@ -3,6 +3,7 @@
 
 mod accounts;
 mod actors;
+mod addresses;
 mod broken;
 mod database;
 mod events;

@@ -113,6 +113,47 @@ both_engines! {
         assert_eq!(auth.remove_role(jane.id, "legacy").await.unwrap(), ["admin", "editor"]);
     }
 
+    async fn a_user_holds_as_many_roles_as_a_cookie_can_carry(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = auth.create_user("jane@example.com").name("Jane").role("admin").await.unwrap();
+        let name = |n: usize| format!("{:a<50}", format!("role-{n}-"));
+        let mut given = 0;
+        let refused = loop {
+            match auth.add_role(jane.id, name(given)).await {
+                Ok(_) => given += 1,
+                Err(error) => break error,
+            }
+            assert!(given < 200);
+        };
+        assert_eq!(refused.code(), "validation_failed");
+        assert!(refused.to_string().contains("access token"), "{refused}");
+        assert!(given > 40, "{given}");
+        // Everything goes on: what is held can be carried.
+        let signed_in = auth.create_session(jane.id).await.unwrap();
+        let token = signed_in.tokens.access_token.expose_secret();
+        assert!((3_800..=4_096 - 160).contains(&token.len()), "{}", token.len());
+        assert_eq!(auth.authenticate(token).await.unwrap().roles.len(), given + 1);
+        assert!(auth.refresh(signed_in.tokens.refresh_token.expose_secret()).await.is_ok());
+        // The same by another name, by a name, by an address, and at the creation.
+        let faults = |error: Error| match error {
+            Error::Validation(faults) => faults.into_iter().map(|fault| fault.code).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let longer = "J".repeat(200);
+        assert_eq!(faults(auth.update_user(jane.id).name(&longer).await.unwrap_err()), ["too_many_roles"]);
+        let address = format!("{}@example.com", "j".repeat(60));
+        assert_eq!(faults(auth.update_user(jane.id).email(&address).await.unwrap_err()), ["too_many_roles"]);
+        let mut call = auth.create_user("john@example.com");
+        for n in 0..=given + 1 {
+            call = call.role(name(n));
+        }
+        assert_eq!(faults(call.await.unwrap_err()), ["too_many_roles"]);
+        // A shorter name is no harm, and a role less makes room.
+        auth.update_user(jane.id).name("J").await.unwrap();
+        auth.remove_role(jane.id, name(0)).await.unwrap();
+        auth.add_role(jane.id, name(0)).await.unwrap();
+    }
+
     async fn a_change_of_role_cuts_at_once_or_at_the_next_refresh(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;

@@ -1,9 +1,11 @@
 //! Sessions: rotation, reuse, races, ending them, and what the database holds of them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authfort::{Actor, Error, Introspection, Session};
-use authfort_testkit::{TestDatabase, both_engines};
+use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -175,9 +177,26 @@ both_engines! {
         let long = format!("afr_{}", "A".repeat(1 << 20));
         for token in ["", "afr_", "\0", access(&first), &reset, &swapped, &long, &refresh(&first)[..46]] {
             assert_eq!(code(&auth.refresh(token).await), "refresh_token_invalid", "{token:.60}");
-            assert!(!auth.logout(token).await.unwrap(), "{token:.60}");
+            assert_eq!(auth.logout(token).await.unwrap(), token == access(&first), "{token:.60}");
         }
-        assert!(auth.refresh(refresh(&first)).await.is_ok());
+        assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_invalid");
+    }
+
+    async fn an_access_token_logs_its_session_out_until_it_expires(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        let sign_in = async || auth.login(EMAIL, PASSWORD).await.unwrap();
+        let (first, second, other) = (sign_in().await, sign_in().await, sign_in().await);
+        assert!(auth.logout(access(&first)).await.unwrap());
+        assert!(!auth.logout(access(&first)).await.unwrap(), "it had ended");
+        assert_eq!(guard(&auth, access(&first)).await, "session_revoked");
+        assert_eq!(guard(&auth, access(&second)).await, "ok");
+        // With roles of yesterday.
+        auth.add_role(jane.id, "editor").await.unwrap();
+        assert!(auth.logout(access(&second)).await.unwrap());
+        clock.advance(TimeDelta::minutes(20));
+        assert!(!auth.logout(access(&other)).await.unwrap());
+        assert!(auth.refresh(refresh(&other)).await.is_ok());
     }
 
     async fn row_17_no_token_survives_a_committed_end_of_its_session(db: TestDatabase) {
@@ -205,7 +224,7 @@ both_engines! {
                 assert_eq!(code(&auth.refresh(refresh(pair)).await), "refresh_token_invalid", "round {round}");
             }
         }
-        assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap(), []);
+        assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions, []);
     }
 
     async fn row_17_no_token_survives_a_committed_ban(db: TestDatabase) {
@@ -237,7 +256,7 @@ both_engines! {
         let second = auth.by(actor).login(EMAIL, PASSWORD).await.unwrap();
         assert_ne!(second.session_id, first.session_id);
         assert_ne!(refresh(&second), refresh(&first));
-        assert_eq!(auth.list_sessions(jane.id).await.unwrap().len(), 2);
+        assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions.len(), 2);
     }
 
     async fn row_19_a_session_ends_at_its_last_moment_however_often_it_is_refreshed(db: TestDatabase) {
@@ -252,7 +271,7 @@ both_engines! {
             latest = auth.refresh(refresh(&latest)).await.unwrap();
             assert_eq!(latest.tokens.refresh_expires_at, end.min(clock.now() + TimeDelta::hours(1)));
         }
-        assert_eq!(auth.list_sessions(jane.id).await.unwrap()[0].expires_at, end);
+        assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions[0].expires_at, end);
         clock.advance(TimeDelta::minutes(1) - TimeDelta::microseconds(1));
         assert_eq!(guard(&auth, access(&latest)).await, "ok");
         clock.advance(TimeDelta::microseconds(1));
@@ -260,7 +279,7 @@ both_engines! {
         assert_eq!(latest.tokens.expires_in, 60);
         assert_eq!(guard(&auth, access(&latest)).await, "token_expired");
         assert_eq!(code(&auth.refresh(refresh(&latest)).await), "refresh_token_invalid");
-        assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap(), []);
+        assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions, []);
     }
 
     async fn row_19_a_dump_of_the_database_holds_no_token_that_works(db: TestDatabase) {
@@ -380,7 +399,7 @@ both_engines! {
         let second = auth.login(EMAIL, PASSWORD).await.unwrap();
         auth.revoke_session(jane.id, second.session_id).await.unwrap();
 
-        let listed = auth.list_sessions(jane.id).await.unwrap();
+        let listed = auth.list_sessions(jane.id).await.unwrap().sessions;
         let as_json = |sessions: &[Session]| serde_json::to_value(sessions).unwrap();
         let first_row = json!({
             "id": first.session_id, "user_agent": "Firefox", "ip_address": "192.0.2.7", "created_at": signed_in_at,
@@ -391,7 +410,7 @@ both_engines! {
             "last_seen_at": clock.now(), "expires_at": clock.now() + TimeDelta::days(30), "revoked": true,
         });
         assert_eq!(as_json(&listed), json!([second_row, first_row]));
-        assert_eq!(as_json(&auth.list_sessions(jane.id).active_only(true).await.unwrap()), json!([first_row]));
+        assert_eq!(as_json(&auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions), json!([first_row]));
     }
 
     async fn a_changed_role_counts_at_once_and_the_next_refresh_brings_it(db: TestDatabase) {
@@ -407,6 +426,103 @@ both_engines! {
         assert_eq!(guard(&auth, access(&with)).await, "token_version_mismatch");
         let without = auth.refresh(refresh(&with)).await.unwrap();
         assert_eq!(auth.authenticate(access(&without)).await.unwrap().roles, Vec::<String>::new());
+    }
+
+    async fn a_user_has_so_many_live_sessions_and_the_oldest_makes_room(db: TestDatabase) {
+        let clock = clock();
+        let auth = builder(&clock).max_sessions(3).connect(db.url()).await.unwrap();
+        let jane = user(&auth, EMAIL).await;
+        let mut opened = Vec::new();
+        for _ in 0..5 {
+            clock.advance(TimeDelta::seconds(1));
+            opened.push(auth.login(EMAIL, PASSWORD).await.unwrap());
+        }
+        let live: Vec<_> =
+            auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions.iter().map(|s| s.id).collect();
+        assert_eq!(live, [opened[4].session_id, opened[3].session_id, opened[2].session_id]);
+        assert_eq!(guard(&auth, access(&opened[0])).await, "session_revoked");
+        assert_eq!(guard(&auth, access(&opened[2])).await, "ok");
+        assert_eq!(count(&auth, jane.id, "session_revoked").await, 2);
+        // An ended one makes room too.
+        auth.revoke_session(jane.id, opened[4].session_id).await.unwrap();
+        auth.create_session(jane.id).await.unwrap();
+        assert_eq!(guard(&auth, access(&opened[2])).await, "ok");
+    }
+
+    async fn the_list_of_sessions_comes_in_pages(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        let mut opened = Vec::new();
+        for _ in 0..7 {
+            opened.insert(0, auth.create_session(jane.id).await.unwrap().session_id);
+        }
+        auth.create_session(user(&auth, "john@example.com").await.id).await.unwrap();
+        auth.revoke_session(jane.id, opened[3]).await.unwrap();
+        for active_only in [false, true] {
+            let mut call = auth.list_sessions(jane.id).active_only(active_only).limit(2);
+            let mut walked = Vec::new();
+            loop {
+                let page = call.await.unwrap();
+                assert!(page.sessions.len() <= 2);
+                walked.extend(page.sessions.iter().map(|session| session.id));
+                let Some(next) = page.next_cursor else { break };
+                call = auth.list_sessions(jane.id).active_only(active_only).limit(2).cursor(next);
+            }
+            let expected: Vec<_> = opened.iter().copied().filter(|id| !active_only || *id != opened[3]).collect();
+            assert_eq!(walked, expected);
+        }
+        for limit in [0, -1, 201] {
+            assert_eq!(code(&auth.list_sessions(jane.id).limit(limit).await), "validation_failed");
+        }
+        for cursor in ["", "x", "AAAA", "!", "AAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(code(&auth.list_sessions(jane.id).cursor(cursor).await), "invalid_request");
+        }
+    }
+
+    async fn spent_tokens_are_dropped_a_day_after_their_grace(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        user(&auth, EMAIL).await;
+        let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = refresh(&latest).to_owned();
+        let mut raw = Raw::open(&db).await;
+        for _ in 0..60 {
+            clock.advance(TimeDelta::hours(1));
+            latest = auth.refresh(refresh(&latest)).await.unwrap();
+        }
+        assert_eq!(raw.count("SELECT count(*) FROM authfort_refresh_tokens").await, 26);
+        // What is forgotten is unknown, and ends nothing.
+        assert_eq!(code(&auth.refresh(&first).await), "refresh_token_invalid");
+        assert_eq!(guard(&auth, access(&latest)).await, "ok");
+    }
+
+    async fn a_user_with_very_many_sessions_is_deleted_in_slices(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, EMAIL).await;
+        auth.create_session(jane.id).await.unwrap();
+        let mut raw = Raw::open(&db).await;
+        let (id, moment) = match db.engine() {
+            Engine::Sqlite => ("randomblob(16)", "'2029-01-01T00:00:00+00:00'"),
+            Engine::Postgres => ("gen_random_uuid()", "timestamptz '2029-01-01T00:00:00Z'"),
+        };
+        let hash = if db.engine() == Engine::Sqlite { "randomblob(32)" } else { "sha256(s.id::text::bytea)" };
+        raw.execute(format!(
+            "INSERT INTO authfort_sessions (id, user_id, created_at, last_seen_at, expires_at, final_expires_at)
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2600)
+             SELECT {id}, u.id, {moment}, {moment}, {moment}, {moment} FROM n, authfort_users u"
+        ))
+        .await;
+        raw.execute(format!(
+            "INSERT INTO authfort_refresh_tokens (token_hash, session_id, user_id, created_at, expires_at)
+             SELECT {hash}, s.id, s.user_id, {moment}, {moment} FROM authfort_sessions s WHERE s.expires_at = {moment}"
+        ))
+        .await;
+        // A deletion that is refused takes nothing beforehand.
+        let stale = auth.delete_user(jane.id).if_version(jane.version + 9).await;
+        assert_eq!(code(&stale), "precondition_failed");
+        assert_eq!(raw.count("SELECT count(*) FROM authfort_sessions").await, 2601);
+        let receipt = auth.delete_user(jane.id).await.unwrap();
+        assert_eq!((receipt.sessions, receipt.refresh_tokens, receipt.users), (2601, 2601, 1));
+        assert_eq!(raw.count("SELECT count(*) FROM authfort_sessions").await, 0);
     }
 
     async fn a_token_that_was_spent_in_the_future_is_spent(db: TestDatabase) {
@@ -459,7 +575,7 @@ both_engines! {
     }
 
     async fn who_asks_before_a_refresh_can_refuse_it(db: TestDatabase) {
-        let (auth, _) = service(&db).await;
+        let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
         let retry_after = Duration::from_secs(7);
@@ -470,5 +586,24 @@ both_engines! {
             Ok(())
         });
         assert!(admitted.await.is_ok());
+        // Only for what could be exchanged: who replays what is over uses up nothing of its owner's.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let replay = async |token: &str| {
+            let asked = Arc::clone(&asked);
+            let call = auth.refresh(token).admit(move |_| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            });
+            code(&call.await)
+        };
+        let second = auth.login(EMAIL, PASSWORD).await.unwrap();
+        auth.logout(refresh(&second)).await.unwrap();
+        let third = auth.login(EMAIL, PASSWORD).await.unwrap();
+        auth.refresh(refresh(&third)).await.unwrap();
+        clock.advance(LATER);
+        assert_eq!(replay(refresh(&second)).await, "refresh_token_invalid");
+        assert_eq!(replay(refresh(&third)).await, "refresh_token_reused");
+        assert_eq!(replay("afr_unknown").await, "refresh_token_invalid");
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use authfort::secrecy::{ExposeSecret, SecretString};
-use authfort::{AuthFort, Error, IssuedToken};
+use authfort::{Actor, AuthFort, Error, IssuedToken};
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -23,6 +23,69 @@ async fn verification_token(auth: &AuthFort) -> IssuedToken {
 }
 
 both_engines! {
+    async fn who_registered_somebody_elses_address_keeps_nothing_once_its_owner_proves_it(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        for by in ["mail", "reset", "provider"] {
+            let email = format!("{by}@example.com");
+            let thief = auth.sign_up(&email, PASSWORD).await.unwrap();
+            let id = thief.user.id;
+            auth.link_account(id, "github", format!("thief-{by}")).await.unwrap();
+            // Somebody who is signed in as somebody else proves nothing of themself.
+            let other = auth.create_user(format!("other-{by}@example.com")).await.unwrap().id;
+            let elsewhere = auth.create_session(other).await.unwrap().session_id;
+            let owner = auth.by(Actor::user(other).session(elsewhere));
+            match by {
+                "mail" => {
+                    let token = auth.request_email_verification(&email).await.unwrap().unwrap().token;
+                    assert!(owner.verify_email(token).await.unwrap().email_verified);
+                }
+                "reset" => {
+                    let token = auth.request_password_reset(&email).await.unwrap().unwrap().token;
+                    owner.reset_password(token, "the owner's password").await.unwrap();
+                }
+                _ => {
+                    // An address of another spelling, and one that is not the user's.
+                    owner.link_account(id, "gitlab", "1").verified_email("nobody@example.com").await.unwrap();
+                    assert!(!auth.get_user(id).await.unwrap().email_verified);
+                    let spelled = email.to_uppercase();
+                    owner.link_account(id, "google", "owner").verified_email(spelled).await.unwrap();
+                }
+            }
+            assert!(auth.get_user(id).await.unwrap().email_verified);
+            assert_eq!(code(&auth.login(&email, PASSWORD).await), "invalid_credentials");
+            assert_eq!(code(&auth.refresh(refresh(&thief)).await), "refresh_token_invalid");
+            assert_ne!(guard(&auth, access(&thief)).await, "ok");
+            let left: Vec<_> = auth.list_accounts(id).await.unwrap().into_iter().map(|a| a.provider).collect();
+            assert_eq!(left, if by == "provider" { vec!["google"] } else { vec![] });
+            assert!(auth.find_user_by_account("github", &format!("thief-{by}")).await.unwrap().is_none());
+        }
+    }
+
+    async fn who_proves_an_address_in_their_own_session_keeps_everything(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = auth.sign_up("jane@example.com", PASSWORD).await.unwrap();
+        let elsewhere = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        auth.link_account(jane.user.id, "github", "1").await.unwrap();
+        let principal = auth.authenticate(access(&jane)).await.unwrap();
+        let token = auth.request_email_verification("jane@example.com").await.unwrap().unwrap().token;
+        auth.by(&principal).verify_email(token).await.unwrap();
+        for session in [&jane, &elsewhere] {
+            assert_eq!(guard(&auth, access(session)).await, "ok");
+        }
+        assert_eq!(code(&auth.login("jane@example.com", PASSWORD).await), "ok");
+        assert_eq!(auth.list_accounts(jane.user.id).await.unwrap().len(), 1);
+        // Proven once, it is theirs: a later proof ends nothing.
+        auth.link_account(jane.user.id, "google", "2").verified_email("jane@example.com").await.unwrap();
+        assert_eq!(guard(&auth, access(&elsewhere)).await, "ok");
+        // A session that has ended is none of theirs.
+        let john = auth.sign_up("john@example.com", PASSWORD).await.unwrap();
+        let actor = Actor::user(john.user.id).session(john.session_id);
+        auth.logout(refresh(&john)).await.unwrap();
+        let token = auth.request_email_verification("john@example.com").await.unwrap().unwrap().token;
+        auth.by(actor).verify_email(token).await.unwrap();
+        assert_eq!(code(&auth.login("john@example.com", PASSWORD).await), "invalid_credentials");
+    }
+
     async fn an_address_is_verified_by_the_token_that_was_sent_there(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;

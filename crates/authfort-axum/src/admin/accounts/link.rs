@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{Json, Path, Query, Rejection};
 
@@ -18,19 +19,22 @@ pub(crate) struct LinkAccount {
 /// Links an account at a provider, in place of another one there.
 #[utoipa::path(
     put, path = "/users/{id}/accounts/{provider}", operation_id = "link_account", tag = "accounts", request_body = LinkAccount,
-    params(("id" = UserId, Path), ("provider" = String, Path)), security(("bearer" = [])),
+    params(("id" = UserId, Path), ("provider" = String, Path), IfMatchHeader), security(("bearer" = [])),
     responses(
         (status = 200, body = OauthAccount),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
         (status = 409, description = "`account_linked_elsewhere`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
         (status = 422, description = "`validation_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn link(
     admin: Admin,
     Path((id, provider)): Path<(UserId, String)>,
+    if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<LinkAccount>,
 ) -> Result<Answer<OauthAccount>, Rejection> {
-    Ok(Answer(admin.auth.link_account(id, provider, body.provider_account_id).await?))
+    let call = admin.auth.link_account(id, provider, body.provider_account_id);
+    Ok(Answer(if_match.bind(&admin.auth, id, call).await?.await?))
 }

@@ -4,6 +4,7 @@ use authfort::UserId;
 use axum::Json;
 
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::admin::users::delete::Deleted;
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
@@ -11,18 +12,21 @@ use crate::{Path, Query, Rejection};
 /// Unlinks the account at a provider.
 #[utoipa::path(
     delete, path = "/users/{id}/accounts/{provider}", operation_id = "unlink_account", tag = "accounts", security(("bearer" = [])),
-    params(("id" = UserId, Path), ("provider" = String, Path)),
+    params(("id" = UserId, Path), ("provider" = String, Path), IfMatchHeader),
     responses(
         (status = 200, body = Deleted),
         (status = 404, description = "`user_not_found`, `account_not_found`", body = ErrorBody),
         (status = 409, description = "`last_credential`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn unlink(
     admin: Admin,
     Path((id, provider)): Path<(UserId, String)>,
+    if_match: IfMatch,
     Query(()): Query<()>,
 ) -> Result<Json<Deleted>, Rejection> {
-    admin.auth.unlink_account(id, provider).await?;
+    let call = admin.auth.unlink_account(id, provider);
+    if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(Json(Deleted { deleted: true }))
 }

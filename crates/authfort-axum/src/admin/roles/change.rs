@@ -5,6 +5,7 @@ use axum::Json;
 
 use super::Roles;
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 
@@ -22,19 +23,23 @@ impl FromParams for Immediate {
     params(
         ("id" = UserId, Path), ("role" = String, Path),
         ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),
+        IfMatchHeader,
     ),
     responses(
         (status = 200, body = Roles),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
         (status = 422, description = "`validation_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn add(
     admin: Admin,
     Path((id, role)): Path<(UserId, String)>,
+    if_match: IfMatch,
     Query(immediate): Query<Immediate>,
 ) -> Result<Json<Roles>, Rejection> {
-    let roles = admin.auth.add_role(id, role).immediate(immediate.0).await?;
+    let call = admin.auth.add_role(id, role).immediate(immediate.0);
+    let roles = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(Json(Roles { roles }))
 }
 
@@ -44,22 +49,26 @@ pub(crate) async fn add(
     params(
         ("id" = UserId, Path), ("role" = String, Path),
         ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),
+        IfMatchHeader,
     ),
     responses(
         (status = 200, body = Roles),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
         (status = 409, description = "`cannot_act_on_self`, `last_admin`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
         (status = 422, description = "`validation_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn remove(
     admin: Admin,
     Path((id, role)): Path<(UserId, String)>,
+    if_match: IfMatch,
     Query(immediate): Query<Immediate>,
 ) -> Result<Json<Roles>, Rejection> {
     if role == admin.auth.admin_role() {
         admin.not_on_self(id)?;
     }
-    let roles = admin.auth.remove_role(id, role).immediate(immediate.0).await?;
+    let call = admin.auth.remove_role(id, role).immediate(immediate.0);
+    let roles = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(Json(Roles { roles }))
 }

@@ -1,38 +1,53 @@
 //! `GET /users/{id}/sessions`
 
-use authfort::{Session, UserId};
+use authfort::{SessionPage, UserId};
 use axum::Json;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 
-pub(crate) struct ActiveOnly(bool);
-
-impl FromParams for ActiveOnly {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self(params.bool("active_only")?.unwrap_or_default()))
-    }
+pub(crate) struct Filter {
+    active_only: bool,
+    limit: Option<i64>,
+    cursor: Option<String>,
 }
 
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Sessions {
-    /// Newest first.
-    sessions: Vec<Session>,
+impl FromParams for Filter {
+    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
+        Ok(Self {
+            active_only: params.bool("active_only")?.unwrap_or_default(),
+            limit: params.int("limit")?,
+            cursor: params.one("cursor")?,
+        })
+    }
 }
 
 /// The sessions of a user.
 #[utoipa::path(
     get, path = "/users/{id}/sessions", operation_id = "list_sessions", tag = "sessions", security(("bearer" = [])),
-    params(("id" = UserId, Path), ("active_only" = Option<bool>, Query, description = "Only those that live.")),
-    responses((status = 200, body = Sessions), (status = 404, description = "`user_not_found`", body = ErrorBody))
+    params(
+        ("id" = UserId, Path),
+        ("active_only" = Option<bool>, Query, description = "Only those that live."),
+        ("limit" = Option<i64>, Query, description = "1 to 200; 50 unless given."),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
+        (status = 404, description = "`user_not_found`", body = ErrorBody),
+    )
 )]
 pub(crate) async fn list(
     admin: Admin,
     Path(id): Path<UserId>,
-    Query(active): Query<ActiveOnly>,
-) -> Result<Json<Sessions>, Rejection> {
-    Ok(Json(Sessions { sessions: admin.auth.list_sessions(id).active_only(active.0).await? }))
+    Query(filter): Query<Filter>,
+) -> Result<Json<SessionPage>, Rejection> {
+    let mut call = admin.auth.list_sessions(id).active_only(filter.active_only);
+    if let Some(limit) = filter.limit {
+        call = call.limit(limit);
+    }
+    if let Some(cursor) = filter.cursor {
+        call = call.cursor(cursor);
+    }
+    Ok(Json(call.await?))
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::etag::etag;
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
 use crate::openapi::ErrorBody;
 use crate::{OptionalJson, Path, Query, Rejection};
 
@@ -24,17 +24,19 @@ pub(crate) struct Ban {
 
 /// Bans a user and ends their sessions.
 #[utoipa::path(
-    post, path = "/users/{id}/ban", operation_id = "ban_user", tag = "users", request_body = Ban, params(("id" = UserId, Path)),
+    post, path = "/users/{id}/ban", operation_id = "ban_user", tag = "users", request_body = Ban, params(("id" = UserId, Path), IfMatchHeader),
     security(("bearer" = [])),
     responses(
         (status = 200, body = User),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
         (status = 409, description = "`cannot_act_on_self`, `last_admin`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn ban(
     admin: Admin,
     Path(id): Path<UserId>,
+    if_match: IfMatch,
     Query(()): Query<()>,
     OptionalJson(body): OptionalJson<Ban>,
 ) -> Result<impl IntoResponse, Rejection> {
@@ -46,6 +48,6 @@ pub(crate) async fn ban(
     if let Some(at) = body.expires_at {
         call = call.expires_at(at);
     }
-    let user = call.await?;
+    let user = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok((etag(&user), Json(user)))
 }

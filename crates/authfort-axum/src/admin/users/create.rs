@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::etag::etag;
 use crate::admin::Admin;
+use crate::admin::etag::etag;
 use crate::openapi::ErrorBody;
 use crate::{Json, Query, Rejection};
 

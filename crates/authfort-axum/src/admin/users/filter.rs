@@ -11,7 +11,7 @@ use crate::{FromParams, Params, Rejection};
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes; `Filter` reads")]
 pub(crate) struct FilterParams {
-    /// A part of address or name, without regard to case.
+    /// A part of address or name, without regard to case; or a whole id. An empty filter is none.
     query: Option<String>,
     /// Banned now, or not.
     banned: Option<bool>,
@@ -29,8 +29,11 @@ pub(crate) struct FilterParams {
 
 pub(crate) struct Filter(pub UserFilter);
 
+const NAMES: [&str; 7] = ["query", "banned", "role", "email_verified", "deleted", "created_after", "created_before"];
+
 impl FromParams for Filter {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
+        params.drop_empty(&NAMES);
         let mut filter = UserFilter::default();
         filter.query = params.one("query")?;
         filter.banned = params.bool("banned")?;

@@ -4,8 +4,8 @@ use authfort::{User, UserId};
 use axum::Json;
 use axum::response::IntoResponse;
 
-use super::etag::etag;
 use crate::admin::Admin;
+use crate::admin::etag::etag;
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 

@@ -4,7 +4,6 @@ pub(super) mod ban;
 pub(super) mod count;
 pub(super) mod create;
 pub(super) mod delete;
-mod etag;
 mod filter;
 pub(super) mod get;
 pub(super) mod list;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{Json, Path, Query, Rejection};
 
@@ -18,20 +19,23 @@ pub(crate) struct SetPassword {
 
 /// Sets a user's password and ends their sessions.
 #[utoipa::path(
-    put, path = "/users/{id}/password", operation_id = "set_password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path)),
+    put, path = "/users/{id}/password", operation_id = "set_password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path), IfMatchHeader),
     security(("bearer" = [])),
     responses(
         (status = 204),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
         (status = 422, description = "`validation_failed`", body = ErrorBody),
     )
 )]
 pub(crate) async fn set_password(
     admin: Admin,
     Path(id): Path<UserId>,
+    if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<SetPassword>,
 ) -> Result<StatusCode, Rejection> {
-    admin.auth.set_password(id, body.password).await?;
+    let call = admin.auth.set_password(id, body.password);
+    if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(StatusCode::NO_CONTENT)
 }

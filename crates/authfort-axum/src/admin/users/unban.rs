@@ -4,21 +4,27 @@ use authfort::{User, UserId};
 use axum::Json;
 use axum::response::IntoResponse;
 
-use super::etag::etag;
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
 /// Lifts a ban.
 #[utoipa::path(
-    post, path = "/users/{id}/unban", operation_id = "unban_user", tag = "users", params(("id" = UserId, Path)), security(("bearer" = [])),
-    responses((status = 200, body = User), (status = 404, description = "`user_not_found`", body = ErrorBody))
+    post, path = "/users/{id}/unban", operation_id = "unban_user", tag = "users", params(("id" = UserId, Path), IfMatchHeader), security(("bearer" = [])),
+    responses(
+        (status = 200, body = User),
+        (status = 404, description = "`user_not_found`", body = ErrorBody),
+        (status = 412, description = "`precondition_failed`", body = ErrorBody),
+    )
 )]
 pub(crate) async fn unban(
     admin: Admin,
     Path(id): Path<UserId>,
+    if_match: IfMatch,
     Query(()): Query<()>,
 ) -> Result<impl IntoResponse, Rejection> {
-    let user = admin.auth.unban_user(id).await?;
+    let call = admin.auth.unban_user(id);
+    let user = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok((etag(&user), Json(user)))
 }

@@ -1,15 +1,14 @@
 //! `PATCH /users/{id}`
 
-use authfort::{Error, FieldError, User, UserId};
+use authfort::{FieldError, User, UserId};
 use axum::Json as Answer;
-use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::etag::{Wanted, etag, if_match};
 use crate::admin::Admin;
+use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
 use crate::openapi::ErrorBody;
 use crate::{Field, Json, Path, Query, Rejection};
 
@@ -41,7 +40,7 @@ pub(crate) struct UpdateUser {
 #[utoipa::path(
     patch, path = "/users/{id}", operation_id = "update_user", tag = "users", security(("bearer" = [])),
     request_body(content((UpdateUser = "application/merge-patch+json"), (UpdateUser = "application/json"))),
-    params(("id" = UserId, Path), ("If-Match" = Option<String>, Header, description = "Only at this version.")),
+    params(("id" = UserId, Path), IfMatchHeader),
     responses(
         (status = 200, body = User, headers(("ETag", description = "Its version."))),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -53,7 +52,7 @@ pub(crate) struct UpdateUser {
 pub(crate) async fn update(
     admin: Admin,
     Path(id): Path<UserId>,
-    headers: HeaderMap,
+    if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<UpdateUser>,
 ) -> Result<impl IntoResponse, Rejection> {
@@ -89,15 +88,6 @@ pub(crate) async fn update(
         Field::Null => call.metadata(Map::new()),
         Field::Value(patch) => call.merge_metadata(patch),
     };
-    let wanted = if_match(&headers)?;
-    if !matches!(wanted, Wanted::Any) {
-        // One of several: the one that the user is at, which is asked again in the transaction.
-        let current = admin.auth.get_user(id).await?.version;
-        if !wanted.allows(current) {
-            return Err(Error::PreconditionFailed.into());
-        }
-        call = call.if_version(current);
-    }
-    let user = call.await?;
+    let user = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok((etag(&user), Answer(user)))
 }

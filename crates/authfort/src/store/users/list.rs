@@ -5,9 +5,10 @@ mod plans;
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use uuid::Uuid;
 
 use super::{UserRow, columns};
-use crate::db::dynamic::{Statement, run};
+use crate::db::dynamic::{Arg, Statement, run};
 use crate::db::{Conn, fault};
 use crate::users::list::{Cursor, DeletedFilter, Key, SortBy, SortOrder, Total, UserFilter};
 use crate::{Result, UserId};
@@ -45,7 +46,7 @@ impl Order {
         let ascending = sort_order == SortOrder::Asc;
         let (key, read, missing) = match (sort_by, ascending) {
             (SortBy::CreatedAt, _) => ("u.created_at", "u.created_at", ""),
-            (SortBy::Email, _) => ("u.email", "u.email", ""),
+            (SortBy::Email, _) => ("u.email_key", "u.email_key", ""),
             (SortBy::Name, true) => (conn.name_key(true), "coalesce(u.name_key, '\u{10ffff}')", "\u{10ffff}"),
             (SortBy::Name, false) => (conn.name_key(false), "coalesce(u.name_key, '')", ""),
         };
@@ -58,12 +59,13 @@ impl Order {
 
     /// Only rows past the cursor. A row is compared as a whole: that is one seek in the index, however many keys are equal.
     fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
-        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" });
-        match &cursor.key {
-            Key::Time(time) => to.bind(*time),
-            Key::Text(text) => to.bind(text.as_str()),
-            Key::Missing => to.bind(self.missing),
+        let key: Arg = match &cursor.key {
+            Key::Time(time) => (*time).into(),
+            Key::Text(text) => text.as_str().into(),
+            Key::Missing => self.missing.into(),
+            Key::End => return,
         };
+        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" }).bind(key);
         to.push(", ").bind(cursor.id).push(")");
     }
 }
@@ -102,7 +104,11 @@ fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
     }
     if let Some(term) = &filter.query {
         let (before, after, value) = conn.search_condition(term);
-        to.push(" AND ").push(before).bind(value).push(after);
+        to.push(" AND (").push(before).bind(value).push(after);
+        if let Ok(id) = Uuid::try_parse(term) {
+            to.push(" OR u.id = ").bind(id);
+        }
+        to.push(")");
     }
 }
 

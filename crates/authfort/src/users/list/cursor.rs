@@ -28,16 +28,23 @@ pub(crate) enum Key {
     Time(DateTime<Utc>),
     Text(String),
     Missing,
+    /// No row: the end that the cursor comes from, which is the last page for one that leads backward.
+    End,
 }
 
 impl Cursor {
     pub(crate) fn at(row: &UserRow, sort_by: SortBy, backward: bool) -> Self {
         let key = match sort_by {
             SortBy::CreatedAt => Key::Time(row.created_at),
-            SortBy::Email => Key::Text(row.email.clone()),
+            SortBy::Email => Key::Text(row.email_key.clone()),
             SortBy::Name => row.name_key.clone().map_or(Key::Missing, Key::Text),
         };
         Self { backward, key, id: row.id.0 }
+    }
+
+    /// The last page where it leads backward, and the first where it leads forward.
+    pub(crate) fn from_end(backward: bool) -> Self {
+        Self { backward, key: Key::End, id: Uuid::nil() }
     }
 
     pub(crate) fn encode(&self, filter: &UserFilter, sort_by: SortBy, sort_order: SortOrder) -> String {
@@ -54,6 +61,7 @@ impl Cursor {
                 bytes.extend_from_slice(text.as_bytes());
             }
             Key::Missing => bytes.push(b'n'),
+            Key::End => bytes.push(b'e'),
         }
         base64url_encode(bytes)
     }
@@ -90,6 +98,7 @@ impl Cursor {
                 Key::Text(text.to_owned())
             }
             (b'n', SortBy::Name) if key.is_empty() => Key::Missing,
+            (b'e', _) if key.is_empty() => Key::End,
             _ => return None,
         };
         Some(Self { backward, key, id: Uuid::from_bytes(*id) })
@@ -119,6 +128,9 @@ mod tests {
             (Key::Text("é".into()), SortBy::Name),
             (Key::Missing, SortBy::Name),
             (Key::Text("a@example.com".into()), SortBy::Email),
+            (Key::End, SortBy::CreatedAt),
+            (Key::End, SortBy::Email),
+            (Key::End, SortBy::Name),
         ] {
             let text = cursor(key.clone()).encode(&filter, by, SortOrder::Asc);
             assert_eq!(Cursor::decode(&text, &filter, by, SortOrder::Asc), Some(cursor(key)));

@@ -3,7 +3,8 @@
 //! Three counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts;
 //! one for the account as this client tries it, which is the tightest; and one for the account, against many clients
 //! that try one. They are asked before any password is hashed, and asking is taking: one atomic step each, so fifty
-//! attempts at the same moment are no more than fifty attempts one after the other. The right password is refused as
+//! attempts at the same moment are no more than fifty attempts one after the other. A request that is refused for its
+//! body, be it unreadable or not acceptable, takes nothing. The right password is refused as
 //! well while a counter is empty, or else the refusals would be an oracle.
 //!
 //! It is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts come back one by
@@ -14,9 +15,14 @@
 //! account's does, and what it is refused takes nothing from the account. Many clients together can make the owner
 //! compete with them for new sign-ins for as long as they go on; every session that is open is kept.
 //!
-//! Memory is bounded. A table that is full is first cleared of buckets that have refilled; if that does not help, new
-//! keys share one overflow bucket of the same rate. It fails closed: a flood of addresses slows newcomers down and
-//! never switches the limit off.
+//! An IPv6 client is its /64, of which somebody with a /48 has 65,536. So a /48 has a rate of its own as well, 16 times
+//! the client's, and a /32, which is what a provider is given, 16 times that. An attempt takes from all three or from
+//! none.
+//!
+//! Memory is bounded, and what the wider networks refuse takes no room: of 100,000 keys that a table holds, one /32 can
+//! hold 256 times what a client may do at once. A table that is full all the same is first cleared of buckets that have
+//! refilled. If that does not help, new keys share buckets of the same rate with their neighbours: a /32, an IPv4 /16.
+//! It fails closed: a flood from everywhere slows newcomers down and never switches the limit off.
 //!
 //! The counters are per process. N nodes allow N times as much, and a restart empties them: a limit over the whole
 //! cluster belongs into the proxy in front of it.
@@ -25,34 +31,27 @@
 //! |---|---|---|---|
 //! | [`Action::Login`] | 60 a minute | 60 a minute | 10 a minute |
 //! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute | |
-//! | [`Action::Refresh`] | 120 a minute | 30 a minute | |
+//! | [`Action::Refresh`] | 120 a minute | 30 a minute | 20 a minute |
+//!
+//! Only a refresh token that could be exchanged counts for its account: replaying an old one takes nothing from its owner.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasher, Hash, RandomState},
-    net::IpAddr,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod bucket;
 
-use authfort::{Error, Result};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock, Reference},
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{StateStore, keyed::ShrinkableKeyedStateStore},
-};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authfort::Result;
+use governor::Quota;
+use governor::clock::DefaultClock;
 
 use crate::ClientKey;
+use bucket::{Key, Limiter, MAX_KEYS};
 
-/// How many keys each of the tables holds; about six megabytes a table when full.
-const MAX_KEYS: usize = 100_000;
-
-/// A full table is searched for refilled buckets at most this often, since the search looks at every key.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How many times its rate the next wider network has.
+const WIDER: u32 = 16;
 
 /// What is counted.
 ///
@@ -129,6 +128,12 @@ impl Rate {
         Self { burst: at_least_one(count), interval: self.interval }
     }
 
+    /// The rate of the next wider network.
+    fn wider(self) -> Self {
+        let interval = (self.interval / WIDER).max(Duration::from_nanos(1));
+        Self { burst: self.burst.saturating_mul(NonZeroU32::MIN.saturating_add(WIDER - 1)), interval }
+    }
+
     fn quota(self) -> Quota {
         Quota::with_period(self.interval).unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN)).allow_burst(self.burst)
     }
@@ -157,6 +162,8 @@ const fn at_least_one(count: u32) -> NonZeroU32 {
 #[derive(Debug, Clone)]
 pub struct RateLimits {
     clients: PerAction,
+    sites: PerAction,
+    providers: PerAction,
     accounts: PerAction,
     accounts_from_client: PerAction,
     // Two independent keyed hashes make 128 bits that nobody outside can aim at; the table need not keep addresses of
@@ -174,6 +181,7 @@ impl Default for RateLimits {
             .account(Action::SignUp, Rate::per_minute(5))
             .client(Action::Refresh, Rate::per_minute(120))
             .account(Action::Refresh, Rate::per_minute(30))
+            .account_from_client(Action::Refresh, Rate::per_minute(20))
     }
 }
 
@@ -188,13 +196,16 @@ impl RateLimits {
     pub fn off() -> Self {
         Self {
             clients: PerAction::default(),
+            sites: PerAction::default(),
+            providers: PerAction::default(),
             accounts: PerAction::default(),
             accounts_from_client: PerAction::default(),
             hashers: [RandomState::new(), RandomState::new()],
         }
     }
 
-    /// Sets the rate of an action for each client, with empty counters.
+    /// Sets the rate of an action for each client, with empty counters. An IPv6 client is its /64; a /48 has 16 times
+    /// this rate, a /32 256 times.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -203,6 +214,8 @@ impl RateLimits {
     #[must_use]
     pub fn client(mut self, action: Action, rate: Rate) -> Self {
         self.clients.set(action, rate);
+        self.sites.set(action, rate.wider());
+        self.providers.set(action, rate.wider().wider());
         self
     }
 
@@ -238,7 +251,8 @@ impl RateLimits {
         self
     }
 
-    /// Takes one attempt of this client. Clients without a known address share one bucket; an IPv6 client is its /64.
+    /// Takes one attempt of this client, and of the networks around it. Clients without a known address share one bucket;
+    /// an IPv6 client is its /64.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -252,13 +266,22 @@ impl RateLimits {
     /// # Errors
     /// - [`Error::RateLimited`]: nothing is left, and nothing was taken
     pub fn check_client(&self, action: Action, address: Option<IpAddr>) -> Result<()> {
-        self.clients.check(action, ClientKey::from(address).bits())
+        let own = ClientKey::from(address).bits();
+        let Some((site, provider)) = networks(address) else {
+            return take_all([(self.clients.get(action), Key { own, neighbours: neighbours(address) })]);
+        };
+        let key = |own| Key { own, neighbours: provider };
+        take_all([
+            (self.clients.get(action), key(own)),
+            (self.sites.get(action), key(site)),
+            (self.providers.get(action), key(provider)),
+        ])
     }
 
     /// Takes one attempt of this client at this account: the address that was entered, whether or not there is such a
     /// user, or an id.
     ///
-    /// Case, surrounding spaces and Unicode's compatible spellings make no difference, as they make none for the user.
+    /// Accounts are told apart by [`authfort::email_key`]: however an address is spelled, it is one account.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -274,27 +297,57 @@ impl RateLimits {
         if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());
         }
-        let account = authfort::normalise_email(account);
+        let account = authfort::email_key(account);
         let account = account.as_str();
-        // The tightest first: what it refuses must take nothing from the account that others share.
-        self.accounts_from_client.check(action, self.hash((ClientKey::from(client).bits(), account)))?;
-        self.accounts.check(action, self.hash(account))
+        let from_client = self.hash((ClientKey::from(client).bits(), account));
+        take_all([
+            (self.accounts_from_client.get(action), from_client),
+            (self.accounts.get(action), self.hash(account)),
+        ])
     }
 
     fn hash(&self, key: impl Hash + Copy) -> Key {
         let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(key)));
-        high << 64 | low
+        Key { own: high << 64 | low, neighbours: low }
     }
 }
 
-/// A client or an account, as 128 bits.
-type Key = u128;
+/// Takes from all or from none. The tightest comes first: what it refuses takes nothing from what others share.
+fn take_all<const N: usize>(buckets: [(Option<&Limiter>, Key); N]) -> Result<()> {
+    for (taken, (limiter, key)) in buckets.iter().enumerate() {
+        if let Some(Err(error)) = limiter.map(|limiter| limiter.take(*key)) {
+            for (limiter, key) in buckets.iter().take(taken) {
+                if let Some(limiter) = limiter {
+                    limiter.give_back(*key);
+                }
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// The /48 and the /32 around an IPv6 address.
+fn networks(address: Option<IpAddr>) -> Option<(u128, u128)> {
+    match address?.to_canonical() {
+        IpAddr::V6(address) => Some((address.to_bits() >> 80, address.to_bits() >> 96)),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// With whom an IPv4 client shares a bucket where there is no room: its /16.
+fn neighbours(address: Option<IpAddr>) -> u128 {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => 1 << 64 | u128::from(address.to_bits() >> 16),
+        _ => 0,
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 struct PerAction {
-    login: Option<Arc<Limiter<DefaultClock>>>,
-    sign_up: Option<Arc<Limiter<DefaultClock>>>,
-    refresh: Option<Arc<Limiter<DefaultClock>>>,
+    login: Option<Arc<Limiter>>,
+    sign_up: Option<Arc<Limiter>>,
+    refresh: Option<Arc<Limiter>>,
 }
 
 impl PerAction {
@@ -307,127 +360,17 @@ impl PerAction {
         }
     }
 
-    fn get(&self, action: Action) -> Option<&Limiter<DefaultClock>> {
+    fn get(&self, action: Action) -> Option<&Limiter> {
         match action {
             Action::Login => self.login.as_deref(),
             Action::SignUp => self.sign_up.as_deref(),
             Action::Refresh => self.refresh.as_deref(),
         }
     }
-
-    fn check(&self, action: Action, key: Key) -> Result<()> {
-        self.get(action).map_or(Ok(()), |limiter| limiter.check(key))
-    }
-}
-
-struct Limiter<C: Clock> {
-    governor: RateLimiter<Key, Table, C, NoOpMiddleware<C::Instant>>,
-    max_keys: usize,
-    swept: Mutex<Option<C::Instant>>,
-}
-
-impl<C: Clock> Limiter<C> {
-    fn new(rate: Rate, max_keys: usize, clock: C) -> Self {
-        let governor = RateLimiter::new(rate.quota(), Table::new(max_keys), clock);
-        Self { governor, max_keys, swept: Mutex::new(None) }
-    }
-
-    fn check(&self, key: Key) -> Result<()> {
-        if self.governor.len() >= self.max_keys && self.sweep_is_due() {
-            self.governor.retain_recent();
-        }
-        self.governor
-            .check_key(&key)
-            .map_err(|until| Error::RateLimited { retry_after: until.wait_time_from(self.governor.clock().now()) })
-    }
-
-    fn sweep_is_due(&self) -> bool {
-        let now = self.governor.clock().now();
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = swept.is_none_or(|last| now.duration_since(last) >= Nanos::from(SWEEP_EVERY));
-        if due {
-            *swept = Some(now);
-        }
-        due
-    }
-}
-
-impl<C: Clock> fmt::Debug for Limiter<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").finish_non_exhaustive()
-    }
-}
-
-/// The states of all keys, and one that the keys share which find no room.
-///
-/// governor's own tables grow with their keys. One lock is enough here: it is held for a look-up and an addition,
-/// before work that takes a thousand times as long.
-struct Table {
-    states: Mutex<States>,
-    max_keys: usize,
-}
-
-struct States {
-    known: HashMap<Key, Nanos>,
-    overflow: Option<Nanos>,
-}
-
-impl Table {
-    fn new(max_keys: usize) -> Self {
-        Self { states: Mutex::new(States { known: HashMap::new(), overflow: None }), max_keys }
-    }
-
-    fn states(&self) -> MutexGuard<'_, States> {
-        // Each change is one insertion, so a panic elsewhere leaves nothing half done.
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl StateStore for Table {
-    type Key = Key;
-
-    fn measure_and_replace<T, F, E>(&self, key: &Key, decide: F) -> std::result::Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> std::result::Result<(T, Nanos), E>,
-    {
-        let mut states = self.states();
-        if let Some(state) = states.known.get_mut(key) {
-            let (outcome, next) = decide(Some(*state))?;
-            *state = next;
-            return Ok(outcome);
-        }
-        if states.known.len() >= self.max_keys {
-            let (outcome, next) = decide(states.overflow)?;
-            states.overflow = Some(next);
-            return Ok(outcome);
-        }
-        let (outcome, next) = decide(None)?;
-        states.known.insert(*key, next);
-        Ok(outcome)
-    }
-}
-
-impl ShrinkableKeyedStateStore<Key> for Table {
-    fn retain_recent(&self, drop_below: Nanos) {
-        let known = &mut self.states().known;
-        known.retain(|_, state| *state > drop_below);
-        // What a flood has filled is given back when the flood is over.
-        known.shrink_to_fit();
-    }
-
-    fn len(&self) -> usize {
-        self.states().known.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.states().known.is_empty()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
@@ -477,6 +420,9 @@ mod tests {
             assert!(limits.check_account(Action::Login, None, spelling).is_err(), "{spelling}");
         }
         limits.check_account(Action::Login, None, "jurgen@example.com").unwrap();
+        let limits = RateLimits::off().account(Action::Login, Rate::per_hour(1));
+        limits.check_account(Action::Login, None, "x@münchen.de").unwrap();
+        assert!(limits.check_account(Action::Login, None, "X@xn--mnchen-3ya.de").is_err());
     }
 
     #[test]
@@ -541,56 +487,51 @@ mod tests {
     }
 
     #[test]
-    fn attempts_come_back_one_by_one_and_a_refused_one_costs_nothing() {
-        let clock = FakeRelativeClock::default();
-        let limiter = Limiter::new(Rate::per_minute(10), 100, clock.clone());
-        assert_eq!(allowed(|| limiter.check(1)), 10);
-        let Err(Error::RateLimited { retry_after }) = limiter.check(1) else { panic!("it is empty") };
-        assert_eq!(retry_after, Duration::from_secs(6));
-        clock.advance(Duration::from_millis(5_999));
-        assert!(limiter.check(1).is_err());
-        clock.advance(Duration::from_millis(1));
-        assert_eq!(allowed(|| limiter.check(1)), 1);
-        clock.advance(Duration::from_hours(1));
-        assert_eq!(allowed(|| limiter.check(1)), 10);
+    fn a_48_has_sixteen_times_the_rate_of_a_64_and_a_32_sixteen_times_that() {
+        let limits = RateLimits::off().client(Action::SignUp, slow(2));
+        let tried = |address: String| limits.check_client(Action::SignUp, address.parse().ok()).is_ok();
+        assert_eq!((0..100).filter(|n| tried(format!("2001:db8:1:{n:x}::1"))).count(), 32);
+        assert_eq!((0..100).filter(|_| tried("2001:db8:2:1::1".into())).count(), 2, "the client's own rate stays");
+        assert_eq!(
+            (2..100).filter(|n| tried(format!("2001:db8:2:{n:x}::1"))).count(),
+            30,
+            "and took two of its site's"
+        );
+        assert_eq!((3..9_000).filter(|n| tried(format!("2001:db8:{n:x}:1::1"))).count(), 512 - 64);
+        assert!(!tried("2001:db8:ffff::1".into()) && tried("2001:db9::1".into()));
+        // An IPv4 address is one client and nothing wider.
+        assert_eq!((0..=255_u8).filter(|n| tried(format!("192.0.2.{n}"))).count(), 256);
     }
 
     #[test]
-    fn a_burst_is_apart_from_the_rate_and_zero_is_one() {
-        let clock = FakeRelativeClock::default();
-        let limiter = Limiter::new(Rate::per_minute(1).burst(20), 100, clock.clone());
-        assert_eq!(allowed(|| limiter.check(1)), 20);
-        clock.advance(Duration::from_mins(3));
-        assert_eq!(allowed(|| limiter.check(1)), 3);
-        assert_eq!(Rate::per_minute(0), Rate::per_minute(1));
-        assert_eq!(Rate::per_minute(u32::MAX).quota().burst_size().get(), u32::MAX);
-    }
-
-    #[test]
-    fn row_58_a_full_table_stays_bounded_and_newcomers_share_one_bucket() {
-        let clock = FakeRelativeClock::default();
-        let limiter = Limiter::new(Rate::per_minute(5), 100, clock.clone());
-        for key in 0..100 {
-            limiter.check(key).unwrap();
+    fn a_flood_from_one_provider_leaves_room_for_everybody_else() {
+        let limits = RateLimits::default();
+        let flood =
+            |site: u16, client: u16| Some(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, client, 0, 0, 0, 1).into());
+        // Two neighbouring /48, which are a /47, with all their /64; and a client of each /48 of the /32.
+        for site in [0, 1] {
+            (0..=u16::MAX).for_each(|client| drop(limits.check_client(Action::SignUp, flood(site, client))));
         }
-        let newcomers = (1_000..2_000).filter(|key| limiter.check(*key).is_ok()).count();
-        assert_eq!(newcomers, 5, "all newcomers together get what one key gets");
-        assert_eq!(limiter.governor.len(), 100);
-        assert_eq!(allowed(|| limiter.check(7)), 4, "a key that has its own bucket keeps it");
+        (0..=u16::MAX).for_each(|site| drop(limits.check_client(Action::SignUp, flood(site, 0))));
+        let held =
+            [&limits.clients, &limits.sites, &limits.providers].map(|table| table.get(Action::SignUp).unwrap().len());
+        assert!(held.iter().all(|held| *held < MAX_KEYS / 2), "{held:?}");
+        for newcomer in ["2001:db9::1", "2a00::1", "192.0.2.1"] {
+            assert_eq!(allowed(|| limits.check_client(Action::SignUp, address(newcomer))), 20, "{newcomer}");
+        }
     }
 
     #[test]
-    fn row_58_a_full_table_lets_go_of_buckets_that_have_refilled() {
-        let clock = FakeRelativeClock::default();
-        let limiter = Limiter::new(Rate::per_minute(60), 100, clock.clone());
-        for key in 0..100 {
-            limiter.check(key).unwrap();
+    fn an_attempt_that_is_refused_takes_nothing_anywhere() {
+        let limits = RateLimits::off().account(Action::Login, slow(1)).account_from_client(Action::Login, slow(2));
+        let (first, second) = (address("203.0.113.7"), address("203.0.113.8"));
+        limits.check_account(Action::Login, first, "a@b.c").unwrap();
+        // The account has nothing left, and what it refuses is not counted against the client.
+        for _ in 0..10 {
+            assert!(limits.check_account(Action::Login, second, "a@b.c").is_err());
         }
-        assert!(allowed(|| limiter.check(7)) > 50);
-        assert!(allowed(|| limiter.check(1_000)) == 60, "from the overflow bucket");
-        clock.advance(Duration::from_secs(5));
-        limiter.check(1_000).unwrap();
-        assert_eq!(limiter.governor.len(), 2, "the one that is still empty, and the newcomer");
-        assert!(allowed(|| limiter.check(7)) <= 5, "the sweep forgave nothing");
+        let from_client = limits.hash((ClientKey::from(second).bits(), "a@b.c"));
+        assert_eq!(allowed(|| limits.accounts_from_client.get(Action::Login).unwrap().take(from_client)), 2);
+        assert_eq!(Rate::per_minute(u32::MAX).wider().wider().quota().replenish_interval(), Duration::from_nanos(1));
     }
 }

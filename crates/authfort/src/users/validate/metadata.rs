@@ -1,0 +1,46 @@
+//! Metadata: JSON of a bounded size and depth.
+
+use serde_json::{Map, Value};
+
+use super::Checked;
+use crate::FieldError;
+
+/// How deep metadata may nest: what is written must be read again, by this library and by others.
+const METADATA_DEPTH: usize = 64;
+
+pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<String> {
+    if value.values().any(|value| is_deeper_than(value, METADATA_DEPTH - 1)) {
+        return Err(FieldError::new("metadata", "too_deep", format!("must nest at most {METADATA_DEPTH} levels")));
+    }
+    let text =
+        serde_json::to_string(value).map_err(|_| FieldError::new("metadata", "invalid", "must be a JSON object"))?;
+    if text.len() > max_bytes {
+        return Err(FieldError::new("metadata", "too_long", format!("must have at most {max_bytes} bytes as JSON")));
+    }
+    // A NUL is always written as an escape; a backslash before it would make it text of six characters.
+    if object_has_nul(value) {
+        return Err(FieldError::new("metadata", "nul", "must not contain the character NUL"));
+    }
+    Ok(text)
+}
+
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1)),
+        Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper_than(item, levels - 1)),
+        _ => false,
+    }
+}
+
+fn object_has_nul(map: &Map<String, Value>) -> bool {
+    map.iter().any(|(key, value)| key.contains('\0') || has_nul(value))
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(map) => object_has_nul(map),
+        _ => false,
+    }
+}

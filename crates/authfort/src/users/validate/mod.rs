@@ -1,0 +1,42 @@
+//! What a user's fields must be. Normalised first, then validated, so that two spellings of one value are one value.
+
+mod chars;
+mod email;
+mod metadata;
+mod search;
+mod text;
+mod time;
+
+use crate::FieldError;
+pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_find};
+pub use email::{email_key, normalise_email};
+pub(crate) use metadata::metadata;
+pub(crate) use search::{Keys, query};
+pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};
+pub(crate) use time::{future, time, without_leap_second};
+
+pub(crate) type Checked<T> = Result<T, FieldError>;
+
+/// Gathers faults, so that one answer names them all: each once, and no more than somebody would read.
+#[derive(Default)]
+pub(crate) struct Faults(Vec<FieldError>);
+
+impl Faults {
+    const LIMIT: usize = 16;
+
+    pub(crate) fn take<T>(&mut self, checked: Checked<T>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                if self.0.len() < Self::LIMIT && !self.0.contains(&fault) {
+                    self.0.push(fault);
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> crate::Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(crate::Error::Validation(self.0)) }
+    }
+}
