@@ -15,6 +15,7 @@ mod list;
 mod outage;
 mod passwords;
 mod raw;
+mod references;
 mod roles;
 mod sessions;
 mod statements;
