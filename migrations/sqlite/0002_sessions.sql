@@ -50,16 +50,18 @@ CREATE TABLE authfort_verification_tokens (
 );
 CREATE INDEX authfort_verification_tokens_user ON authfort_verification_tokens (user_id, purpose);
 
--- private_key is PKCS #8: sealed with the configured secret ('v1.…'), or base64 where none is configured.
+-- A line of keys: each signs from its signs_from until that of the next one, and verifies from its creation until its
+-- expires_at. private_key is PKCS #8: sealed with the configured secret ('v1.…'), or base64 where none is configured;
+-- empty once the next key signs.
 CREATE TABLE authfort_signing_keys (
     kid         text NOT NULL PRIMARY KEY,
     algorithm   text NOT NULL,
     public_jwk  text NOT NULL,
     private_key text NOT NULL,
-    current     boolean NOT NULL,
     created_at  TEXT NOT NULL,
-    -- Set at rotation: until then its tokens are good.
+    signs_from  TEXT NOT NULL,
+    -- Set when another key is put behind it: until then its tokens are good.
     expires_at  TEXT
 );
--- However many nodes start or rotate at once, one key signs.
-CREATE UNIQUE INDEX authfort_signing_keys_current ON authfort_signing_keys (current) WHERE current;
+-- However many nodes start or rotate at once, the line has one end.
+CREATE UNIQUE INDEX authfort_signing_keys_end ON authfort_signing_keys ((expires_at IS NULL)) WHERE expires_at IS NULL;

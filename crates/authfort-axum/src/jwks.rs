@@ -1,6 +1,6 @@
 //! The public keys, where verifiers look for them (RFC 7517).
 
-use authfort::AuthFort;
+use authfort::{AuthFort, JWKS_MAX_AGE};
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::routing::get;
@@ -8,11 +8,8 @@ use axum::{Json, Router};
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::openapi::{self, ErrorBody};
+use crate::openapi;
 use crate::{AuthLayer, Rejection};
-
-/// How long a verifier may keep the keys, in seconds. A retired key verifies for at least as long as a token lives.
-const MAX_AGE: &str = "public, max-age=300";
 
 /// `GET /.well-known/jwks.json`, to be merged into the application's root.
 ///
@@ -73,11 +70,9 @@ struct Jwk {
 /// The public keys by which access tokens are verified.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "keys",
-    responses(
-        (status = 200, body = Jwks, headers(("Cache-Control", description = "How long they may be kept."))),
-        (status = 503, description = "`database_unavailable`", body = ErrorBody),
-    )
+    responses((status = 200, body = Jwks, headers(("Cache-Control", description = "How long they may be kept."))))
 )]
-async fn keys(State(auth): State<AuthFort>) -> Result<([(HeaderName, &'static str); 1], Json<Value>), Rejection> {
-    Ok(([(header::CACHE_CONTROL, MAX_AGE)], Json(auth.jwks().await?)))
+async fn keys(State(auth): State<AuthFort>) -> ([(HeaderName, String); 1], Json<Value>) {
+    let lifetime = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
+    ([(header::CACHE_CONTROL, lifetime)], Json(auth.jwks().await))
 }

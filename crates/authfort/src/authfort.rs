@@ -15,8 +15,7 @@ use crate::events::{Hooks, ListEvents, TypedEvent};
 use crate::passwords::{ChangePassword, HashedPassword, Passwords, SetPassword};
 use crate::roles::{AddRole, GetRoles, RemoveRole, checked_role};
 use crate::sessions::{CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, SignUp};
-use crate::tokens::keyring::{Keyring, jwks};
-use crate::tokens::{KeyInfo, RotateKeys, Rules, SealKeys};
+use crate::tokens::{KeyInfo, Keyring, RotateKeys, Rules, SealKeys, Vault};
 use crate::users::validate::key_to_find;
 use crate::users::{
     BanUser, CountUsers, CreateUser, DeleteUser, FindUser, GetUser, ListUsers, UnbanUser, UnblockEmail, UpdateUser,
@@ -50,7 +49,7 @@ struct Inner {
     config: Config,
     hooks: Hooks,
     passwords: Passwords,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     rules: Rules,
 }
 
@@ -86,7 +85,7 @@ impl AuthFort {
         // What the options say is checked before anything is written.
         let passwords = Passwords::new(&config)?;
         let rules = Rules::new(config.issuer.as_str(), config.audience.clone(), config.leeway)?;
-        let keyring = Keyring::new(db.clone(), config.secret.as_ref())?;
+        let keyring = Arc::new(Keyring::new(db.clone(), Vault::new(config.secret.as_ref())?));
         let now = config.clock.now();
         if migrate {
             db.migrate(now).await?;
@@ -96,7 +95,7 @@ impl AuthFort {
         let hooks = Hooks::new(tokio::runtime::Handle::current());
         let inner = Inner { db, config, hooks, passwords, keyring, rules };
         let auth = Self { inner: Arc::new(inner), actor: Arc::default() };
-        if !auth.keyring().is_sealed() {
+        if !auth.keyring().vault().is_sealed() {
             tracing::warn!("no secret is configured: private signing keys lie in the database in clear");
         }
         auth.ensure_key(now).await?;
@@ -104,19 +103,17 @@ impl AuthFort {
     }
 
     async fn ensure_key(&self, now: DateTime<Utc>) -> Result<()> {
-        self.keyring().reload(now, DateTime::<Utc>::MAX_UTC).await?;
-        let current = self.keyring().signer(now).await.ok();
-        if current.is_none_or(|key| key.algorithm() != self.config().algorithm) {
+        let keyring = self.keyring();
+        keyring.reload(now).await?;
+        // Before anything is written: the secret must be the right one.
+        keyring.check(now).await?;
+        if keyring.newest_algorithm() != Some(self.config().algorithm) {
             Write::new(self, RotateKeys::if_needed()).await?;
         }
         // A start that changes nothing writes nothing.
-        let mut conn = self.db().read().await?;
-        let rows = store::keys::all(&mut conn.conn()).await?;
-        drop(conn);
-        for row in &rows {
-            if self.keyring().sealed(row)?.is_some() {
-                Write::new(self, SealKeys).await?;
-            }
+        let in_clear = store::keys::in_clear(&mut self.db().read().await?.conn()).await?;
+        if keyring.vault().is_sealed() && !in_clear.is_empty() {
+            Write::new(self, SealKeys).await?;
         }
         Ok(())
     }
@@ -137,7 +134,7 @@ impl AuthFort {
         &self.inner.passwords
     }
 
-    pub(crate) fn keyring(&self) -> &Keyring {
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
         &self.inner.keyring
     }
 
@@ -211,13 +208,12 @@ impl AuthFort {
         self.hooks().on(hook);
     }
 
-    /// Asks the database for a sign of life.
+    /// Asks the database for a sign of life, on a connection like those of lists; answers within `acquire_timeout`.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn ping(&self) -> Result<()> {
-        let mut conn = self.db().guard().await?;
-        store::ping(&mut conn.conn()).await
+        self.db().on_read(&store::Ping).await
     }
 
     /// Closes the connections, once running calls are done. Calls after that fail.
@@ -471,23 +467,21 @@ impl AuthFort {
     pub async fn list_keys(&self) -> Result<Vec<KeyInfo>> {
         let mut conn = self.db().read().await?;
         let rows = store::keys::all(&mut conn.conn()).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(KeyInfo::all(&rows, self.now()))
     }
 
-    /// Makes a new key that signs from now on; the old one verifies for as long as its tokens live. Event:
-    /// `key_rotated`.
+    /// Makes a new key and publishes it; it signs once every copy of the [JWKS](Self::jwks) without it has run out: after
+    /// [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the leeway. The old one signs until then and
+    /// verifies for as long as its tokens live. While a new key waits, that one is answered. Event: `key_rotated`; none
+    /// where one waits.
     pub fn rotate_keys(&self) -> Write<RotateKeys> {
         Write::new(self, RotateKeys::default())
     }
 
-    /// The public keys, as RFC 7517 has them.
-    ///
-    /// # Errors
-    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
-    pub async fn jwks(&self) -> Result<Value> {
-        let mut conn = self.db().guard().await?;
-        let rows = store::keys::all(&mut conn.conn()).await?;
-        jwks(&rows, self.now())
+    /// The public keys, as RFC 7517 has them, to be kept for at most [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE). They are
+    /// read again when they are five seconds old; while the database is away, those last read are answered.
+    pub async fn jwks(&self) -> Value {
+        self.keyring().jwks(self.now()).await
     }
 
     /// Reads the log. See [`ListEvents`].

@@ -90,7 +90,7 @@ impl Default for Builder {
                 password_reset_ttl: Duration::from_hours(1),
                 clock: Clock::system(),
             },
-            pool: PoolOptions { max_connections: 10, acquire_timeout: Duration::from_secs(5) },
+            pool: PoolOptions::default(),
             migrate: true,
         }
     }
@@ -107,7 +107,9 @@ macro_rules! options {
 
 impl Builder {
     options! {
-        /// The signature algorithm of access tokens; RS256 unless set. A key of another algorithm is rotated out at start.
+        /// The signature algorithm of access tokens; RS256 unless set. Where the newest key is of
+        /// another one, the start rotates the keys; the old one signs for the first minutes (see
+        /// [`rotate_keys`](crate::AuthFort::rotate_keys)).
         algorithm: Algorithm,
         /// How long an access token is good; 15 minutes unless set, at least a second.
         access_ttl: Duration,
@@ -179,17 +181,25 @@ impl Builder {
         self
     }
 
-    /// The most connections of the pool; 10 unless set. The guard has up to two of its own.
+    /// The most connections of the pool; 10 unless set. The guard's come on top. Not with [`from_pool`](Self::from_pool).
     pub fn max_connections(mut self, max: u32) -> Self {
-        self.pool.max_connections = max;
+        self.pool.max_connections = Some(max);
         self
     }
 
-    /// How long a call waits for a connection before it fails with
-    /// [`Error::DatabaseUnavailable`]; 5 seconds unless set. On SQLite it is also how long one waits for the lock of
-    /// another process.
+    /// The most connections that the guard has for itself, so that it does not wait behind lists; 2 unless set, at least
+    /// one. It asks one short question for each request that it guards. Not with [`from_pool`](Self::from_pool), nor with
+    /// `sqlite::memory:`: there all share what there is.
+    pub fn guard_connections(mut self, max: u32) -> Self {
+        self.pool.guard_connections = Some(max);
+        self
+    }
+
+    /// How long a call waits for a connection before it fails with [`Error::DatabaseUnavailable`]; 5 seconds unless set.
+    /// The guard and [`AuthFort::ping`] answer within it, statement included. On SQLite it is also how long one waits
+    /// for the lock of another process. Not with [`from_pool`](Self::from_pool), where the pool's own counts.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.pool.acquire_timeout = timeout;
+        self.pool.acquire_timeout = Some(timeout);
         self
     }
 
@@ -214,9 +224,11 @@ impl Builder {
     /// The same on a pool of the application's own.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); on SQLite also where the pool has foreign keys switched off.
+    /// As [`connect`](Self::connect). [`Error::Config`] also for each option that says what a pool is like, and on SQLite
+    /// where the pool has foreign keys switched off.
     pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
         self.check()?;
+        self.pool.check_unset()?;
         let db = Db::from_pool(pool.into()).await?;
         AuthFort::start(db, self.config, self.migrate).await
     }
@@ -268,13 +280,7 @@ impl Builder {
                 return Err(Error::config("roles", "must each match ^[a-z][a-z0-9_-]{0,49}$"));
             }
         }
-        if self.pool.max_connections == 0 {
-            return Err(Error::config("max_connections", "must be at least 1"));
-        }
-        if self.pool.acquire_timeout.is_zero() {
-            return Err(Error::config("acquire_timeout", "must be longer than nothing"));
-        }
-        Ok(())
+        self.pool.check()
     }
 }
 

@@ -74,7 +74,7 @@ pub use sessions::{
     CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SessionPage,
     SignUp, SignedIn, Tokens,
 };
-pub use tokens::{Algorithm, KeyInfo, RotateKeys};
+pub use tokens::{Algorithm, JWKS_MAX_AGE, KeyInfo, RotateKeys};
 pub use users::{
     BanUser, CountUsers, CreateUser, DeleteReceipt, DeleteUser, DeletedFilter, FindUser, GetUser, ListUsers, SortBy,
     SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, email_key, normalise_email,

@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::Conn;
+use crate::db::{Conn, Question};
 use crate::store::users::{ban_lasts, role_list};
 use crate::tokens::{Claims, VerifyError, verify};
 use crate::work::Before;
@@ -179,36 +179,33 @@ impl AuthFort {
             kid: Some(&kid),
             role: None,
         };
-        let mut conn = self.db().guard().await?;
-        let standing = caller.confirm(&mut conn.conn(), now).await?;
+        let standing = self.db().on_guard(&Asked { caller, now }).await?;
         Ok((claims, standing))
     }
 
     /// What a token of ours says that has not expired. Its user's standing is not asked.
     pub(crate) async fn claims(&self, token: &str, before: &mut Before<'_>) -> Result<Claims> {
-        match before.joined() {
-            Some(mut conn) => {
-                let now = self.now();
-                let lookup = self.keyring().verifying_on(&mut conn, now).await?;
-                Ok(verify(token, lookup, self.rules(), now)?)
-            }
-            None => self.verified(token).await.map(|(claims, _)| claims),
+        let now = self.now();
+        if let Some(mut conn) = before.joined() {
+            let lookup = self.keyring().verifying_on(&mut conn, now).await?;
+            return Ok(verify(token, lookup, self.rules(), now)?);
         }
+        // Nothing else says whether the key still counts.
+        self.keyring().freshen(now).await?;
+        self.verified(token).await.map(|(claims, _)| claims)
     }
 
     /// The claims, and the key that signed them.
     async fn verified(&self, token: &str) -> Result<(Claims, String)> {
         let now = self.now();
-        let lookup = self.keyring().verifying(now).await?;
         let mut kid = None;
-        let mut noting = |name: &str| {
+        let mut lookup = |name: &str| {
             kid = Some(name.to_owned());
-            lookup(name)
+            self.keyring().verifying(name, now)
         };
-        let claims = match verify(token, &mut noting, self.rules(), now) {
+        let claims = match verify(token, &mut lookup, self.rules(), now) {
             Err(VerifyError::UnknownKey) => {
                 self.keyring().reload_for_unknown(now).await?;
-                let lookup = self.keyring().verifying(now).await?;
                 verify(token, lookup, self.rules(), now)?
             }
             other => other?,
@@ -226,6 +223,20 @@ pub(crate) struct Caller<'a> {
     pub kid: Option<&'a str>,
     /// A role that must be held, where one is demanded.
     pub role: Option<&'a str>,
+}
+
+/// The question of the guard.
+struct Asked<'a> {
+    caller: Caller<'a>,
+    now: DateTime<Utc>,
+}
+
+impl Question for Asked<'_> {
+    type Answer = Standing;
+
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Standing> {
+        self.caller.confirm(conn, self.now).await
+    }
 }
 
 /// Who a caller is now.

@@ -649,7 +649,7 @@ both_engines! {
         let new = app.post("/admin/keys/rotate").by(&admin).send().await;
         let new_kid = new.json()["kid"].clone();
         let second =
-            json!({"kid": new_kid, "algorithm": "EdDSA", "current": true, "created_at": NOW, "expires_at": null});
+            json!({"kid": new_kid, "algorithm": "EdDSA", "current": false, "created_at": NOW, "expires_at": null});
         new.is(200, &second);
         assert_ne!(old_kid, new_kid);
         let data = json!({"old_kid": old_kid, "new_kid": new_kid});
@@ -657,10 +657,16 @@ both_engines! {
 
         let keys = app.get("/admin/keys").by(&admin).send().await.json();
         assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
-        let retired = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == old_kid).unwrap();
-        assert_eq!(retired["current"], false);
-        // For as long as its tokens live, and the few seconds in which another node may not have heard of it.
-        assert_eq!(retired["expires_at"], "2030-01-01T12:15:05Z");
+        let signs = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == old_kid).unwrap();
+        assert_eq!(signs["current"], true, "until all who keep the public keys have fetched the new one");
+        // Those five minutes, as long as a token lives, and twice the half minute by which nodes may differ.
+        assert_eq!(signs["expires_at"], "2030-01-01T12:21:00Z");
+        app.post("/admin/keys/rotate").by(&admin).send().await.is(200, &second);
+        assert_eq!(app.event_count().await, before + 1, "while one waits, there is no other");
+        app.clock.advance(chrono::TimeDelta::seconds(330));
+        let keys = app.get("/admin/keys").by(&admin).send().await.json();
+        let current: Vec<_> = keys["keys"].as_array().unwrap().iter().map(|key| (&key["kid"], &key["current"])).collect();
+        assert!(current.contains(&(&old_kid, &json!(false))) && current.contains(&(&new_kid, &json!(true))), "{keys}");
         assert_eq!(app.get("/profile").by(&admin).send().await.status, 200, "the old key's token is good");
     }
 

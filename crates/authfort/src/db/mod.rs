@@ -5,9 +5,9 @@
 //!
 //! | pool | SQLite | PostgreSQL | used for |
 //! |---|---|---|---|
-//! | `read` | many connections, `query_only` | the pool | lists, lookups |
+//! | `read` | many connections, `query_only` | the pool | lists, lookups, health |
 //! | `write` | one connection, `BEGIN IMMEDIATE` | the pool | transactions |
-//! | `guard` | one or two of its own | two of its own | the guard and health: never behind slow queries |
+//! | `guard` | a few of its own, `query_only` | a few of its own | the guard: never behind slow queries |
 //!
 //! A pool that the application hands in serves all three.
 
@@ -15,12 +15,14 @@ pub(crate) mod dynamic;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod sound;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod tx;
 
 use std::time::Duration;
 
+pub(crate) use sound::Question;
 pub(crate) use tx::{Savepoint, Tx};
 
 use crate::{Error, Result};
@@ -66,11 +68,54 @@ pub(crate) struct Db {
     guard: Pool,
 }
 
-/// How the pools of [`Db::connect`] are made.
-#[derive(Debug, Clone)]
+/// How the pools of [`Db::connect`] are made, as far as the application says.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PoolOptions {
-    pub max_connections: u32,
-    pub acquire_timeout: Duration,
+    pub max_connections: Option<u32>,
+    pub guard_connections: Option<u32>,
+    pub acquire_timeout: Option<Duration>,
+}
+
+impl PoolOptions {
+    pub(crate) fn max_connections(&self) -> u32 {
+        self.max_connections.unwrap_or(10)
+    }
+
+    /// The guard asks one short question a request; two connections answer thousands a second.
+    pub(crate) fn guard_connections(&self) -> u32 {
+        self.guard_connections.unwrap_or(2)
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout.unwrap_or(Duration::from_secs(5))
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        for (field, number) in
+            [("max_connections", self.max_connections()), ("guard_connections", self.guard_connections())]
+        {
+            if number == 0 {
+                return Err(Error::config(field, "must be at least 1"));
+            }
+        }
+        if self.acquire_timeout().is_zero() {
+            return Err(Error::config("acquire_timeout", "must be longer than nothing"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what a pool of the application's decides by itself.
+    pub(crate) fn check_unset(&self) -> Result<()> {
+        let set = [
+            ("max_connections", self.max_connections.is_some()),
+            ("guard_connections", self.guard_connections.is_some()),
+            ("acquire_timeout", self.acquire_timeout.is_some()),
+        ];
+        match set.into_iter().find(|(_, set)| *set) {
+            Some((field, _)) => Err(Error::config(field, "is the pool's own with from_pool; set it there")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A connection, on a pool or inside a transaction.
@@ -151,6 +196,17 @@ impl PooledConn {
         }
     }
 
+    /// Leaves a statement alone that took too long. A server may never answer it, so that connection is closed; SQLite ends
+    /// it by itself, and a database in memory must not go with its connection.
+    fn give_up(&mut self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+
     /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
     /// application's which could neither be committed nor rolled back.
     fn is_in_transaction(&self) -> bool {
@@ -165,29 +221,21 @@ impl PooledConn {
 }
 
 impl Pool {
-    /// A connection that nobody left a transaction open on.
-    async fn acquire(&self) -> sqlx::Result<PooledConn> {
-        loop {
-            let mut conn = match self {
-                #[cfg(feature = "sqlite")]
-                Self::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
-                #[cfg(feature = "postgres")]
-                Self::Postgres(pool) => PooledConn::Postgres(pool.acquire().await?),
-            };
-            if !conn.is_in_transaction() {
-                return Ok(conn);
-            }
-            tracing::warn!("a connection with a transaction that did not end is closed");
-            conn.close_on_drop();
-        }
-    }
-
     fn max_connections(&self) -> u32 {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => pool.options().get_max_connections(),
             #[cfg(feature = "postgres")]
             Self::Postgres(pool) => pool.options().get_max_connections(),
+        }
+    }
+
+    fn acquire_timeout(&self) -> Duration {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => pool.options().get_acquire_timeout(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.options().get_acquire_timeout(),
         }
     }
 
@@ -232,9 +280,14 @@ impl Db {
         self.read.acquire().await.map_err(fault)
     }
 
-    /// A connection for the guard: it does not wait behind lists.
-    pub(crate) async fn guard(&self) -> Result<PooledConn> {
-        self.guard.acquire().await.map_err(fault)
+    /// Asks for the guard, on a connection that does not wait behind lists. See [`Pool::ask`].
+    pub(crate) async fn on_guard<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
+        self.guard.ask(question).await
+    }
+
+    /// Asks where everybody reads. See [`Pool::ask`].
+    pub(crate) async fn on_read<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
+        self.read.ask(question).await
     }
 
     /// A transaction that may write.
@@ -406,6 +459,16 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
             #[cfg(feature = "postgres")]
             postgres::is_unavailable,
         ),
+        _ => false,
+    }
+}
+
+/// Whether the connection is of no use any more, whatever is asked on it.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        #[cfg(feature = "postgres")]
+        sqlx::Error::Database(inner) => postgres::has_hung_up(&**inner),
         _ => false,
     }
 }

@@ -5,14 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity};
 use sqlx::{PgConnection, PgPool};
 
 use super::{Db, Pool, PoolOptions, Tx, fault, sql};
 use crate::{Error, Result, UserId};
-
-/// The guard asks one short question a request; two connections answer thousands a second.
-const GUARD_CONNECTIONS: u32 = 2;
 
 /// Advisory locks are shared by all of a database: these two numbers are ours ("auth" in ASCII, then a count).
 const LOCK_MIGRATIONS: i64 = 0x6175_7468_0001;
@@ -22,10 +19,10 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = PgConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
     let base = parsed.application_name("authfort");
-    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout);
-    let main = pool(options.max_connections).connect_with(base.clone()).await.map_err(fault)?;
+    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
+    let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(fault)?;
     check_pool(&main).await?;
-    let guard = pool(GUARD_CONNECTIONS).connect_lazy_with(base);
+    let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
     Ok(Db { read: Pool::Postgres(main.clone()), write: Pool::Postgres(main), guard: Pool::Postgres(guard) })
 }
 
@@ -81,6 +78,12 @@ pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
     matches!(code.get(..2), Some("08" | "53" | "58"))
         || code.starts_with("57P")
         || matches!(code, "25006" | "3D000" | "57014" | "25P03" | "25P04")
+}
+
+/// Whether the server ended the connection with this: by its shutdown, by an administrator, by a timeout.
+pub(crate) fn has_hung_up(error: &dyn DatabaseError) -> bool {
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {

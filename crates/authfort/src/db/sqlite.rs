@@ -17,8 +17,6 @@ pub(crate) use blocking::blocking_table;
 use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
 use crate::{Error, Result};
 
-const GUARD_CONNECTIONS: u32 = 2;
-
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no SQLite URL; write sqlite://path/to/file.db"))?;
@@ -27,14 +25,21 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let base = parsed
         .foreign_keys(true)
         // Another process's lock is waited for as long as a connection is.
-        .busy_timeout(options.acquire_timeout)
+        .busy_timeout(options.acquire_timeout())
         .synchronous(SqliteSynchronous::Full)
         // What is deleted is overwritten: a person who was erased is in no free page.
         .pragma("secure_delete", "ON")
         .optimize_on_close(true, 400);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
+    let timeout = options.acquire_timeout();
+    let pool = || SqlitePoolOptions::new().acquire_timeout(timeout).max_lifetime(None);
 
     if url.contains(":memory:") || url.contains("mode=memory") {
+        if options.guard_connections.is_some() {
+            return Err(Error::config(
+                "guard_connections",
+                "cannot be had in memory: there the one connection serves all",
+            ));
+        }
         // The database lives as long as its one connection.
         let only = pool().max_connections(1).min_connections(1).idle_timeout(None).connect_with(base).await;
         return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
@@ -45,11 +50,13 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         create_private(base.get_filename())?;
     }
     let base = base.journal_mode(SqliteJournalMode::Wal);
-    let write = open(&pool().max_connections(1), &base, options.acquire_timeout).await?;
+    let write = open(&pool().max_connections(1), &base, timeout).await?;
     check_pool(&write).await?;
     let reader = base.pragma("query_only", "ON");
-    let read = pool().max_connections(options.max_connections).connect_lazy_with(reader.clone());
-    let guard = pool().max_connections(GUARD_CONNECTIONS.min(options.max_connections)).connect_lazy_with(reader);
+    let read = pool().max_connections(options.max_connections()).connect_lazy_with(reader.clone());
+    // Opened now and kept open: on a disk that is full no connection can be opened, and these can still read.
+    let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
+    let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
     Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
 }
 
@@ -194,9 +201,9 @@ mod tests {
     #[tokio::test]
     async fn row_70_and_defect_13_every_connection_keeps_foreign_keys_and_what_was_committed() {
         let file = TestDatabase::create(Engine::Sqlite).await;
-        let options = PoolOptions { max_connections: 3, acquire_timeout: Duration::from_secs(5) };
+        let options = PoolOptions { max_connections: Some(3), guard_connections: Some(4), ..PoolOptions::default() };
         let db = connect(file.url(), &options).await.unwrap();
-        for (pool, size, query_only) in [(&db.write, 1, 0), (&db.read, 3, 1), (&db.guard, 2, 1)] {
+        for (pool, size, query_only) in [(&db.write, 1, 0), (&db.read, 3, 1), (&db.guard, 4, 1)] {
             let Pool::Sqlite(pool) = pool else { panic!("of the other engine") };
             let mut held = Vec::new();
             for _ in 0..size {

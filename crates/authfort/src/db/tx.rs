@@ -1,5 +1,6 @@
 //! Transactions of our own, and savepoints inside the application's.
 
+use super::sound::Tries;
 use super::{Conn, Pool, PooledConn, blocked, fault, is_conflict, sql, violation};
 use crate::Result;
 
@@ -19,9 +20,9 @@ impl Tx {
     /// Begins on a connection of the pool. One that turns out to be broken, or to be inside a transaction that somebody
     /// left open, is closed and the next one taken: nothing was done yet.
     pub(crate) async fn begin(pool: &Pool, statement: &'static str) -> sqlx::Result<Self> {
-        let mut left = pool.max_connections();
+        let mut tries = Tries::new(pool);
         loop {
-            let mut tx = Self { conn: pool.acquire().await?, ended: false };
+            let mut tx = Self { conn: tries.connection().await?, ended: false };
             match tx.conn.run(statement).await {
                 Ok(()) => return Ok(tx),
                 // Somebody else's lock; the connection is as it was.
@@ -29,11 +30,7 @@ impl Tx {
                     tx.ended = true;
                     return Err(error);
                 }
-                Err(error) if left == 0 => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%error, "a connection on which no transaction can begin is closed");
-                    left -= 1;
-                }
+                Err(error) => tries.another(error)?,
             }
         }
     }

@@ -207,11 +207,11 @@ events! {
         /// Which provider.
         provider: String,
     }
-    /// Another key signs from now on.
+    /// A new key is published, and will sign; the first one, and one that cuts the others, signs at once.
     KeyRotated = "key_rotated" for Option<UserId> {
-        /// The key that signed before.
+        /// The newest key before it.
         old_kid: Option<String>,
-        /// The key that signs now.
+        /// The new key.
         new_kid: String,
     }
 }

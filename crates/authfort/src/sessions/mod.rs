@@ -168,7 +168,7 @@ fn answer(
 async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
     let auth = before.auth;
     match before.joined() {
-        Some(mut conn) => auth.keyring().signer_on(&mut conn).await.map(Some),
+        Some(mut conn) => auth.keyring().signer_on(&mut conn, auth.now()).await.map(Some),
         None => auth.keyring().signer(auth.now()).await.map(Some),
     }
 }

@@ -1,21 +1,34 @@
-//! `authfort_signing_keys`.
+//! `authfort_signing_keys`: a line of keys, each of which signs from its `signs_from` until that of the next one.
 
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, Question, fault, row, sql};
 
 row! {
+    /// A key without its private half.
     #[derive(Clone)]
     pub(crate) struct KeyRow {
         pub kid: String,
         pub algorithm: String,
         pub public_jwk: String,
-        pub private_key: String,
-        pub current: bool,
+        /// Whether its private half is still there.
+        pub can_sign: bool,
         pub created_at: DateTime<Utc>,
+        pub signs_from: DateTime<Utc>,
+        /// When it verifies no longer; none for the end of the line.
         pub expires_at: Option<DateTime<Utc>>,
     }
+}
+
+/// A key that is new.
+#[derive(Clone)]
+pub(crate) struct NewKey {
+    pub kid: String,
+    pub algorithm: &'static str,
+    pub public_jwk: String,
+    pub private_key: String,
+    pub created_at: DateTime<Utc>,
 }
 
 /// Newest first.
@@ -24,36 +37,86 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
         conn,
         fetch_all,
         query_as::<_, KeyRow>,
-        "SELECT kid, algorithm, public_jwk, private_key, current, created_at, expires_at FROM authfort_signing_keys
-         ORDER BY created_at DESC, kid"
+        "SELECT kid, algorithm, public_jwk, private_key <> '' AS can_sign, created_at, signs_from, expires_at
+         FROM authfort_signing_keys ORDER BY created_at DESC, signs_from DESC"
     )
     .map_err(fault)
 }
 
-/// 1, or 0 where another node has made a current key in the meantime.
-pub(crate) async fn insert_current(conn: &mut Conn<'_>, key: &KeyRow) -> Result<u64> {
+/// [`all`], where it may be asked again.
+pub(crate) struct All;
+
+impl Question for All {
+    type Answer = Vec<KeyRow>;
+
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
+        all(conn).await
+    }
+}
+
+/// The private half of a key, as it is stored; none where it was forgotten.
+pub(crate) async fn private_key(conn: &mut Conn<'_>, kid: &str) -> Result<Option<String>> {
+    sql!(
+        conn,
+        fetch_optional,
+        query_scalar::<_, String>,
+        "SELECT private_key FROM authfort_signing_keys WHERE kid = $1 AND private_key <> ''",
+        kid
+    )
+    .map_err(fault)
+}
+
+/// Puts a key at the end of the line: 1, or 0 where another node has put one there in the meantime.
+pub(crate) async fn append(conn: &mut Conn<'_>, key: &NewKey, signs_from: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
         execute,
-        "INSERT INTO authfort_signing_keys (kid, algorithm, public_jwk, private_key, current, created_at)
-         VALUES ($1, $2, $3, $4, TRUE, $5) ON CONFLICT DO NOTHING",
+        "INSERT INTO authfort_signing_keys (kid, algorithm, public_jwk, private_key, created_at, signs_from)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         &key.kid,
-        &key.algorithm,
+        key.algorithm,
         &key.public_jwk,
         &key.private_key,
-        key.created_at
+        key.created_at,
+        signs_from
     )
     .map_err(fault)
 }
 
-/// Ends the signing of the current key and forgets its private half: 1, or 0 where it is not the current key any more.
+/// Makes room at the end of the line: 1, or 0 where the key is not there any more.
 pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
         execute,
-        "UPDATE authfort_signing_keys SET current = FALSE, private_key = '', expires_at = $2 WHERE kid = $1 AND current",
+        "UPDATE authfort_signing_keys SET expires_at = $2 WHERE kid = $1 AND expires_at IS NULL",
         kid,
         expires_at
+    )
+    .map_err(fault)
+}
+
+/// Ends all keys but the last of the line, and forgets their private halves.
+pub(crate) async fn cut(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_signing_keys
+         SET private_key = '', expires_at = CASE WHEN expires_at > $1 THEN $1 ELSE expires_at END
+         WHERE expires_at IS NOT NULL",
+        now
+    )
+    .map_err(fault)
+}
+
+/// Forgets the private halves of keys whose successors sign since then.
+pub(crate) async fn forget(conn: &mut Conn<'_>, since: DateTime<Utc>) -> Result<u64> {
+    sql!(
+        conn,
+        execute,
+        "UPDATE authfort_signing_keys SET private_key = ''
+         WHERE private_key <> '' AND signs_from < (
+             SELECT max(k.signs_from) FROM authfort_signing_keys k WHERE k.signs_from <= $1 AND k.private_key <> '')",
+        since
     )
     .map_err(fault)
 }
@@ -71,8 +134,23 @@ pub(crate) async fn replace_private_key(conn: &mut Conn<'_>, kid: &str, old: &st
     .map_err(fault)
 }
 
-/// Ends the overlap of all keys that do not sign any more.
-pub(crate) async fn expire_retired(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
-    sql!(conn, execute, "UPDATE authfort_signing_keys SET expires_at = $1 WHERE NOT current AND expires_at > $1", now)
-        .map_err(fault)
+row! {
+    /// A private half that was stored without a secret.
+    pub(crate) struct InClear {
+        pub kid: String,
+        pub algorithm: String,
+        pub private_key: String,
+    }
+}
+
+/// Those whose private halves are not sealed.
+pub(crate) async fn in_clear(conn: &mut Conn<'_>) -> Result<Vec<InClear>> {
+    sql!(
+        conn,
+        fetch_all,
+        query_as::<_, InClear>,
+        "SELECT kid, algorithm, private_key FROM authfort_signing_keys
+         WHERE private_key <> '' AND private_key NOT LIKE 'v1.%' ORDER BY kid"
+    )
+    .map_err(fault)
 }

@@ -9,9 +9,16 @@ pub(crate) mod users;
 pub(crate) mod verification;
 
 use crate::Result;
-use crate::db::{Conn, fault, sql};
+use crate::db::{Conn, Question, fault, sql};
 
-pub(crate) async fn ping(conn: &mut Conn<'_>) -> Result<()> {
-    sql!(conn, execute, "SELECT 1").map_err(fault)?;
-    Ok(())
+/// A sign of life.
+pub(crate) struct Ping;
+
+impl Question for Ping {
+    type Answer = ();
+
+    async fn ask(&self, conn: &mut Conn<'_>) -> Result<()> {
+        sql!(conn, execute, "SELECT 1").map_err(fault)?;
+        Ok(())
+    }
 }

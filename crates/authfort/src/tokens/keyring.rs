@@ -1,145 +1,248 @@
 //! The signing keys of the database, as this process knows them.
 //!
-//! - One key is current and signs. At a rotation the old one goes on verifying for as long as its tokens can live; then
-//!   it verifies nothing, whatever is left in the database.
-//! - A key is committed before it signs, so the JWKS holds it before its first token is out.
-//! - A token's `kid` is only ever looked up in memory. An unknown one makes the keys be read again, at most once a
-//!   second, by a statement that does not contain it.
-//! - The guard's own statement asks whether the key still counts, so that a retired key is cut at once on every node.
+//! - A token's `kid` is only ever looked up in memory, so verifying needs no database. An unknown one makes the keys be
+//!   read again, at most once a second, by a statement that does not contain it.
+//! - What is in memory may be out of date: the guard's own statement asks whether the key still counts, so that a key
+//!   that was cut is cut at once on every node.
+//! - Before keys sign or are published they are read again when they are older than [`STALENESS`](super::line::STALENESS).
+//! - They are read by one task at a time, whatever becomes of who began it. All who wait for it get its outcome, also
+//!   where it failed: a database that is away is asked once, and not by each of them in turn.
+//! - A row that cannot be read is logged and counts for nothing; the others go on.
+//! - Private halves are read by a statement of their own, one at a time, by who signs.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::SecretString;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
+use tokio::sync::watch;
+use tracing::Instrument;
 
-use super::{Algorithm, SigningKey, VerifyingKey};
-use crate::crypto::Sealer;
+use super::line::{end, has_spent, is_fresh, is_live, settled, signing};
+use super::{Algorithm, SigningKey, Vault, VerifyingKey};
 use crate::db::{Conn, Db};
 use crate::store::keys::KeyRow;
 use crate::{Error, Result, store};
 
-/// After this long the keys are read again: a node that did not hear of a rotation signs with the old key no longer.
-pub(crate) const STALENESS: Duration = Duration::from_secs(5);
 /// How often an unknown `kid` may make the keys be read again.
 const UNKNOWN_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 pub(crate) struct Keyring {
     db: Db,
-    sealer: Option<Sealer>,
+    vault: Vault,
     keys: RwLock<Arc<Keys>>,
-    /// Held while the keys are read, so that many who find them stale read them once. Holds when an unknown `kid` last
-    /// made them be read.
-    reading: tokio::sync::Mutex<Option<DateTime<Utc>>>,
+    /// The private half that signed last.
+    signer: Mutex<Option<Arc<SigningKey>>>,
+    readings: Mutex<Readings>,
 }
 
+/// The keys that verify, newest first.
 struct Keys {
-    signer: Option<Arc<SigningKey>>,
-    verifying: HashMap<String, Verifying>,
+    rows: Vec<KeyRow>,
+    /// In the order of the rows; none for one that cannot be read.
+    public: Vec<Option<Arc<Public>>>,
     read_at: DateTime<Utc>,
 }
 
-struct Verifying {
+struct Public {
     key: Arc<VerifyingKey>,
-    expires_at: Option<DateTime<Utc>>,
+    jwk: Value,
 }
 
-fn live(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    expires_at.is_none_or(|at| at > now)
+#[derive(Default)]
+struct Readings {
+    latest: Option<Reading>,
+    /// The last that an unknown `kid` asked for.
+    for_unknown: Option<Reading>,
+    /// Whether the last that is over failed.
+    failing: bool,
+}
+
+/// The keys being read, or how that went.
+#[derive(Clone)]
+struct Reading {
+    began: DateTime<Utc>,
+    outcome: watch::Receiver<Option<Result<(), Arc<Error>>>>,
+}
+
+impl Reading {
+    fn is_over(&self) -> bool {
+        self.outcome.borrow().is_some() || self.outcome.has_changed().is_err()
+    }
+
+    async fn outcome(mut self) -> Result<()> {
+        match &*self.outcome.wait_for(Option::is_some).await.map_err(Error::internal)? {
+            Some(Err(error)) => Err(shared(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The same error for each who waited.
+fn shared(error: &Arc<Error>) -> Error {
+    match &**error {
+        Error::DatabaseUnavailable(_) => Error::DatabaseUnavailable(std::io::Error::other(Arc::clone(error)).into()),
+        _ => Error::internal(Arc::clone(error)),
+    }
+}
+
+impl Public {
+    fn read(row: &KeyRow) -> Result<Self> {
+        let jwk = serde_json::from_str(&row.public_jwk).map_err(Error::internal)?;
+        let key = VerifyingKey::from_public_jwk(&jwk)?;
+        if key.kid() != row.kid || Algorithm::from_name(&row.algorithm) != Some(key.algorithm()) {
+            return Err(Error::internal("the row and its JWK are of different keys"));
+        }
+        Ok(Self { key: Arc::new(key), jwk })
+    }
+}
+
+impl Keys {
+    /// What was read and is known already is neither parsed nor, where it is unreadable, logged again.
+    fn new(rows: Vec<KeyRow>, known: &Self, now: DateTime<Utc>) -> Self {
+        let rows: Vec<_> = rows.into_iter().filter(|row| is_live(row, now)).collect();
+        let public = |row: &KeyRow| match known.find(&row.kid) {
+            Some((old, public)) if old.public_jwk == row.public_jwk && old.algorithm == row.algorithm => public.clone(),
+            _ => match Public::read(row) {
+                Ok(public) => Some(Arc::new(public)),
+                Err(error) => {
+                    tracing::error!(kid = row.kid, ?error, "a signing key cannot be read; the others go on without it");
+                    None
+                }
+            },
+        };
+        Self { public: rows.iter().map(public).collect(), rows, read_at: now }
+    }
+
+    fn find(&self, kid: &str) -> Option<(&KeyRow, &Option<Arc<Public>>)> {
+        self.rows.iter().zip(&self.public).find(|(row, _)| row.kid == kid)
+    }
+
+    fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
+        let (row, public) = self.find(kid)?;
+        public.as_ref().filter(|_| is_live(row, now)).map(|public| Arc::clone(&public.key))
+    }
+
+    /// The key that signs, if it can be read.
+    fn signing(&self, now: DateTime<Utc>) -> Result<&KeyRow> {
+        let row = signing(&self.rows, now).ok_or_else(|| Error::internal("there is no key that signs"))?;
+        match self.find(&row.kid) {
+            Some((_, Some(_))) => Ok(row),
+            _ => Err(Error::internal(format!("the signing key {} cannot be read", row.kid))),
+        }
+    }
 }
 
 impl Keyring {
-    pub(crate) fn new(db: Db, secret: Option<&SecretString>) -> Result<Self> {
-        let sealer = secret.map(Sealer::new).transpose()?;
-        let keys = Keys { signer: None, verifying: HashMap::new(), read_at: DateTime::UNIX_EPOCH };
-        Ok(Self { db, sealer, keys: RwLock::new(Arc::new(keys)), reading: tokio::sync::Mutex::default() })
+    pub(crate) fn new(db: Db, vault: Vault) -> Self {
+        let keys = Keys { rows: Vec::new(), public: Vec::new(), read_at: DateTime::UNIX_EPOCH };
+        Self { db, vault, keys: RwLock::new(Arc::new(keys)), signer: Mutex::default(), readings: Mutex::default() }
     }
 
-    pub(crate) fn is_sealed(&self) -> bool {
-        self.sealer.is_some()
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     fn known(&self) -> Arc<Keys> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the keys unless somebody has since `not_before`.
-    pub(crate) async fn reload(&self, now: DateTime<Utc>, not_before: DateTime<Utc>) -> Result<()> {
-        let _reading = self.reading.lock().await;
-        if self.known().read_at > not_before {
-            return Ok(());
-        }
-        self.read(now).await
+    /// The algorithm of the newest key.
+    pub(crate) fn newest_algorithm(&self) -> Option<Algorithm> {
+        end(&self.known().rows).and_then(|row| Algorithm::from_name(&row.algorithm))
     }
 
-    async fn read(&self, now: DateTime<Utc>) -> Result<()> {
-        let mut conn = self.db.guard().await?;
-        let rows = store::keys::all(&mut conn.conn()).await?;
-        drop(conn);
-        let known = self.known();
-        let mut signer = None;
-        let mut verifying = HashMap::new();
-        for row in &rows {
-            if row.current {
-                signer = match &known.signer {
-                    Some(key) if key.kid() == row.kid => Some(Arc::clone(key)),
-                    _ => Some(Arc::new(self.open(row)?)),
-                };
-            }
-            if live(row.expires_at, now) {
-                let jwk: Value = serde_json::from_str(&row.public_jwk).map_err(Error::internal)?;
-                let key = match known.verifying.get(&row.kid) {
-                    Some(known) => Arc::clone(&known.key),
-                    None => Arc::new(VerifyingKey::from_public_jwk(&jwk)?),
-                };
-                verifying.insert(row.kid.clone(), Verifying { key, expires_at: row.expires_at });
+    /// Opens all private halves, for a start.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] where the secret is not the one of the key that signs. Whatever else cannot be read is logged:
+    ///   tokens can be verified, and keys rotated.
+    pub(crate) async fn check(&self, now: DateTime<Utc>) -> Result<()> {
+        let keys = self.known();
+        let signs = signing(&keys.rows, now).map(|row| row.kid.as_str());
+        for row in keys.rows.iter().filter(|row| row.can_sign) {
+            match self.open(row, &mut self.db.read().await?.conn()).await {
+                Err(error @ Error::Config { .. }) if Some(row.kid.as_str()) == signs => return Err(error),
+                Err(error @ (Error::Config { .. } | Error::Internal(_))) => {
+                    tracing::error!(
+                        kid = row.kid,
+                        ?error,
+                        "nobody can sign in when it is the turn of this key; cut it"
+                    );
+                }
+                outcome => drop(outcome?),
             }
         }
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys { signer, verifying, read_at: now });
         Ok(())
     }
 
-    async fn fresh(&self, now: DateTime<Utc>) -> Result<Arc<Keys>> {
-        let known = self.known();
-        let stale = TimeDelta::from_std(STALENESS).unwrap_or_default();
-        if now - known.read_at < stale && known.read_at <= now {
-            return Ok(known);
+    /// The key that verifies under this id, as far as is known. It asks nobody.
+    pub(crate) fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
+        self.known().verifying(kid, now)
+    }
+
+    /// Reads the keys again where they are out of date.
+    pub(crate) async fn freshen(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
+        if is_fresh(self.known().read_at, now) { Ok(()) } else { self.reading(now).outcome().await }
+    }
+
+    /// The public keys, as RFC 7517 has them: the last that are known, while the database is away.
+    pub(crate) async fn jwks(self: &Arc<Self>, now: DateTime<Utc>) -> Value {
+        if !is_fresh(self.known().read_at, now) {
+            let away = self.readings.lock().unwrap_or_else(PoisonError::into_inner).failing;
+            let reading = self.reading(now);
+            // Who comes while the database is away does not wait for it to be asked once more.
+            if !away && let Err(error) = reading.outcome().await {
+                tracing::warn!(?error, "the published keys may be out of date");
+            }
         }
-        self.reload(now, known.read_at).await?;
-        Ok(self.known())
+        let keys = self.known();
+        let live = keys.rows.iter().zip(&keys.public).filter(|(row, _)| is_live(row, now));
+        let jwks: Vec<_> = live.filter_map(|(_, public)| public.as_ref().map(|public| public.jwk.clone())).collect();
+        json!({ "keys": jwks })
     }
 
     /// The key that signs. Not to be called inside a transaction: it may need a connection.
-    pub(crate) async fn signer(&self, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
-        self.fresh(now).await?.signer.clone().ok_or_else(|| Error::internal("there is no current signing key"))
+    pub(crate) async fn signer(self: &Arc<Self>, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
+        self.freshen(now).await?;
+        if let Some(key) = self.load(now).await? {
+            return Ok(key);
+        }
+        // Another node has cut it since the keys were read.
+        self.reload(now).await?;
+        self.load(now).await?.ok_or_else(|| Error::internal("the signing key is gone"))
+    }
+
+    /// The private half of the key that signs; none where it is not there any more.
+    async fn load(&self, now: DateTime<Utc>) -> Result<Option<Arc<SigningKey>>> {
+        let keys = self.known();
+        let row = keys.signing(now)?;
+        if let Some(key) = self.cached(&row.kid) {
+            return Ok(Some(key));
+        }
+        let key = self.open(row, &mut self.db.read().await?.conn()).await?;
+        self.signer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&key);
+        Ok(key)
     }
 
     /// The key that signs, as the application's transaction sees it. Nothing is kept of what it shows: it may be rolled
     /// back.
-    pub(crate) async fn signer_on(&self, conn: &mut Conn<'_>) -> Result<Arc<SigningKey>> {
-        let rows = store::keys::all(conn).await?;
-        let row =
-            rows.iter().find(|row| row.current).ok_or_else(|| Error::internal("there is no current signing key"))?;
-        match &self.known().signer {
-            Some(key) if key.kid() == row.kid => Ok(Arc::clone(key)),
-            _ => self.open(row).map(Arc::new),
+    pub(crate) async fn signer_on(&self, conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
+        let keys = Keys::new(store::keys::all(conn).await?, &self.known(), now);
+        let row = keys.signing(now)?;
+        match self.cached(&row.kid) {
+            Some(key) => Ok(key),
+            None => self.open(row, conn).await?.ok_or_else(|| Error::internal("the signing key is gone")),
         }
     }
 
-    /// The keys that verify now, by `kid`.
-    pub(crate) async fn verifying(
-        &self,
-        now: DateTime<Utc>,
-    ) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
-        let keys = self.fresh(now).await?;
-        Ok(move |kid: &str| {
-            keys.verifying.get(kid).filter(|known| live(known.expires_at, now)).map(|known| Arc::clone(&known.key))
-        })
+    fn cached(&self, kid: &str) -> Option<Arc<SigningKey>> {
+        let signer = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+        signer.as_ref().filter(|key| key.kid() == kid).map(Arc::clone)
+    }
+
+    async fn open(&self, row: &KeyRow, conn: &mut Conn<'_>) -> Result<Option<Arc<SigningKey>>> {
+        let stored = store::keys::private_key(conn, &row.kid).await?;
+        stored.map(|stored| self.vault.open(&row.kid, &row.algorithm, &stored).map(Arc::new)).transpose()
     }
 
     /// The keys that verify now, as the application's transaction sees them; nothing is kept of what it shows.
@@ -148,79 +251,69 @@ impl Keyring {
         conn: &mut Conn<'_>,
         now: DateTime<Utc>,
     ) -> Result<impl Fn(&str) -> Option<Arc<VerifyingKey>> + use<>> {
-        let mut keys = HashMap::new();
-        for row in store::keys::all(conn).await?.into_iter().filter(|row| live(row.expires_at, now)) {
-            let jwk: Value = serde_json::from_str(&row.public_jwk).map_err(Error::internal)?;
-            keys.insert(row.kid, Arc::new(VerifyingKey::from_public_jwk(&jwk)?));
-        }
-        Ok(move |kid: &str| keys.get(kid).map(Arc::clone))
+        let keys = Keys::new(store::keys::all(conn).await?, &self.known(), now);
+        Ok(move |kid: &str| keys.verifying(kid, now))
     }
 
     /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However
-    /// fresh the keys are, another node may have made one since. Who comes while they are read waits for that.
-    pub(crate) async fn reload_for_unknown(&self, now: DateTime<Utc>) -> Result<()> {
-        let mut last = self.reading.lock().await;
-        if last.is_some_and(|at| at <= now && now - at < UNKNOWN_PAUSE) {
-            return Ok(());
-        }
-        *last = Some(now);
-        self.read(now).await
-    }
-
-    fn aad(kid: &str) -> String {
-        format!("authfort signing key {kid}")
-    }
-
-    fn open(&self, row: &KeyRow) -> Result<SigningKey> {
-        let algorithm = Algorithm::from_name(&row.algorithm)
-            .ok_or_else(|| Error::internal(format!("the stored key {} has an unknown algorithm", row.kid)))?;
-        let pkcs8 = match (&self.sealer, row.private_key.starts_with("v1.")) {
-            (Some(sealer), true) => sealer.open(&Self::aad(&row.kid), &row.private_key)?,
-            (None, true) => {
-                return Err(Error::config("secret", "is missing: the signing keys of this database are encrypted"));
-            }
-            (_, false) => Zeroizing::new(STANDARD.decode(&row.private_key).map_err(Error::internal)?),
+    /// fresh the keys are, another node may have made one since.
+    pub(crate) async fn reload_for_unknown(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
+        let recent = |reading: &Reading| reading.began <= now && now - reading.began < UNKNOWN_PAUSE;
+        let joined = |reading: &Reading| recent(reading) || !reading.is_over();
+        let reading = {
+            let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+            let reading = readings.for_unknown.clone().filter(joined);
+            let reading = reading.unwrap_or_else(|| self.join_or_begin(&mut readings.latest, now));
+            readings.for_unknown.insert(reading).clone()
         };
-        SigningKey::from_stored(algorithm, pkcs8)
+        reading.outcome().await
     }
 
-    /// The stored form of a key that lies in clear although a secret is configured; `None` where all is well.
-    pub(crate) fn sealed(&self, row: &KeyRow) -> Result<Option<String>> {
-        match &self.sealer {
-            Some(sealer) if row.current && !row.private_key.starts_with("v1.") => {
-                sealer.seal(&Self::aad(&row.kid), self.open(row)?.pkcs8()).map(Some)
-            }
-            _ => Ok(None),
+    /// Reads the keys again after they were changed: not content with a reading that began before.
+    pub(crate) async fn reload(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
+        let before = self.readings.lock().unwrap_or_else(PoisonError::into_inner).latest.clone();
+        if let Some(before) = before.filter(|reading| !reading.is_over()) {
+            // Whatever came of it: it is over.
+            drop(before.outcome().await);
         }
+        self.reading(now).outcome().await
     }
 
-    /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
-    pub(crate) async fn draw(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<KeyRow> {
-        let key =
-            tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
-        super::self_test(&key)?;
-        let private_key = match &self.sealer {
-            Some(sealer) => sealer.seal(&Self::aad(key.kid()), key.pkcs8())?,
-            None => STANDARD.encode(key.pkcs8()),
+    fn reading(self: &Arc<Self>, now: DateTime<Utc>) -> Reading {
+        self.join_or_begin(&mut self.readings.lock().unwrap_or_else(PoisonError::into_inner).latest, now)
+    }
+
+    fn join_or_begin(self: &Arc<Self>, latest: &mut Option<Reading>, now: DateTime<Utc>) -> Reading {
+        if let Some(reading) = latest.clone().filter(|reading| !reading.is_over()) {
+            return reading;
+        }
+        let (sender, outcome) = watch::channel(None);
+        let keyring = Arc::clone(self);
+        let read = async move {
+            let outcome = keyring.read(now).await.map_err(Arc::new);
+            keyring.readings.lock().unwrap_or_else(PoisonError::into_inner).failing = outcome.is_err();
+            sender.send_replace(Some(outcome));
+            if has_spent(&keyring.known().rows, now)
+                && let Err(error) = keyring.forget_spent(now).await
+            {
+                tracing::debug!(%error, "the private half of a key that signs no more is forgotten later");
+            }
         };
-        Ok(KeyRow {
-            kid: key.kid().to_owned(),
-            algorithm: algorithm.as_str().to_owned(),
-            public_jwk: key.public_jwk().to_string(),
-            private_key,
-            current: true,
-            created_at: now,
-            expires_at: None,
-        })
+        tokio::spawn(read.in_current_span());
+        latest.insert(Reading { began: now, outcome }).clone()
     }
-}
 
-/// The public keys that verify now, as RFC 7517 has them.
-pub(crate) fn jwks(rows: &[KeyRow], now: DateTime<Utc>) -> Result<Value> {
-    let keys = rows
-        .iter()
-        .filter(|row| live(row.expires_at, now))
-        .map(|row| serde_json::from_str(&row.public_jwk).map_err(Error::internal))
-        .collect::<Result<Vec<Value>>>()?;
-    Ok(json!({ "keys": keys }))
+    async fn read(&self, now: DateTime<Utc>) -> Result<()> {
+        let rows = self.db.on_guard(&store::keys::All).await?;
+        let keys = Keys::new(rows, &self.known(), now);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+
+    /// Forgets the private halves of keys that sign no more.
+    async fn forget_spent(&self, now: DateTime<Utc>) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        store::keys::forget(&mut tx.conn(), settled(now)).await?;
+        tx.commit().await
+    }
 }

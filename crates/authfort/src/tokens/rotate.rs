@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::keyring::STALENESS;
+use super::line::{ahead, end, overlap, settled, signing};
 use crate::events::KeyRotated;
-use crate::store::keys::KeyRow;
+use crate::store::keys::{KeyRow, NewKey};
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
@@ -18,7 +18,8 @@ use crate::{AuthFort, Error, Result, store};
 /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
 /// let new = auth.rotate_keys().await?;
 /// let keys = auth.list_keys().await?;
-/// assert!(new.current && keys.len() == 2);
+/// assert!(!new.current && keys.len() == 2);
+/// assert!(keys.iter().any(|key| key.current && key.expires_at.is_some()));
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,40 +31,47 @@ pub struct KeyInfo {
     /// `RS256`, `ES256` or `EdDSA`.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::Algorithm::schema))]
     pub algorithm: String,
-    /// Whether it signs.
+    /// Whether it signs now. One that was just made does not: it is published first.
     pub current: bool,
-    /// Since when it is there.
+    /// Since when it is there, and verifies.
     pub created_at: DateTime<Utc>,
-    /// When it stops verifying; none while it signs.
+    /// When it stops verifying; none for the newest key. One that still signs has it as soon as there is a newer one.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-impl From<KeyRow> for KeyInfo {
-    fn from(row: KeyRow) -> Self {
+impl KeyInfo {
+    fn new(row: &KeyRow, signing: Option<&KeyRow>) -> Self {
         Self {
-            kid: row.kid,
-            algorithm: row.algorithm,
-            current: row.current,
+            kid: row.kid.clone(),
+            algorithm: row.algorithm.clone(),
+            current: signing.is_some_and(|key| key.kid == row.kid),
             created_at: row.created_at,
             expires_at: row.expires_at,
         }
     }
+
+    pub(crate) fn all(rows: &[KeyRow], now: DateTime<Utc>) -> Vec<Self> {
+        let signing = signing(rows, now);
+        rows.iter().map(|row| Self::new(row, signing)).collect()
+    }
 }
 
-/// Makes a new key that signs from now on; made by [`AuthFort::rotate_keys`](crate::AuthFort::rotate_keys).
+/// Makes a new key, to sign once every verifier can know it; made by
+/// [`AuthFort::rotate_keys`](crate::AuthFort::rotate_keys).
 ///
 /// Its options are methods of `Write<RotateKeys>`: see [`Write`](crate::Write).
 #[derive(Clone, Default)]
 pub struct RotateKeys {
-    new: Option<Arc<KeyRow>>,
+    new: Option<Arc<NewKey>>,
     cut: bool,
-    /// Only where there is no current key of the configured algorithm: what every node does when it starts.
+    /// Only where the newest key is not of the configured algorithm: what every node does when it starts.
     if_needed: bool,
 }
 
 impl Write<RotateKeys> {
-    /// Cuts every token that an older key signed, at once: for a key that leaked. Without it their tokens live on until
-    /// they run out.
+    /// Ends every older key and its tokens at once, and signs with the new key at once: for a key that leaked. A
+    /// verifier that keeps the old public keys takes the old tokens, and refuses new ones, until it fetches them again:
+    /// for [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE) at most.
     pub fn cut_old_tokens(mut self) -> Self {
         self.op.cut = true;
         self
@@ -72,58 +80,84 @@ impl Write<RotateKeys> {
 
 impl Joinable for RotateKeys {}
 
+/// Each attempt but the last is lost to another node that put a key of its own at the end of the line.
+const ATTEMPTS: u32 = 8;
+
 impl Operation for RotateKeys {
     type Output = KeyInfo;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let auth = before.auth;
-        let key = auth.keyring().draw(auth.config().algorithm, auth.now()).await?;
+        let key = auth.keyring().vault().draw(auth.config().algorithm, auth.now()).await?;
         self.new = Some(Arc::new(key));
         Ok(())
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
         let new = self.new.as_deref().ok_or_else(|| Error::internal("no key was drawn"))?;
-        let rows = store::keys::all(&mut work.conn).await?;
-        let current = rows.into_iter().find(|row| row.current);
-        if let Some(current) = &current {
-            if self.if_needed && current.algorithm == new.algorithm {
-                return Ok(Verdict::Done(current.clone().into()));
+        let (now, config) = (work.now, work.auth.config());
+        store::keys::forget(&mut work.conn, settled(now)).await?;
+        for _ in 0..ATTEMPTS {
+            let rows = store::keys::all(&mut work.conn).await?;
+            let (end, signing) = (end(&rows), signing(&rows, now));
+            if let Some(end) = end {
+                let waits = signing.is_some_and(|key| key.kid != end.kid);
+                let enough = if self.if_needed { end.algorithm == new.algorithm } else { waits && !self.cut };
+                if enough {
+                    return Ok(Verdict::Done(KeyInfo::new(end, signing)));
+                }
             }
-            let overlap = if self.cut { TimeDelta::zero() } else { overlap(work.auth) };
-            if store::keys::retire(&mut work.conn, &current.kid, work.now + overlap).await? == 0 {
-                return self.outrun(work).await;
+            let signs_from = match end.filter(|_| signing.is_some() && !self.cut) {
+                // Later than the one before it also where this clock is behind.
+                Some(end) => (now + ahead(config)).max(end.signs_from + TimeDelta::microseconds(1)),
+                None => now,
+            };
+            if let Some(end) = end
+                && store::keys::retire(&mut work.conn, &end.kid, signs_from + overlap(config)).await? == 0
+            {
+                continue;
             }
+            if store::keys::append(&mut work.conn, new, signs_from).await? == 0 {
+                continue;
+            }
+            if self.cut {
+                store::keys::cut(&mut work.conn, now).await?;
+            }
+            work.append(KeyRotated::draft(None, end.map(|row| row.kid.clone()), new.kid.clone()));
+            return Ok(Verdict::Done(KeyInfo {
+                kid: new.kid.clone(),
+                algorithm: new.algorithm.to_owned(),
+                current: signs_from <= now,
+                created_at: new.created_at,
+                expires_at: None,
+            }));
         }
-        if store::keys::insert_current(&mut work.conn, new).await? == 0 {
-            return self.outrun(work).await;
-        }
-        if self.cut {
-            store::keys::expire_retired(&mut work.conn, work.now).await?;
-        }
-        work.append(KeyRotated::draft(None, current.map(|row| row.kid), new.kid.clone()));
-        Ok(Verdict::Done(new.clone().into()))
+        Err(Error::internal("other nodes rotated the keys again and again"))
     }
 
     async fn committed(&self, auth: &AuthFort) {
         let now = auth.now();
-        if let Err(error) = auth.keyring().reload(now, DateTime::<Utc>::MAX_UTC).await {
+        if let Err(error) = auth.keyring().reload(now).await {
             tracing::warn!(%error, "the keys could not be read after a rotation; they will be when next needed");
         }
     }
 }
 
-/// Encrypts a key that was made before a secret was configured.
+/// Encrypts the keys that were made before a secret was configured.
 pub(crate) struct SealKeys;
 
 impl Operation for SealKeys {
     type Output = ();
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
-        for row in store::keys::all(&mut work.conn).await? {
-            if let Some(sealed) = work.auth.keyring().sealed(&row)? {
-                store::keys::replace_private_key(&mut work.conn, &row.kid, &row.private_key, &sealed).await?;
-                tracing::info!(kid = row.kid, "encrypted a signing key that lay in clear");
+        for key in store::keys::in_clear(&mut work.conn).await? {
+            match work.auth.keyring().vault().seal(&key) {
+                Ok(Some(sealed)) => {
+                    store::keys::replace_private_key(&mut work.conn, &key.kid, &key.private_key, &sealed).await?;
+                    tracing::info!(kid = key.kid, "encrypted a signing key that lay in clear");
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(kid = key.kid, ?error, "a signing key in clear cannot be encrypted"),
             }
         }
         Ok(Verdict::Done(()))
@@ -134,21 +168,4 @@ impl RotateKeys {
     pub(crate) fn if_needed() -> Self {
         Self { if_needed: true, ..Self::default() }
     }
-
-    /// Another node rotated at the same instant: its key is the new one, and one current key is left. What was to be cut
-    /// is cut: the other node may have left the old key its overlap.
-    async fn outrun(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
-        if self.cut {
-            store::keys::expire_retired(&mut work.conn, work.now).await?;
-        }
-        let rows = store::keys::all(&mut work.conn).await?;
-        let current = rows.into_iter().find(|row| row.current);
-        current.map(|row| Verdict::Done(row.into())).ok_or_else(|| Error::internal("there is no current signing key"))
-    }
-}
-
-/// How long a retired key verifies: as long as the youngest of its tokens lives, which a node that has not heard of the
-/// rotation may still sign for a moment.
-fn overlap(auth: &AuthFort) -> TimeDelta {
-    TimeDelta::from_std(auth.config().access_ttl + auth.config().leeway + STALENESS).unwrap_or(TimeDelta::MAX)
 }

@@ -356,7 +356,7 @@ both_engines! {
             auth.ping().await.unwrap();
             auth.authenticate(access).await.unwrap();
             auth.introspect(access).await.unwrap();
-            auth.jwks().await.unwrap();
+            auth.jwks().await;
             auth.list_keys().await.unwrap();
             auth.get_user(id).await.unwrap();
             auth.find_user_by_email("jane@example.com").await.unwrap();
@@ -427,6 +427,7 @@ both_engines! {
             ("admin_role", AuthFort::builder().admin_role("The Boss")),
             ("roles", AuthFort::builder().roles(["fine", "Not Fine"])),
             ("max_connections", AuthFort::builder().max_connections(0)),
+            ("guard_connections", AuthFort::builder().guard_connections(0)),
             ("acquire_timeout", AuthFort::builder().acquire_timeout(Duration::ZERO)),
             ("password_policy.min_chars", AuthFort::builder().password_policy(PasswordPolicy::default().min_chars(0))),
             ("hashing.permits", AuthFort::builder().hashing(Hashing::default().permits(0))),

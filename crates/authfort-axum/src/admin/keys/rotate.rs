@@ -6,7 +6,8 @@ use axum::Json;
 use crate::admin::Admin;
 use crate::{Query, Rejection};
 
-/// Makes a new key that signs from now on; the old one verifies for as long as its tokens live.
+/// Publishes a new key, which signs once every verifier can know it; the old one signs until then. While one waits, that
+/// one is answered.
 #[utoipa::path(
     post, path = "/keys/rotate", operation_id = "rotate_keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = KeyInfo))
 )]

@@ -1,0 +1,88 @@
+//! Connections that are sound, out of pools that may hold others: a server restarts, a network breaks, and an
+//! application leaves transactions open.
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Conn, Pool, PooledConn, fault, is_broken};
+use crate::{Error, Result};
+
+/// Something short that changes nothing, so it may be asked again.
+///
+/// (A trait, because the compiler cannot see of an `AsyncFn` that its future may change threads.)
+pub(crate) trait Question: Sync {
+    type Answer: Send;
+
+    fn ask(&self, conn: &mut Conn<'_>) -> impl Future<Output = Result<Self::Answer>> + Send;
+}
+
+impl Pool {
+    /// A connection that nobody left a transaction open on.
+    pub(super) async fn acquire(&self) -> sqlx::Result<PooledConn> {
+        loop {
+            let mut conn = match self {
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
+                #[cfg(feature = "postgres")]
+                Self::Postgres(pool) => PooledConn::Postgres(pool.acquire().await?),
+            };
+            if !conn.is_in_transaction() {
+                return Ok(conn);
+            }
+            tracing::warn!("a connection with a transaction that did not end is closed");
+            conn.close_on_drop();
+        }
+    }
+
+    /// Asks on whichever connection is sound: one that breaks meanwhile is closed and the next one asked. So the pool need
+    /// not ask each connection beforehand whether it lives.
+    ///
+    /// Waiting, asking and asking again take no longer together than the pool lets a call wait for a connection: a server
+    /// that is gone without a word would otherwise keep the caller for as long as the network lets it.
+    pub(super) async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
+        let deadline = Instant::now() + self.acquire_timeout();
+        let mut tries = Tries::new(self);
+        loop {
+            let acquired = timeout_at(deadline, tries.connection()).await;
+            let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(fault)?;
+            let answer = timeout_at(deadline, question.ask(&mut conn.conn())).await;
+            match answer {
+                Ok(Err(Error::DatabaseUnavailable(error) | Error::Database(error))) if is_broken(&error) => {
+                    conn.close_on_drop();
+                    tries.another(error).map_err(fault)?;
+                }
+                Ok(answer) => return answer,
+                Err(_) => {
+                    conn.give_up();
+                    return Err(Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut));
+                }
+            }
+        }
+    }
+}
+
+/// Takes one connection of a pool after the other, where they turn out not to be sound: as many as the pool may hold,
+/// all of which a restart of the server breaks, and one that is made anew.
+pub(super) struct Tries<'a> {
+    pool: &'a Pool,
+    left: u32,
+}
+
+impl<'a> Tries<'a> {
+    pub(super) fn new(pool: &'a Pool) -> Self {
+        Self { pool, left: pool.max_connections() }
+    }
+
+    pub(super) async fn connection(&self) -> sqlx::Result<PooledConn> {
+        self.pool.acquire().await
+    }
+
+    /// Whether to go on after this error; the error, where all have been tried.
+    pub(super) fn another(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
+        if self.left == 0 {
+            return Err(error);
+        }
+        tracing::debug!(%error, "a connection that is not sound is closed, and another one taken");
+        self.left -= 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Private halves as they lie in the database: sealed under the configured secret, or in clear where none is.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::{Algorithm, SigningKey};
+use crate::crypto::Sealer;
+use crate::store::keys::{InClear, NewKey};
+use crate::{Error, Result};
+
+pub(crate) struct Vault(Option<Sealer>);
+
+fn aad(kid: &str) -> String {
+    format!("authfort signing key {kid}")
+}
+
+impl Vault {
+    pub(crate) fn new(secret: Option<&SecretString>) -> Result<Self> {
+        secret.map(Sealer::new).transpose().map(Self)
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Reads a private half.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] for `secret` where it is missing or another one.
+    /// - [`Error::Internal`] where what is stored is no key of this id and algorithm.
+    pub(crate) fn open(&self, kid: &str, algorithm: &str, stored: &str) -> Result<SigningKey> {
+        let unreadable = || Error::internal(format!("the signing key {kid} cannot be read"));
+        let algorithm = Algorithm::from_name(algorithm).ok_or_else(unreadable)?;
+        let pkcs8 = match (&self.0, stored.starts_with("v1.")) {
+            (Some(sealer), true) => sealer.open(&aad(kid), stored)?,
+            (None, true) => {
+                return Err(Error::config("secret", "is missing: the signing keys of this database are encrypted"));
+            }
+            (_, false) => Zeroizing::new(STANDARD.decode(stored).map_err(|_| unreadable())?),
+        };
+        let key = SigningKey::from_stored(algorithm, pkcs8).map_err(|_| unreadable())?;
+        if key.kid() == kid { Ok(key) } else { Err(unreadable()) }
+    }
+
+    /// The sealed form of a private half that lies in clear; `None` where there is no secret to seal it with.
+    pub(crate) fn seal(&self, key: &InClear) -> Result<Option<String>> {
+        let Some(sealer) = &self.0 else { return Ok(None) };
+        let opened = self.open(&key.kid, &key.algorithm, &key.private_key)?;
+        sealer.seal(&aad(&key.kid), opened.pkcs8()).map(Some)
+    }
+
+    /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
+    pub(crate) async fn draw(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<NewKey> {
+        let key =
+            tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
+        super::self_test(&key)?;
+        let private_key = match &self.0 {
+            Some(sealer) => sealer.seal(&aad(key.kid()), key.pkcs8())?,
+            None => STANDARD.encode(key.pkcs8()),
+        };
+        Ok(NewKey {
+            kid: key.kid().to_owned(),
+            algorithm: algorithm.as_str(),
+            public_jwk: key.public_jwk().to_string(),
+            private_key,
+            created_at: now,
+        })
+    }
+}
