@@ -15,6 +15,7 @@ mod passwords;
 mod raw;
 mod roles;
 mod sessions;
+mod start;
 mod statements;
 mod support;
 mod tokens;
