@@ -46,6 +46,8 @@ CREATE VIRTUAL TABLE authfort_users_search USING fts5 (
     search_key, content = 'authfort_users', content_rowid = 'seq', detail = 'full',
     tokenize = 'trigram case_sensitive 1'
 );
+-- A deletion removes the entries instead of marking them: the index forgets the person too.
+INSERT INTO authfort_users_search (authfort_users_search, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER authfort_users_search_insert AFTER INSERT ON authfort_users BEGIN
     INSERT INTO authfort_users_search (rowid, search_key) VALUES (new.seq, new.search_key);
 END;

@@ -17,6 +17,8 @@ guides! {
     getting_started = "../../../docs/guide/getting-started.md";
     users = "../../../docs/guide/users.md";
     roles_and_guards = "../../../docs/guide/roles-and-guards.md";
+    extractors = "../../../docs/guide/extractors.md";
+    browser = "../../../docs/guide/browser.md";
     sessions_and_tokens = "../../../docs/guide/sessions-and-tokens.md";
     events = "../../../docs/guide/events.md";
     transactions = "../../../docs/guide/transactions.md";

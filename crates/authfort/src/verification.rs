@@ -1,6 +1,7 @@
 //! Single-use tokens that are sent to somebody: email verification and password reset.
 //!
-//! The library makes and redeems them; sending is the application's. A token has 256 random bits and only its SHA-256 is
+//! The library makes and redeems them; sending is the application's, which has the token as the answer of the call or in a
+//! hook ([`PasswordResetRequested`], [`EmailVerificationRequested`]). A token has 256 random bits and only its SHA-256 is
 //! stored. It is bound to the address it was made for, is good once, and a newer one of its kind makes it worthless; so
 //! does a change of address or password, and a ban.
 //!
@@ -18,7 +19,7 @@ use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequ
 use crate::sessions::end_all;
 use crate::store::users::UserRow;
 use crate::users::validate::key_to_find;
-use crate::users::{User, prove_email};
+use crate::users::{User, prove_email, proven_by_another};
 use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -123,10 +124,11 @@ impl Operation for RequestToken {
         let (conn, purpose) = (&mut work.conn, self.purpose.as_str());
         store::verification::void(conn, user.id, purpose).await?;
         store::verification::insert(conn, &token.hash(), user.id, purpose, &user.email, work.now, expires_at).await?;
-        work.append(match self.purpose {
+        let draft = match self.purpose {
             Purpose::Email => EmailVerificationRequested::draft(user.id, user.email.clone()),
             Purpose::Password => PasswordResetRequested::draft(user.id, user.email.clone()),
-        });
+        };
+        work.append(draft.carrying(token.expose()));
         Ok(Verdict::Done(Some(IssuedToken { user_id: user.id, email: user.email, token: token.expose(), expires_at })))
     }
 
@@ -206,7 +208,7 @@ impl Operation for ResetPassword {
         if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= auth.now()) {
             return Err(Error::VerificationTokenInvalid);
         }
-        self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
+        self.hash = Some(auth.passwords().hash_new("new_password", &self.password).await?);
         Ok(())
     }
 
@@ -214,8 +216,8 @@ impl Operation for ResetPassword {
         let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
         let user = redeem(work, self.token.as_deref(), Purpose::Password).await?;
         let id = user.id;
-        // The token came by mail, so it proves the address as well.
-        prove_email(work, &user).await?;
+        // The token came by mail, so it proves the address as well. Password and sessions end below.
+        proven_by_another(work, &user).await?;
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));
         end_all(work, id, None).await?;

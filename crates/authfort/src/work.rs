@@ -34,7 +34,7 @@ pub enum Verdict<T> {
     Done(T),
     /// Commit, and fail with this.
     Refuse(Error),
-    /// Roll back, prepare anew, and run again: what was prepared is out of date.
+    /// Roll back, prepare anew, and run again: what was prepared is out of date. Nothing was written yet.
     Again,
 }
 
@@ -62,6 +62,12 @@ pub trait Operation: Send + Sync + 'static {
     #[doc(hidden)]
     fn finish(&self, _auth: &AuthFort, _output: &mut Self::Output) -> Result<()> {
         Ok(())
+    }
+
+    /// Whose rows the change removes: where the application's rows do not let them go, their table is looked for.
+    #[doc(hidden)]
+    fn removes(&self) -> Option<UserId> {
+        None
     }
 
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
@@ -231,6 +237,7 @@ impl<'a> Work<'a> {
             actor_id: actor.user_id,
             request_id: actor.request_id.clone(),
             data: draft.data,
+            token: draft.token,
         };
         self.events.push(event);
     }
@@ -345,8 +352,9 @@ impl<O: Joinable> Write<O> {
                 // Some errors end the whole transaction. The error of the operation is the one to report.
                 if let Err(second) = Savepoint::roll_back(&mut conn).await {
                     tracing::debug!(error = %second, "rolling back to the savepoint");
+                    return Err(error);
                 }
-                Err(error)
+                Err(named(&self.op, &mut conn, error).await)
             }
         }
     }
@@ -382,8 +390,28 @@ async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
                 pause *= 2;
                 attempt += 1;
             }
+            Err(error @ Error::BlockedByReference { table: None }) => {
+                return Err(match write.auth.db().read().await {
+                    Ok(mut conn) => named(&write.op, &mut conn.conn(), error).await,
+                    Err(_) => error,
+                });
+            }
             outcome => return outcome,
         }
+    }
+}
+
+/// Names the table that holds a user back, where the engine did not. It is asked once the change has been undone.
+async fn named<O: Operation>(op: &O, conn: &mut Conn<'_>, error: Error) -> Error {
+    match (error, op.removes()) {
+        (Error::BlockedByReference { table: None }, Some(user)) => {
+            let table = conn.blocking_table(user).await.unwrap_or_else(|second| {
+                tracing::debug!(error = %second, "looking for the table that refers to the user");
+                None
+            });
+            Error::BlockedByReference { table }
+        }
+        (error, _) => error,
     }
 }
 

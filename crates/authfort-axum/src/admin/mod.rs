@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use admin_user::Admin;
+pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi::{self, Document};
 use crate::{AuthLayer, harden, require_role};

@@ -9,6 +9,9 @@
 //! | `GET /me` | `me` |
 //! | `POST /change-password` | `change_password` |
 //! | `POST /verify-email` | `verify_email` |
+//! | `POST /request-email-verification`, `POST /request-password-reset` | each of its name |
+//! | `POST /reset-password` | `reset_password` |
+//! | `GET /sessions`, `DELETE /sessions/{id}` | `sessions` |
 //! | `POST /introspect` | `introspect` |
 //! | `GET /openapi.json` | this file |
 
@@ -19,6 +22,10 @@ mod login;
 mod logout;
 mod me;
 mod refresh;
+mod request_email_verification;
+mod request_password_reset;
+mod reset_password;
+mod sessions;
 mod signup;
 mod verify_email;
 mod visitor;
@@ -49,6 +56,11 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
         .routes(routes!(me::me))
         .routes(routes!(change_password::change_password))
         .routes(routes!(verify_email::verify_email))
+        .routes(routes!(request_email_verification::request_email_verification))
+        .routes(routes!(request_password_reset::request_password_reset))
+        .routes(routes!(reset_password::reset_password))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::revoke))
         .routes(routes!(introspect::introspect))
         .split_for_parts();
     let (path, document) = openapi::route(openapi::describe(document, "AuthFort authentication"));

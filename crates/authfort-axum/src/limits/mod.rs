@@ -32,6 +32,7 @@
 //! | [`Action::Login`] | 60 a minute | 60 a minute | 10 a minute |
 //! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute | |
 //! | [`Action::Refresh`] | 120 a minute | 30 a minute | 20 a minute |
+//! | [`Action::Mail`] | 20 at once, then 1 a minute | 3 at once, then 6 an hour | |
 //!
 //! Only a refresh token that could be exchanged counts for its account: replaying an old one takes nothing from its owner.
 
@@ -69,6 +70,8 @@ pub enum Action {
     SignUp,
     /// An exchange of a refresh token.
     Refresh,
+    /// A mail that somebody asks for: to verify an address, or to reset a password.
+    Mail,
 }
 
 /// How many at once, and how fast they come back.
@@ -182,6 +185,8 @@ impl Default for RateLimits {
             .client(Action::Refresh, Rate::per_minute(120))
             .account(Action::Refresh, Rate::per_minute(30))
             .account_from_client(Action::Refresh, Rate::per_minute(20))
+            .client(Action::Mail, Rate::per_minute(1).burst(20))
+            .account(Action::Mail, Rate::per_hour(6).burst(3))
     }
 }
 
@@ -348,6 +353,7 @@ struct PerAction {
     login: Option<Arc<Limiter>>,
     sign_up: Option<Arc<Limiter>>,
     refresh: Option<Arc<Limiter>>,
+    mail: Option<Arc<Limiter>>,
 }
 
 impl PerAction {
@@ -357,6 +363,7 @@ impl PerAction {
             Action::Login => self.login = limiter,
             Action::SignUp => self.sign_up = limiter,
             Action::Refresh => self.refresh = limiter,
+            Action::Mail => self.mail = limiter,
         }
     }
 
@@ -365,6 +372,7 @@ impl PerAction {
             Action::Login => self.login.as_deref(),
             Action::SignUp => self.sign_up.as_deref(),
             Action::Refresh => self.refresh.as_deref(),
+            Action::Mail => self.mail.as_deref(),
         }
     }
 }
@@ -463,7 +471,8 @@ mod tests {
         assert_eq!(allowed(|| limits.check_client(Action::SignUp, client)), 20);
         assert_eq!(allowed(|| limits.check_account(Action::SignUp, None, "a@b.c")), 5);
         assert!((120..=124).contains(&allowed(|| limits.check_client(Action::Refresh, client))));
-        assert_eq!(allowed(|| limits.check_account(Action::Refresh, None, "a@b.c")), 30);
+        assert_eq!(allowed(|| limits.check_account(Action::Refresh, None, "a@b.c")), 20);
+        assert_eq!(allowed(|| limits.check_account(Action::Refresh, client, "a@b.c")), 10);
         assert_eq!(allowed(|| RateLimits::off().check_client(Action::Login, client)), 1_000);
     }
 

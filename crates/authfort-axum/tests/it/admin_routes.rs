@@ -567,7 +567,13 @@ both_engines! {
             })
         };
         let all = [shown(2, "three", false), shown(1, "two", false), shown(0, "one", false)];
-        app.get(&path).by(&admin).send().await.is(200, &json!({"sessions": all}));
+        app.get(&path).by(&admin).send().await.is(200, &json!({"sessions": all, "next_cursor": null}));
+        let first = app.get(&format!("{path}?limit=2")).by(&admin).send().await.json();
+        assert_eq!(first["sessions"], json!(all[..2]));
+        let next = format!("{path}?limit=2&cursor={}", first["next_cursor"].as_str().unwrap());
+        app.get(&next).by(&admin).send().await.is(200, &json!({"sessions": all[2..], "next_cursor": null}));
+        app.get(&format!("{path}?limit=0")).by(&admin).send().await.refused(422, "validation_failed");
+        app.get(&format!("{path}?cursor=x")).by(&admin).send().await.refused(400, "invalid_request");
 
         let before = app.event_count().await;
         let one = format!("{path}/{}", ids[1]);
@@ -575,9 +581,10 @@ both_engines! {
         app.call("DELETE", &one).by(&admin).send().await.is(200, &json!({"revoked": 0}));
         let event = json!(["session_revoked", jane.id, admin.id, {"session_id": ids[1], "revoke_all": false}]);
         assert_eq!(app.events(before).await, [event]);
-        let listed = json!({"sessions": [shown(2, "three", false), shown(1, "two", true), shown(0, "one", false)]});
+        let listed = [shown(2, "three", false), shown(1, "two", true), shown(0, "one", false)];
+        let listed = json!({"sessions": listed, "next_cursor": null});
         app.get(&path).by(&admin).send().await.is(200, &listed);
-        let active = json!({"sessions": [shown(2, "three", false), shown(0, "one", false)]});
+        let active = json!({"sessions": [shown(2, "three", false), shown(0, "one", false)], "next_cursor": null});
         app.get(&format!("{path}?active_only=true")).by(&admin).send().await.is(200, &active);
 
         let before = app.event_count().await;

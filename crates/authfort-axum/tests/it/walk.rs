@@ -34,12 +34,17 @@ const ADMIN: &str = "
     PUT /users/{id}/roles/{role}";
 
 const AUTH: &str = "
+    DELETE /sessions/{id}
     GET /me
+    GET /sessions
     POST /change-password
     POST /introspect
     POST /login
     POST /logout
     POST /refresh
+    POST /request-email-verification
+    POST /request-password-reset
+    POST /reset-password
     POST /signup
     POST /verify-email";
 

@@ -348,7 +348,7 @@ impl Conn<'_> {
         }
     }
 
-    /// A table of the application whose rows do not let this user go.
+    /// A table of the application whose rows do not let this user go; asked once the delete was refused and undone.
     pub(crate) async fn blocking_table(&mut self, user: crate::UserId) -> Result<Option<String>> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -453,6 +453,8 @@ fn engine_says(
 pub(crate) fn blocked(error: sqlx::Error) -> Error {
     match violation(&error) {
         Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
+        // What the application's `SET NULL` made of its row is against a rule of its table.
+        Some(Violation::Row(table)) => Error::BlockedByReference { table: Some(table) },
         _ => fault(error),
     }
 }
@@ -464,26 +466,37 @@ pub(crate) enum Violation {
     Unique(String),
     /// A row refers to one that goes or is not there; the table that refers, where the engine tells.
     ForeignKey(Option<String>),
+    /// A row of this table may not be as it became: NOT NULL.
+    Row(String),
 }
 
 /// Reads the violated rule out of an error: SQLite names columns in its message, PostgreSQL has fields for it.
 pub(crate) fn violation(error: &sqlx::Error) -> Option<Violation> {
     let sqlx::Error::Database(inner) = error else { return None };
+    let is_restriction = engine_says(
+        &**inner,
+        #[cfg(feature = "sqlite")]
+        sqlite::is_restriction,
+        #[cfg(feature = "postgres")]
+        postgres::is_restriction,
+    );
     match inner.kind() {
-        sqlx::error::ErrorKind::UniqueViolation => {
-            let table = inner.table().map_or_else(
-                || {
-                    let message = inner.message();
-                    let list = message.split_once("failed: ").map_or("", |(_, columns)| columns);
-                    list.split('.').next().unwrap_or_default().to_owned()
-                },
-                ToOwned::to_owned,
-            );
-            Some(Violation::Unique(table))
-        }
+        sqlx::error::ErrorKind::UniqueViolation => Some(Violation::Unique(table_of(&**inner))),
+        sqlx::error::ErrorKind::NotNullViolation => Some(Violation::Row(table_of(&**inner))),
         sqlx::error::ErrorKind::ForeignKeyViolation => {
             Some(Violation::ForeignKey(inner.table().map(ToOwned::to_owned)))
         }
+        _ if is_restriction => Some(Violation::ForeignKey(inner.table().map(ToOwned::to_owned))),
         _ => None,
     }
+}
+
+fn table_of(error: &dyn sqlx::error::DatabaseError) -> String {
+    error.table().map_or_else(
+        || {
+            let list = error.message().split_once("failed: ").map_or("", |(_, columns)| columns);
+            list.split('.').next().unwrap_or_default().to_owned()
+        },
+        ToOwned::to_owned,
+    )
 }

@@ -89,6 +89,11 @@ pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
 }
 
+/// `ON DELETE RESTRICT` has a code of its own since PostgreSQL 18.
+pub(crate) fn is_restriction(_: &dyn DatabaseError, code: &str) -> bool {
+    code == "23001"
+}
+
 /// The very expressions of the indexes. The literal is U+10FFFF.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
@@ -168,7 +173,7 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     ("u.search_key LIKE ", "", pattern)
 }
 
-/// PostgreSQL names the table in its error, so nothing is asked beforehand.
+/// PostgreSQL names the table in its error, so nothing is asked afterwards.
 #[expect(clippy::unused_async, reason = "the other engine has to ask")]
 pub(crate) async fn blocking_table(_: &mut PgConnection, _: UserId) -> Result<Option<String>> {
     Ok(None)

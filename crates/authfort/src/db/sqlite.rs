@@ -2,13 +2,17 @@
 //!
 //! WAL and `synchronous = FULL` (a commit that was acknowledged survives a power loss), foreign keys asserted, one
 //! connection that writes and takes its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting when it
-//! turns into a writer too late), and readers that cannot write.
+//! turns into a writer too late), readers that cannot write, and no trace of what was deleted.
+
+mod blocking;
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub(crate) use blocking::blocking_table;
 
 use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
 use crate::{Error, Result};
@@ -25,6 +29,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         // Another process's lock is waited for as long as a connection is.
         .busy_timeout(options.acquire_timeout)
         .synchronous(SqliteSynchronous::Full)
+        // What is deleted is overwritten: a person who was erased is in no free page.
+        .pragma("secure_delete", "ON")
         .optimize_on_close(true, 400);
     let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout).max_lifetime(None);
 
@@ -36,7 +42,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         return Ok(db);
     }
 
-    if !url.contains("mode=") {
+    // Where the URL lets SQLite make the file, it is made here.
+    if !url.contains("mode=") || url.contains("mode=rwc") {
         create_private(base.get_filename())?;
     }
     let base = base.journal_mode(SqliteJournalMode::Wal);
@@ -63,17 +70,17 @@ async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: D
 }
 
 /// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
-/// `-shm`) the same rights. A file that is there keeps the rights that it has.
+/// `-shm`) the same rights. A file that is there keeps the rights that it has; a link that leads nowhere leads to the new
+/// file.
 fn create_private(path: &std::path::Path) -> Result<()> {
+    if std::fs::exists(path).unwrap_or(false) {
+        return Ok(());
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(fault(error.into())),
-    }
+    options.open(path).map(drop).map_err(|error| fault(error.into()))
 }
 
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
@@ -138,6 +145,13 @@ pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> boo
     matches!(primary(code), BUSY | LOCKED)
 }
 
+const CONSTRAINT_TRIGGER: &str = "1811";
+
+/// `ON DELETE RESTRICT` is a trigger inside, and its error is that of one, with the words of a foreign key.
+pub(crate) fn is_restriction(error: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
+    code == CONSTRAINT_TRIGGER && error.message() == "FOREIGN KEY constraint failed"
+}
+
 /// Computed columns: only for a column does SQLite seek by key and id at once.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "u.name_asc" } else { "u.name_desc" }
@@ -154,31 +168,6 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     } else {
         ("instr(u.search_key, ", ") > 0", term.to_owned())
     }
-}
-
-/// Tables that refer to users by a foreign key which does not let a user go.
-pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: crate::UserId) -> Result<Option<String>> {
-    let refs: Vec<(String, String, Option<String>)> = sqlx::query_as(
-        "SELECT t.name, k.\"from\", k.\"to\" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
-         WHERE t.type = 'table' AND k.\"table\" = 'authfort_users' COLLATE NOCASE
-           AND k.on_delete IN ('NO ACTION', 'RESTRICT') ORDER BY t.name",
-    )
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(fault)?;
-    for (table, column, _) in refs {
-        let text = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} = $1)", quote(&table), quote(&column));
-        let blocks: bool =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(user).fetch_one(&mut *conn).await.map_err(fault)?;
-        if blocks {
-            return Ok(Some(table));
-        }
-    }
-    Ok(None)
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.

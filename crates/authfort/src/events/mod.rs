@@ -2,7 +2,8 @@
 //!
 //! - No event without its change, and no change without its event: both are in one transaction.
 //! - A change that changes nothing writes nothing.
-//! - An event names who acted and under which request, and holds no secret: no password, token or hash.
+//! - An event names who acted and under which request, and holds no secret: no password, token or hash. A token that has
+//!   to be sent to somebody is handed to the hooks of this process beside the event ([`EventToken`]).
 //!
 //! | event | when | data |
 //! |---|---|---|
@@ -23,7 +24,10 @@ mod hooks;
 pub(crate) mod log;
 mod types;
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -31,6 +35,7 @@ pub(crate) use hooks::Hooks;
 pub use log::{EventPage, ListEvents};
 pub use types::*;
 
+use crate::crypto::constant_time_eq;
 use crate::{EventId, UserId};
 
 /// One entry of the log, as it is stored.
@@ -62,6 +67,59 @@ pub struct Event {
     pub request_id: Option<String>,
     /// The facts of this type.
     pub data: Map<String, Value>,
+    /// A secret for the hooks of this process; never stored.
+    #[serde(skip)]
+    pub(crate) token: Option<EventToken>,
+}
+
+/// A single-use token that an event hands to the hooks of the process that made it. It is in no log: `Debug`, JSON and the
+/// stored event do not show it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// use authfort::events::PasswordResetRequested;
+/// use authfort::secrecy::ExposeSecret;
+/// # let (sender, mut mails) = tokio::sync::mpsc::unbounded_channel();
+/// auth.on(move |e: PasswordResetRequested| {
+///     let sender = sender.clone();
+///     async move {
+///         let Some(token) = e.token else { return };
+///         // Send the mail.
+///         sender.send((e.email, token.expose_secret().to_owned())).unwrap();
+///     }
+/// });
+/// auth.create_user("jane@example.com").await?;
+/// auth.request_password_reset("jane@example.com").await?;
+/// let (to, token) = mails.recv().await.unwrap();
+/// auth.reset_password(token, "a new password").await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct EventToken(SecretString);
+
+impl EventToken {
+    pub(crate) fn new(token: SecretString) -> Self {
+        Self(token)
+    }
+}
+
+impl ExposeSecret<str> for EventToken {
+    fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for EventToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventToken")
+    }
+}
+
+impl PartialEq for EventToken {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(self.expose_secret().as_bytes(), other.expose_secret().as_bytes())
+    }
 }
 
 /// An event that is still to be written: the writer adds id, time, actor and request.
@@ -70,6 +128,14 @@ pub(crate) struct Draft {
     pub r#type: &'static str,
     pub user_id: Option<UserId>,
     pub data: Map<String, Value>,
+    pub token: Option<EventToken>,
+}
+
+impl Draft {
+    pub(crate) fn carrying(mut self, token: SecretString) -> Self {
+        self.token = Some(EventToken::new(token));
+        self
+    }
 }
 
 /// An event that hooks can be written for.

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Draft, Event, TypedEvent, value};
+use super::{Draft, Event, EventToken, TypedEvent, value};
 use crate::{EventId, SessionId, UserId};
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $type:literal for $user:ty { $($(#[$fdoc:meta])* $field:ident: $ftype:ty),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $name:ident = $type:literal for $user:ty $(, carrying $token:ident)? {
+        $($(#[$fdoc:meta])* $field:ident: $ftype:ty),* $(,)?
+    })*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,10 @@ macro_rules! events {
                 /// Under which request.
                 pub request_id: Option<String>,
                 $($(#[$fdoc])* pub $field: $ftype,)*
+                $(
+                    /// What to send. Only the hooks of the process that made it are handed it: the log does not hold it.
+                    pub $token: Option<EventToken>,
+                )?
             }
 
             impl $name {
@@ -33,7 +39,7 @@ macro_rules! events {
                     #[allow(unused_mut, reason = "some types have no facts")]
                     let mut data = Map::new();
                     $(data.insert(stringify!($field).into(), value($field));)*
-                    Draft { r#type: $type, user_id: user_id.into(), data }
+                    Draft { r#type: $type, user_id: user_id.into(), data, token: None }
                 }
             }
 
@@ -51,6 +57,7 @@ macro_rules! events {
                         actor_id: event.actor_id,
                         request_id: event.request_id.clone(),
                         $($field: serde_json::from_value(event.data.get(stringify!($field)).cloned().unwrap_or(Value::Null)).ok()?,)*
+                        $($token: event.token.clone(),)?
                     })
                 }
             }
@@ -173,8 +180,8 @@ events! {
     PasswordSet = "password_set" for UserId {}
     /// A password was replaced with a reset token.
     PasswordReset = "password_reset" for UserId {}
-    /// A token for a password reset was made. Send it; the token itself is in no event.
-    PasswordResetRequested = "password_reset_requested" for UserId {
+    /// A token for a password reset was made, to be sent to the address.
+    PasswordResetRequested = "password_reset_requested" for UserId, carrying token {
         /// Where to.
         email: String,
     }
@@ -183,8 +190,8 @@ events! {
         /// Which.
         email: String,
     }
-    /// A token for email verification was made. Send it; the token itself is in no event.
-    EmailVerificationRequested = "email_verification_requested" for UserId {
+    /// A token for email verification was made, to be sent to the address.
+    EmailVerificationRequested = "email_verification_requested" for UserId, carrying token {
         /// Where to.
         email: String,
     }

@@ -173,11 +173,10 @@ async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
     }
 }
 
-/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out. Answers how many
-/// sessions ended.
-pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<u64> {
+/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out.
+pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<()> {
     store::users::bump_token_version(&mut work.conn, user).await?;
-    let ended = store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
+    store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
     store::verification::delete_all(&mut work.conn, user).await?;
-    Ok(ended)
+    Ok(())
 }

@@ -85,6 +85,7 @@ pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<E
                 actor_id: row.actor_id,
                 request_id: row.request_id,
                 data: serde_json::from_str(&row.data).map_err(Error::internal)?,
+                token: None,
             })
         })
         .collect()

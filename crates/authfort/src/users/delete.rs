@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, store};
+use crate::{Result, UserId, store};
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -148,6 +148,10 @@ impl Operation for DeleteUser {
         }
     }
 
+    fn removes(&self) -> Option<UserId> {
+        (self.mode == DeleteMode::Delete).then_some(self.id)
+    }
+
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
         // What was anonymised can still be deleted.
@@ -156,11 +160,6 @@ impl Operation for DeleteUser {
             return Ok(Verdict::Done(DeleteReceipt::default()));
         }
         work.protect_admins(&row).await?;
-        if self.mode == DeleteMode::Delete
-            && let Some(table) = work.conn.blocking_table(id).await?
-        {
-            return Err(Error::BlockedByReference { table: Some(table) });
-        }
         if self.block_email {
             store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }

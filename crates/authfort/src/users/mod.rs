@@ -20,7 +20,7 @@ pub(crate) use delete::UnblockEmail;
 pub use delete::{DeleteReceipt, DeleteUser};
 pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
-pub(crate) use proof::prove_email;
+pub(crate) use proof::{prove_email, proven_by_another};
 pub use update::UpdateUser;
 pub use validate::{check_email, email_key, normalise_email};
 

@@ -90,10 +90,14 @@ both_engines! {
         writes!(by.change_password(jane, "another password", PASSWORD), ("password_changed", json!({}))).unwrap();
         let token = writes!(by.request_password_reset("jane@example.com"),
             ("password_reset_requested", json!({"email": "jane@example.com"}))).unwrap().unwrap();
-        writes!(by.reset_password(token.token, PASSWORD), ("password_reset", json!({}))).unwrap();
+        writes!(by.reset_password(token.token, PASSWORD),
+            ("email_verified", json!({"email": "jane@example.com"})), ("password_reset", json!({}))).unwrap();
+        writes!(by.update_user(jane).email_verified(false), ("user_updated", json!({"fields": ["email_verified"]}))).unwrap();
         let token = writes!(by.request_email_verification("jane@example.com"),
             ("email_verification_requested", json!({"email": "jane@example.com"}))).unwrap().unwrap();
-        writes!(by.verify_email(token.token), ("email_verified", json!({"email": "jane@example.com"}))).unwrap();
+        writes!(by.verify_email(token.token),
+            ("email_verified", json!({"email": "jane@example.com"})), ("user_updated", json!({"fields": ["password"]}))).unwrap();
+        writes!(by.set_password(jane, PASSWORD), ("password_set", json!({}))).unwrap();
         writes!(by.link_account(jane, "github", "1"), ("oauth_link", json!({"email": "jane@example.com", "provider": "github"}))).unwrap();
         writes!(by.unlink_account(jane, "github"), ("oauth_unlink", json!({"provider": "github"}))).unwrap();
         writes!(by.delete_user(jane).anonymize(), ("user_deleted", json!({"email": "jane@example.com", "mode": "anonymize"}))).unwrap();

@@ -211,7 +211,8 @@ both_engines! {
                 .collect();
             for call in calls {
                 let code = call.await.unwrap();
-                let expected = ["ok", "refresh_token_invalid", "refresh_token_reused", "invalid_credentials"];
+                let expected =
+                    ["ok", "refresh_token_invalid", "refresh_token_reused", "invalid_credentials", "user_banned"];
                 assert!(expected.contains(&code), "{code}");
             }
         }

@@ -13,6 +13,7 @@ mod joined;
 mod list;
 mod passwords;
 mod raw;
+mod references;
 mod roles;
 mod sessions;
 mod start;

@@ -92,7 +92,7 @@ both_engines! {
         for n in 0..101 {
             many = many.role(format!("role{n}"));
         }
-        assert_eq!(faults(&many.await.unwrap_err()), ["roles too_many"]);
+        assert_eq!(faults(&many.await.unwrap_err()), ["roles too_many_roles"]);
         assert_eq!(auth.add_role(jane.id, &long[..50]).await.unwrap(), [&long[..50]]);
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "role_added"]);
     }

@@ -495,7 +495,8 @@ both_engines! {
         assert_eq!(last_event(&auth).await, ("user_banned".into(), data));
         assert_eq!(is_cut(&auth, signed_in.tokens.access_token.expose_secret()).await, "user_banned");
         assert!(auth.refresh(signed_in.tokens.refresh_token.expose_secret()).await.is_err());
-        assert_eq!(auth.login("jane@example.com", PASSWORD).await.unwrap_err().code(), "invalid_credentials");
+        assert_eq!(auth.login("jane@example.com", PASSWORD).await.unwrap_err().code(), "user_banned");
+        assert_eq!(auth.login("jane@example.com", "wrong").await.unwrap_err().code(), "invalid_credentials");
         assert_eq!(auth.create_session(jane.id).await.unwrap_err().code(), "user_banned");
 
         let free = auth.by(root).unban_user(jane.id).await.unwrap();

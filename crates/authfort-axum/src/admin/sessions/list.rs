@@ -1,25 +1,39 @@
 //! `GET /users/{id}/sessions`
 
-use authfort::{SessionPage, UserId};
+use authfort::{AuthFort, SessionPage, UserId};
 use axum::Json;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 
-pub(crate) struct Filter {
+/// Which sessions; for the admin's route and for the user's own.
+pub(crate) struct SessionFilter {
     active_only: bool,
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
-impl FromParams for Filter {
+impl FromParams for SessionFilter {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
         Ok(Self {
             active_only: params.bool("active_only")?.unwrap_or_default(),
             limit: params.int("limit")?,
             cursor: params.one("cursor")?,
         })
+    }
+}
+
+impl SessionFilter {
+    pub(crate) async fn list(self, auth: &AuthFort, user: UserId) -> authfort::Result<SessionPage> {
+        let mut call = auth.list_sessions(user).active_only(self.active_only);
+        if let Some(limit) = self.limit {
+            call = call.limit(limit);
+        }
+        if let Some(cursor) = self.cursor {
+            call = call.cursor(cursor);
+        }
+        call.await
     }
 }
 
@@ -40,14 +54,7 @@ impl FromParams for Filter {
 pub(crate) async fn list(
     admin: Admin,
     Path(id): Path<UserId>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<SessionFilter>,
 ) -> Result<Json<SessionPage>, Rejection> {
-    let mut call = admin.auth.list_sessions(id).active_only(filter.active_only);
-    if let Some(limit) = filter.limit {
-        call = call.limit(limit);
-    }
-    if let Some(cursor) = filter.cursor {
-        call = call.cursor(cursor);
-    }
-    Ok(Json(call.await?))
+    Ok(Json(filter.list(&admin.auth, id).await?))
 }

@@ -4,11 +4,12 @@ pub(super) mod list;
 pub(super) mod revoke;
 pub(super) mod revoke_all;
 
+pub(crate) use list::SessionFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Revoked {
     /// How many sessions ended.
-    revoked: u64,
+    pub revoked: u64,
 }

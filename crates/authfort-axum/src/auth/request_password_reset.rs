@@ -1,0 +1,35 @@
+//! `POST /request-password-reset`
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::visitor::Visitor;
+use crate::openapi::ErrorBody;
+use crate::{Action, Json, Rejection};
+
+/// For whom.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestPasswordReset {
+    email: String,
+}
+
+/// Asks for a token that resets a password. The answer is the same, and as fast, whether or not anybody has the address;
+/// the token goes to the application's hooks by the event `password_reset_requested`, and from there to the address.
+#[utoipa::path(
+    post, path = "/request-password-reset", tag = "auth", request_body = RequestPasswordReset,
+    responses(
+        (status = 202, description = "A mail is on its way, if somebody has this address."),
+        (status = 429, description = "`rate_limited`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn request_password_reset(
+    visitor: Visitor,
+    Json(body): Json<RequestPasswordReset>,
+) -> Result<StatusCode, Rejection> {
+    visitor.limits.client(Action::Mail)?;
+    visitor.limits.account(Action::Mail, &body.email)?;
+    visitor.auth.request_password_reset(body.email).await?;
+    Ok(StatusCode::ACCEPTED)
+}

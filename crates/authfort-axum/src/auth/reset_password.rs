@@ -1,0 +1,38 @@
+//! `POST /reset-password`
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::visitor::{Acting, Visitor};
+use crate::openapi::ErrorBody;
+use crate::{Action, Json, Rejection};
+
+/// The token that was sent, and the password to come.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetPassword {
+    #[schema(format = Password)]
+    token: String,
+    #[schema(format = Password, min_length = 8, max_length = 1024)]
+    new_password: String,
+}
+
+/// Redeems the token of a password reset: sets the password, and ends all sessions. It proves the address as well.
+#[utoipa::path(
+    post, path = "/reset-password", tag = "auth", request_body = ResetPassword,
+    responses(
+        (status = 204, description = "The password is set."),
+        (status = 422, description = "`validation_failed`", body = ErrorBody),
+        (status = 429, description = "`rate_limited`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn reset_password(
+    visitor: Visitor,
+    Acting(auth): Acting,
+    Json(body): Json<ResetPassword>,
+) -> Result<StatusCode, Rejection> {
+    visitor.limits.client(Action::Login)?;
+    auth.reset_password(body.token, body.new_password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

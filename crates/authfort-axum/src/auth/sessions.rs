@@ -1,0 +1,48 @@
+//! `GET /sessions`, `DELETE /sessions/{id}`
+
+use authfort::{SessionId, SessionPage};
+use axum::Json;
+
+use crate::admin::{Revoked, SessionFilter};
+use crate::openapi::ErrorBody;
+use crate::{Auth, CurrentUser, Path, Query, Rejection};
+
+/// The caller's own sessions.
+#[utoipa::path(
+    get, path = "/sessions", operation_id = "list_own_sessions", tag = "auth", security(("bearer" = [])),
+    params(
+        ("active_only" = Option<bool>, Query, description = "Only those that live."),
+        ("limit" = Option<i64>, Query, description = "1 to 200; 50 unless given."),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
+        (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    user: CurrentUser,
+    Auth(auth): Auth,
+    Query(filter): Query<SessionFilter>,
+) -> Result<Json<SessionPage>, Rejection> {
+    Ok(Json(filter.list(&auth, user.user_id).await?))
+}
+
+/// Ends one of the caller's own sessions. Another's is not found.
+#[utoipa::path(
+    delete, path = "/sessions/{id}", operation_id = "revoke_own_session", tag = "auth", security(("bearer" = [])),
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 200, description = "How many ended: 1, or 0 where it had ended.", body = Revoked),
+        (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),
+        (status = 404, description = "`session_not_found`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn revoke(
+    user: CurrentUser,
+    Auth(auth): Auth,
+    Path(id): Path<SessionId>,
+    Query(()): Query<()>,
+) -> Result<Json<Revoked>, Rejection> {
+    Ok(Json(Revoked { revoked: auth.revoke_session(user.user_id, id).await? }))
+}
