@@ -78,24 +78,27 @@ impl TrustedProxies {
         Self { networks: networks.iter().filter_map(|network| network.parse().ok()).collect() }
     }
 
-    /// Trusts the listed addresses and networks.
+    /// Trusts the listed addresses and networks, each without the blanks around it.
     ///
     /// ```
     /// use authfort_axum::TrustedProxies;
     /// let proxies = TrustedProxies::parse(["10.0.0.0/8", "2001:db8::1"])?;
     /// assert!(TrustedProxies::parse(["0.0.0.0/0"]).is_err());
+    /// assert!(TrustedProxies::parse(["0.0.0.0/1", "128.0.0.0/1"]).is_err());
     /// # Ok::<_, authfort::Error>(())
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] that names what is neither an address nor a network, or a network of all addresses: if every
-    ///   hop is a proxy, the client is whoever the client says
+    /// - [`Error::Config`] that names what is neither an address nor a network, or the networks that together hold every
+    ///   public address of IPv4 or of IPv6: if every hop is a proxy, the client is whoever the client says
     pub fn parse<I>(networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let networks = networks.into_iter().map(|text| parse_network(text.as_ref())).collect::<Result<_, _>>()?;
+        let networks: Vec<_> =
+            networks.into_iter().map(|text| parse_network(text.as_ref())).collect::<Result<_, _>>()?;
+        refuse_everybody(&networks)?;
         Ok(Self { networks })
     }
 
@@ -161,16 +164,41 @@ impl TrustedProxies {
 }
 
 fn parse_network(text: &str) -> Result<IpNet, Error> {
-    let wrong = |what: &str| Error::Config { field: "trusted_proxies", message: format!("`{text}` {what}") };
+    let text = text.trim();
     let network = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| wrong("is neither an address nor a network"))?;
-    let network = canonical(network);
-    if network.prefix_len() == 0 {
-        return Err(wrong("would let every client choose its own address"));
-    }
-    Ok(network)
+        .map_err(|_| refusal(format!("`{text}` is neither an address nor a network")))?;
+    Ok(canonical(network))
+}
+
+/// From where no client comes over the internet: this network, loopback, private, link-local, multicast and reserved.
+const NO_CLIENTS: [&str; 10] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+    "::/3",
+    "4000::/2",
+    "8000::/1",
+];
+
+/// Refuses networks that leave no public address over, however they are cut: with those where no client is, they are one
+/// network of all addresses.
+fn refuse_everybody(networks: &[IpNet]) -> Result<(), Error> {
+    let nobody = NO_CLIENTS.iter().filter_map(|network| network.parse().ok());
+    let whole = IpNet::aggregate(&nobody.chain(networks.iter().copied()).collect());
+    let Some(all) = whole.iter().find(|network| network.prefix_len() == 0) else { return Ok(()) };
+    let family = |network: &&IpNet| network.addr().is_ipv4() == all.addr().is_ipv4();
+    let named: Vec<_> = networks.iter().filter(family).map(|network| format!("`{network}`")).collect();
+    Err(refusal(format!("{} would let every client choose its own address", named.join(", "))))
+}
+
+fn refusal(message: String) -> Error {
+    Error::Config { field: "trusted_proxies", message }
 }
 
 /// Addresses are compared in their IPv4 form where they have one, so networks must be written in it too.
@@ -332,17 +360,33 @@ mod tests {
         for text in ["localhost", "10.0.0.0/33", "10.0.0", "", "10.0.0.1:80", "*"] {
             assert_eq!(refusal(text), format!("trusted_proxies: `{text}` is neither an address nor a network"));
         }
-        for text in ["0.0.0.0/0", "::/0", "::ffff:0:0/96"] {
-            assert_eq!(
-                refusal(text),
-                format!("trusted_proxies: `{text}` would let every client choose its own address")
-            );
+    }
+
+    #[test]
+    fn networks_that_leave_no_public_address_over_are_everybody_however_they_are_cut() {
+        for (texts, named) in [
+            (vec!["0.0.0.0/0"], "`0.0.0.0/0`"),
+            (vec!["::/0"], "`::/0`"),
+            (vec!["2000::/3"], "`2000::/3`"),
+            (vec!["::ffff:0:0/96"], "`0.0.0.0/0`"),
+            (vec!["0.0.0.0/1", "128.0.0.0/1"], "`0.0.0.0/1`, `128.0.0.0/1`"),
+            (vec!["::1", "128.0.0.0/1", "0.0.0.0/2", "64.0.0.0/2"], "`128.0.0.0/1`, `0.0.0.0/2`, `64.0.0.0/2`"),
+            (vec!["::ffff:0:0/97", "::ffff:128.0.0.0/97"], "`0.0.0.0/1`, `128.0.0.0/1`"),
+            (vec!["::ffff:0:0/97", "128.0.0.0/2", "192.0.0.0/3"], "`0.0.0.0/1`, `128.0.0.0/2`, `192.0.0.0/3`"),
+            (vec!["::/1", "8000::/1"], "`::/1`, `8000::/1`"),
+            (vec!["2000::/4", "3000::/4", "10.0.0.0/8"], "`2000::/4`, `3000::/4`"),
+        ] {
+            let error = TrustedProxies::parse(&texts).unwrap_err().to_string();
+            assert_eq!(error, format!("trusted_proxies: {named} would let every client choose its own address"));
+        }
+        for most in [vec!["0.0.0.0/1", "128.0.0.0/2"], vec!["2000::/4"], vec!["::/3", "8000::/1"], vec![]] {
+            assert!(TrustedProxies::parse(&most).is_ok(), "{most:?}");
         }
     }
 
     #[test]
     fn networks_may_be_written_loosely() {
-        let loose = TrustedProxies::parse(["10.1.2.3/8", "::ffff:192.168.0.0/112"]).unwrap();
+        let loose = TrustedProxies::parse([" 10.1.2.3/8", "::ffff:192.168.0.0/112\n"]).unwrap();
         assert_eq!(client(&loose, "10.200.0.1:1", &["203.0.113.7"]), "203.0.113.7");
         assert_eq!(client(&loose, "192.168.7.7:1", &["203.0.113.7"]), "203.0.113.7");
         assert_eq!(TrustedProxies::private_networks().networks.len(), 6);

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::db::{Db, Pool, PoolOptions};
-use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy};
+use crate::crypto::Sealer;
+use crate::db::{Db, Pool, PoolOptions, diagnosis};
+use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy, Passwords};
 use crate::roles::role_name;
-use crate::tokens::Algorithm;
+use crate::tokens::{Algorithm, Rules};
 use crate::{AuthFort, Clock, Error, Result};
 
 pub(crate) struct Config {
@@ -214,11 +215,14 @@ impl Builder {
     /// # Errors
     /// - [`Error::Config`] names the option that cannot be.
     /// - [`Error::Migration`] where the schema is newer than this build, or incomplete and migrations are off.
-    /// - [`Error::DatabaseUnavailable`] where the database cannot be reached.
+    /// - [`Error::Start`] where the database cannot be reached, opened or used, with cause and remedy.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<AuthFort> {
         self.check()?;
-        let db = Db::connect(url.as_ref(), &self.pool).await?;
-        AuthFort::start(db, self.config, self.migrate).await
+        let db = match Db::connect(url.as_ref(), &self.pool).await {
+            Ok(db) => db,
+            Err(error) => return Err(diagnosis::of_url(url.as_ref(), self.pool.acquire_timeout, error).await),
+        };
+        self.start(db).await
     }
 
     /// The same on a pool of the application's own.
@@ -229,11 +233,31 @@ impl Builder {
     pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
         self.check()?;
         self.pool.check_unset()?;
-        let db = Db::from_pool(pool.into()).await?;
-        AuthFort::start(db, self.config, self.migrate).await
+        let db = Db::of_pool(pool.into());
+        match db.check_pool().await {
+            Ok(()) => self.start(db).await,
+            Err(error) => Err(db.explain(error).await),
+        }
     }
 
-    fn check(&self) -> Result<()> {
+    async fn start(self, db: Db) -> Result<AuthFort> {
+        match AuthFort::start(db.clone(), self.config, self.migrate).await {
+            Err(error) => Err(db.explain(error).await),
+            started => started,
+        }
+    }
+
+    /// Checks the options without a database; [`connect`](Self::connect) and [`from_pool`](Self::from_pool) do it
+    /// themselves, before they touch theirs.
+    ///
+    /// ```
+    /// let error = authfort::AuthFort::builder().secret("too short").check().unwrap_err();
+    /// assert!(error.to_string().starts_with("secret"));
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Config`] names the option that cannot be.
+    pub fn check(&self) -> Result<()> {
         let c = &self.config;
         let second = Duration::from_secs(1);
         let decade = Duration::from_hours(10 * 366 * 24);
@@ -280,7 +304,11 @@ impl Builder {
                 return Err(Error::config("roles", "must each match ^[a-z][a-z0-9_-]{0,49}$"));
             }
         }
-        self.pool.check()
+        self.pool.check()?;
+        Passwords::new(c)?;
+        Rules::new(c.issuer.as_str(), c.audience.clone(), c.leeway)?;
+        c.secret.as_ref().map(Sealer::new).transpose()?;
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong, as data: every variant has a stable [`code`](Error::code) and carries facts, not sentences.
 //!
-//! The sentence for a person is the `Display` form. It never contains a secret, SQL or a path; the chain behind
-//! [`Error::Database`] and [`Error::Internal`] is for the log only.
+//! The sentence for a person is the `Display` form. It never contains a secret or SQL, and a path only in
+//! [`Error::Start`]; the chain behind [`Error::Database`] and [`Error::Internal`] is for the log only.
 
 use std::time::Duration;
 
@@ -118,6 +118,19 @@ pub enum Error {
     /// The schema is not one this version can work with.
     #[error("{0}")]
     Migration(String),
+    /// The database did not let the library start; only [`connect`](crate::Builder::connect) and
+    /// [`from_pool`](crate::Builder::from_pool) fail with it. Its sentences are for whoever runs the program: they name
+    /// host, role, database or file, and no password.
+    #[error("{cause} {remedy}")]
+    Start {
+        /// What is wrong.
+        cause: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// What the driver said.
+        #[source]
+        source: sqlx::Error,
+    },
     /// A fault of the database that no input should cause.
     #[error("An internal error occurred.")]
     Database(#[source] sqlx::Error),
@@ -210,6 +223,7 @@ impl Error {
             Self::DatabaseUnavailable(_) => "database_unavailable",
             Self::Config { .. } => "config",
             Self::Migration(_) => "migration",
+            Self::Start { .. } => "start",
             Self::Database(_) | Self::Internal(_) => "internal",
         }
     }

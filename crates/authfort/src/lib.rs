@@ -77,7 +77,7 @@ pub use sessions::{
 pub use tokens::{Algorithm, JWKS_MAX_AGE, KeyInfo, RotateKeys};
 pub use users::{
     BanUser, CountUsers, CreateUser, DeleteReceipt, DeleteUser, DeletedFilter, FindUser, GetUser, ListUsers, SortBy,
-    SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, email_key, normalise_email,
+    SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, check_email, email_key, normalise_email,
 };
 pub use verification::{IssuedToken, RequestToken, ResetPassword, VerifyEmail};
 pub use work::{Conditional, Joinable, Operation, Write};

@@ -1,17 +1,20 @@
-//! The first administrator.
+//! The first administrator, and what whoever started the server for the first time may do next.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use authfort::secrecy::{ExposeSecret, SecretString};
 use authfort::{AuthFort, Error, Result};
 
 use crate::settings::Settings;
 
-/// Creates an administrator where there is none. Of several nodes that start together one does: the address is unique.
-pub async fn first_admin(auth: &AuthFort, settings: &Settings) -> Result<()> {
+/// Creates an administrator where there is none, and says whether it did. Of several nodes that start together one
+/// does: the address is unique.
+pub async fn first_admin(auth: &AuthFort, settings: &Settings) -> Result<bool> {
     if auth.get_user_count().role(auth.admin_role()).await? > 0 {
-        return Ok(());
+        return Ok(false);
     }
     let password = match &settings.admin_password {
-        Some(password) => SecretString::from(password.as_str()),
+        Some(password) => password.clone(),
         None => authfort::generate_password()?,
     };
     let call = auth.create_user(&settings.admin_email).name("Administrator").email_verified(true);
@@ -20,10 +23,11 @@ pub async fn first_admin(auth: &AuthFort, settings: &Settings) -> Result<()> {
         Ok(user) => tracing::info!(email = user.email, "created the first administrator"),
         Err(Error::UserExists) => {
             tracing::warn!(email = settings.admin_email, "there is no administrator, and this address is taken");
+            return Ok(false);
         }
         Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(true)
 }
 
 #[expect(clippy::print_stdout, reason = "it is shown once, to whoever started the server, and is in no log")]
@@ -31,5 +35,25 @@ fn announce(email: &str, password: &SecretString) {
     println!(
         "\nThe first administrator (this is shown once):\n  email     {email}\n  password  {}\n",
         password.expose_secret()
+    );
+}
+
+/// Where to go from here.
+#[expect(clippy::print_stdout, reason = "it is for a person, at the first start alone")]
+pub fn welcome(address: SocketAddr, settings: &Settings) {
+    // Nobody can go to "all addresses".
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let (url, email) = (format!("http://{}", SocketAddr::new(ip, address.port())), &settings.admin_email);
+    println!(
+        "The server is ready at {url}. Sign in with the administrator's password:\n\n  \
+         curl {url}/auth/login -H 'Content-Type: application/json' \
+         -d '{{\"email\": \"{email}\", \"password\": \"PASSWORD\"}}'\n\n\
+         and take the access_token of the answer along:\n\n  \
+         curl {url}/admin/users -H 'Authorization: Bearer ACCESS_TOKEN'\n\n\
+         The README goes on with a tour; docs/guide/http-reference.md has every route.\n"
     );
 }

@@ -1,7 +1,14 @@
-//! Users to look at. They have no passwords: nobody can sign in as one of them.
+//! Users to look at: with and without names, verified or not, banned for a while or for good, and of every role. They
+//! have no passwords: nobody can sign in as one of them.
 
-use authfort::sqlx::{PgPool, SqlitePool};
+use std::io::IsTerminal;
+use std::ops::Range;
+
+use authfort::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use authfort::sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use authfort::{AuthFort, Conn, Error, Result};
+use chrono::TimeDelta;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, json};
 
 const FIRST: &[&str] = &[
@@ -49,8 +56,10 @@ const LAST: &[&str] = &[
     "Yılmaz",
 ];
 const DOMAINS: &[&str] = &["example.com", "example.net", "example.org", "mail.example.com"];
-/// Each batch is one transaction.
-const BATCH: u32 = 500;
+/// Each batch is one transaction; other writers wait for it.
+const BATCH: u32 = 5_000;
+/// How much of an SQLite file is kept in memory while it fills, in KiB: its indexes are written all over.
+const CACHE_KIB: i32 = 256 * 1024;
 
 /// Adds users until there are as many as asked for.
 pub async fn fill(auth: &AuthFort, url: &str, wanted: u32) -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -58,34 +67,32 @@ pub async fn fill(auth: &AuthFort, url: &str, wanted: u32) -> std::result::Resul
     if next >= wanted {
         return Ok(());
     }
-    tracing::info!(from = next, to = wanted, "filling in users");
-    if url.starts_with("sqlite") {
-        let pool = SqlitePool::connect(url).await?;
-        while next < wanted {
-            let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-            for number in next..wanted.min(next + BATCH) {
-                add(auth, number, &mut tx).await?;
-            }
-            tx.commit().await?;
-            next += BATCH;
+    let progress = Progress::new(next, wanted);
+    let pool = Pool::open(url).await?;
+    while next < wanted {
+        let batch = next..wanted.min(next + BATCH);
+        next = batch.end;
+        let mut tx = pool.begin().await?;
+        add_all(auth, batch, &mut tx).await?;
+        tx.commit().await?;
+        progress.reach(next);
+    }
+    pool.close().await;
+    Ok(())
+}
+
+async fn add_all(auth: &AuthFort, batch: Range<u32>, tx: &mut Tx) -> Result<()> {
+    for number in batch {
+        match add(auth, number, tx).await {
+            // One of them was there already; the transaction goes on.
+            Ok(()) | Err(Error::UserExists) => {}
+            Err(error) => return Err(error),
         }
-        pool.close().await;
-    } else {
-        let pool = PgPool::connect(url).await?;
-        while next < wanted {
-            let mut tx = pool.begin().await?;
-            for number in next..wanted.min(next + BATCH) {
-                add(auth, number, &mut tx).await?;
-            }
-            tx.commit().await?;
-            next += BATCH;
-        }
-        pool.close().await;
     }
     Ok(())
 }
 
-async fn add<'c>(auth: &AuthFort, number: u32, tx: impl Into<Conn<'c>>) -> Result<()> {
+async fn add(auth: &AuthFort, number: u32, tx: &mut Tx) -> Result<()> {
     // Steps that share no factor with the lengths: names come in every combination, and the same ones at every start.
     let pick = |list: &[&'static str], step: u32| {
         let length = u32::try_from(list.len()).unwrap_or(1).max(1);
@@ -96,20 +103,108 @@ async fn add<'c>(auth: &AuthFort, number: u32, tx: impl Into<Conn<'c>>) -> Resul
     let email = format!("{}.{}{number}@{}", plain(first), plain(last), pick(DOMAINS, 3));
     let mut metadata = Map::new();
     metadata.insert("plan".into(), json!(if number.is_multiple_of(9) { "team" } else { "free" }));
-    let mut call = auth
-        .create_user(email)
-        .name(format!("{first} {last}"))
-        .email_verified(!number.is_multiple_of(4))
-        .metadata(metadata);
-    if number.is_multiple_of(3) {
-        call = call.role("member");
+    let mut call = auth.create_user(email).email_verified(!number.is_multiple_of(4)).metadata(metadata);
+    if !number.is_multiple_of(13) {
+        call = call.name(format!("{first} {last}"));
     }
-    if number.is_multiple_of(20) {
-        call = call.role("editor");
+    for (every, rest, role) in [(3, 0, "member"), (20, 0, "editor"), (3_000, 999, auth.admin_role())] {
+        if number % every == rest {
+            call = call.role(role);
+        }
     }
-    match call.in_tx(tx).await {
-        // One of them was there already; the transaction goes on.
-        Ok(_) | Err(Error::UserExists) => Ok(()),
-        Err(error) => Err(error),
+    let user = call.in_tx(tx.conn()).await?;
+    if number % 50 == 7 {
+        let ban = auth.ban_user(user.id);
+        let ban = match number % 3 {
+            0 => ban,
+            1 => ban.reason("Spam"),
+            _ => ban.reason("Abuse").expires_at(auth.now() + TimeDelta::days(1 + i64::from(number % 365))),
+        };
+        ban.in_tx(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// A bar for a person at a terminal, a line for each tenth otherwise.
+struct Progress {
+    bar: ProgressBar,
+    from: u32,
+    to: u32,
+}
+
+impl Progress {
+    fn new(from: u32, to: u32) -> Self {
+        tracing::info!(from, to, "filling in users");
+        let bar = ProgressBar::with_draw_target(Some(u64::from(to)), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} users, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.set_position(u64::from(from));
+        bar.reset_eta();
+        Self { bar, from, to }
+    }
+
+    fn reach(&self, number: u32) {
+        let before = self.bar.position();
+        self.bar.set_position(u64::from(number));
+        let tenth = |number: u64| number.saturating_sub(u64::from(self.from)) * 10 / u64::from(self.to - self.from);
+        if !std::io::stderr().is_terminal() && tenth(before) < tenth(u64::from(number)) {
+            tracing::info!(users = number, of = self.to, "filling in users");
+        }
+        if number >= self.to {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+/// Connections beside those of the library: a transaction of many calls is the application's own.
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Pool {
+    async fn open(url: &str) -> authfort::sqlx::Result<Self> {
+        if !url.starts_with("sqlite") {
+            return PgPool::connect(url).await.map(Self::Postgres);
+        }
+        let options: SqliteConnectOptions = url.parse()?;
+        let options = options.pragma("cache_size", format!("-{CACHE_KIB}"));
+        SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map(Self::Sqlite)
+    }
+
+    async fn begin(&self) -> authfort::sqlx::Result<Tx> {
+        match self {
+            Self::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(tx) => tx.into(),
+            Self::Postgres(tx) => tx.into(),
+        }
+    }
+
+    async fn commit(self) -> authfort::sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
     }
 }

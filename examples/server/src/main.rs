@@ -2,19 +2,21 @@
 
 mod bootstrap;
 mod demo;
+mod flags;
+mod listen;
 mod routes;
+mod secrets;
 mod settings;
 
 use std::error::Error;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use authfort::{AuthFort, PasswordPolicy};
-use clap::Parser;
+use authfort::secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
+use flags::Flags;
 use settings::Settings;
 
 /// How long running requests may take to finish once the server is told to stop.
@@ -22,15 +24,24 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let flags = Flags::read();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    if settings.log_json {
+    if flags.log_json {
         log.json().init();
     } else {
         log.init();
     }
+    let settings = match Settings::check(flags) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults {
+                tracing::error!("{fault}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
     match serve(&settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,56 +52,44 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let auth = connect(settings).await?;
-    bootstrap::first_admin(&auth, settings).await?;
-    if settings.demo > 0 {
-        demo::fill(&auth, &settings.database_url, settings.demo).await?;
-    }
+    // Bound at first, so that a port which is taken stops the start before anything is written; listened on at last, so
+    // that nobody waits for a server which is not ready.
+    let socket = listen::bind(settings.flags.listen)?;
+    let bounds = settings.bounds().within_descriptors();
+    let auth = settings.builder().connect(settings.database_url.expose_secret()).await?;
     let app = routes::app(settings.layer(&auth)?);
-    let listener = tokio::net::TcpListener::bind(settings.listen).await?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown());
+    let is_first_start = bootstrap::first_admin(&auth, settings).await?;
+    if settings.flags.demo > 0 {
+        demo::fill(&auth, settings.database_url.expose_secret(), settings.flags.demo).await?;
+    }
+    let listener = listen::listen(socket, settings.flags.listen)?;
+    let (stop, hurry) = (told_to_stop()?, told_to_stop()?);
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    if is_first_start {
+        bootstrap::welcome(address, settings);
+    }
     // A client that never finishes its request does not keep the server from stopping.
     tokio::select! {
-        outcome = server.into_future() => outcome?,
-        () = async { shutdown().await; tokio::time::sleep(DRAIN).await } => tracing::warn!("some requests were cut off"),
+        () = listen::serve(listener, app, bounds, stop) => {}
+        () = async { hurry.await; tokio::time::sleep(DRAIN).await } => tracing::warn!("some requests were cut off"),
     }
     tracing::info!("stopping");
     auth.close().await;
     Ok(())
 }
 
-async fn connect(settings: &Settings) -> authfort::Result<AuthFort> {
-    let mut builder = AuthFort::builder()
-        .issuer(settings.issuer.as_str())
-        .access_ttl(settings.access_ttl())
-        .refresh_ttl(settings.refresh_ttl())
-        .session_ttl(settings.session_ttl())
-        .signup(settings.signup.is_on())
-        .password_policy(PasswordPolicy::default());
-    if let Some(secret) = &settings.secret {
-        builder = builder.secret(secret.as_str());
-    }
-    builder.connect(&settings.database_url).await
+/// Ctrl-C or SIGTERM, from now on; running requests are then finished.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    })
 }
 
-/// Waits for Ctrl-C or SIGTERM; running requests are then finished.
-async fn shutdown() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! { _ = interrupt => {} _ = terminate.recv() => {} }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be listened for");
-                let _ = interrupt.await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

@@ -1,120 +1,173 @@
-//! The settings: a flag each, or an environment variable.
+//! The settings, checked: all of them before anything is opened or written.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use authfort::AuthFort;
-use authfort_axum::{AuthLayer, CookieOptions, RateLimits, TrustedProxies};
-use clap::{Parser, ValueEnum};
+use authfort::secrecy::{ExposeSecret, SecretString};
+use authfort::{AuthFort, Builder, Error, PasswordPolicy};
+use authfort_axum::{AuthLayer, CookieOptions, Cookies, RateLimits, TrustedProxies};
+use url::Url;
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    On,
-    Off,
-}
+use crate::flags::Flags;
+use crate::listen::{Bounds, LEAST_HEAD_BYTES};
+use crate::secrets;
 
-impl Switch {
-    pub fn is_on(self) -> bool {
-        self == Self::On
-    }
-}
+/// The longest that the library lets a session last.
+const LONGEST_SESSION: Duration = Duration::from_hours(10 * 366 * 24);
 
-/// Users, roles and sessions over HTTP, on SQLite or PostgreSQL.
-///
-/// At the first start it creates an administrator and prints the address and a one-time password.
-#[derive(Parser)]
-#[expect(clippy::doc_markdown, reason = "the texts are printed as they are")]
-#[command(version)]
+/// Each connection may fill as much memory.
+const MOST_HEAD_BYTES: usize = 1024 * 1024;
+const MOST_CONNECTIONS: usize = 1_000_000;
+
 pub struct Settings {
-    /// sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://authfort.db", hide_env_values = true)]
-    pub database_url: String,
-
-    /// Where to listen
-    #[arg(long, env = "AUTHFORT_LISTEN", default_value = "127.0.0.1:3000")]
-    pub listen: SocketAddr,
-
-    /// The first administrator's address
-    #[arg(long, env = "AUTHFORT_ADMIN_EMAIL", default_value = "admin@example.com")]
+    pub flags: Flags,
+    pub database_url: SecretString,
     pub admin_email: String,
-
-    /// The first administrator's password; drawn and printed once unless given
-    #[arg(long, env = "AUTHFORT_ADMIN_PASSWORD", hide_env_values = true)]
-    pub admin_password: Option<String>,
-
-    /// Encrypts the private signing keys in the database; at least 32 bytes
-    #[arg(long, env = "AUTHFORT_SECRET", hide_env_values = true)]
-    pub secret: Option<String>,
-
-    /// The `iss` of access tokens
-    #[arg(long, env = "AUTHFORT_ISSUER", default_value = "authfort")]
-    pub issuer: String,
-
-    /// How long an access token is good, in seconds
-    #[arg(long, env = "AUTHFORT_ACCESS_TTL", default_value_t = 900)]
-    pub access_ttl: u64,
-
-    /// How long a refresh token is good, in seconds
-    #[arg(long, env = "AUTHFORT_REFRESH_TTL", default_value_t = 2_592_000)]
-    pub refresh_ttl: u64,
-
-    /// Whether people may register themselves
-    #[arg(long, env = "AUTHFORT_SIGNUP", value_enum, default_value_t = Switch::On)]
-    pub signup: Switch,
-
-    /// Whether sign-up, login and refresh are limited
-    #[arg(long, env = "AUTHFORT_RATE_LIMIT", value_enum, default_value_t = Switch::On)]
-    pub rate_limit: Switch,
-
-    /// Whether cookies are Secure and have the prefix __Host-; off only where there is no HTTPS
-    #[arg(long, env = "AUTHFORT_COOKIE_SECURE", value_enum, default_value_t = Switch::On)]
-    pub cookie_secure: Switch,
-
-    /// What a resource server presents to ask for introspection; nobody may unless given
-    #[arg(long, env = "AUTHFORT_INTROSPECT_SECRET", hide_env_values = true)]
-    pub introspect_secret: Option<String>,
-
-    /// Networks of the proxies that are believed about the client's address, such as 10.0.0.0/8,::1
-    #[arg(long, env = "AUTHFORT_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub trusted_proxies: Vec<String>,
-
-    /// Fills in N users to look at
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub demo: u32,
-
-    /// Writes logs as JSON
-    #[arg(long)]
-    pub log_json: bool,
+    pub admin_password: Option<SecretString>,
+    secret: Option<SecretString>,
+    introspect_secret: Option<SecretString>,
+    trusted_proxies: TrustedProxies,
 }
 
 impl Settings {
-    pub fn access_ttl(&self) -> Duration {
-        Duration::from_secs(self.access_ttl)
+    /// Checks everything and answers all that is wrong, each with the variable to change.
+    pub fn check(flags: Flags) -> Result<Self, Vec<String>> {
+        let mut faults = Faults::default();
+        let database_url = faults.take(database_url(&flags)).unwrap_or_default();
+        let secret = faults.take(secrets::read("AUTHFORT_SECRET", flags.secret_file.as_deref()));
+        let introspect_secret = secrets::read("AUTHFORT_INTROSPECT_SECRET", flags.introspect_secret_file.as_deref());
+        let introspect_secret = faults.take(introspect_secret);
+        let password = secrets::read("AUTHFORT_ADMIN_PASSWORD", flags.admin_password_file.as_deref());
+        let admin_password = faults.take(password).flatten();
+        if let Some(password) = &admin_password {
+            faults.check("admin_password", policy().accepts(password));
+        }
+        let admin_email = faults.check("admin_email", authfort::check_email(&flags.admin_email)).unwrap_or_default();
+        let networks = flags.trusted_proxies.iter().filter(|network| !network.is_empty());
+        let trusted_proxies = faults.check("trusted_proxies", TrustedProxies::parse(networks)).unwrap_or_default();
+        let settings = Self {
+            flags,
+            database_url,
+            admin_email,
+            admin_password,
+            secret: secret.flatten(),
+            introspect_secret: introspect_secret.flatten(),
+            trusted_proxies,
+        };
+        faults.take(settings.check_bounds());
+        faults.check("cookie_secure", Cookies::new(settings.cookies()));
+        faults.check("", settings.builder().check());
+        if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
     }
 
-    pub fn refresh_ttl(&self) -> Duration {
-        Duration::from_secs(self.refresh_ttl)
-    }
-
-    /// A session lasts three refresh tokens, however often it is refreshed.
-    pub fn session_ttl(&self) -> Duration {
-        self.refresh_ttl().saturating_mul(3)
+    pub fn builder(&self) -> Builder {
+        let flags = &self.flags;
+        let refresh_ttl = Duration::from_secs(flags.refresh_ttl);
+        let builder = AuthFort::builder()
+            .issuer(flags.issuer.as_str())
+            .access_ttl(Duration::from_secs(flags.access_ttl))
+            .refresh_ttl(refresh_ttl)
+            .refresh_grace(Duration::from_secs(flags.refresh_grace))
+            // However often it is refreshed, a session lasts three refresh tokens.
+            .session_ttl(refresh_ttl.saturating_mul(3).min(LONGEST_SESSION))
+            .signup(flags.signup.is_on())
+            .password_policy(policy());
+        match &self.secret {
+            Some(secret) => builder.secret(secret.clone()),
+            None => builder,
+        }
     }
 
     pub fn layer(&self, auth: &AuthFort) -> authfort::Result<AuthLayer> {
-        let mut cookies = CookieOptions::default();
-        if !self.cookie_secure.is_on() {
-            cookies = cookies.insecure_allow_http();
-        }
-        let mut layer = AuthLayer::new(auth.clone())
-            .cookies(cookies)?
-            .trusted_proxies(TrustedProxies::parse(&self.trusted_proxies)?);
-        if !self.rate_limit.is_on() {
+        let mut layer =
+            AuthLayer::new(auth.clone()).cookies(self.cookies())?.trusted_proxies(self.trusted_proxies.clone());
+        if !self.flags.rate_limit.is_on() {
             layer = layer.rate_limits(RateLimits::off());
         }
         if let Some(secret) = &self.introspect_secret {
-            layer = layer.introspection_secret(secret.as_str());
+            layer = layer.introspection_secret(secret.clone());
         }
         Ok(layer)
+    }
+
+    /// What one client may take of the server.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            head_timeout: Duration::from_secs(self.flags.head_timeout),
+            head_bytes: self.flags.head_bytes,
+            connections: self.flags.max_connections,
+        }
+    }
+
+    fn check_bounds(&self) -> Result<(), String> {
+        let flags = &self.flags;
+        if !(1..=3600).contains(&flags.head_timeout) {
+            return Err("AUTHFORT_HEAD_TIMEOUT: must be between one second and an hour".into());
+        }
+        if !(LEAST_HEAD_BYTES..=MOST_HEAD_BYTES).contains(&flags.head_bytes) {
+            return Err(format!("AUTHFORT_HEAD_BYTES: must be between {LEAST_HEAD_BYTES} and {MOST_HEAD_BYTES}"));
+        }
+        if !(1..=MOST_CONNECTIONS).contains(&flags.max_connections) {
+            return Err(format!("AUTHFORT_MAX_CONNECTIONS: must be between 1 and {MOST_CONNECTIONS}"));
+        }
+        Ok(())
+    }
+
+    fn cookies(&self) -> CookieOptions {
+        let options = CookieOptions::default();
+        if self.flags.cookie_secure.is_on() { options } else { options.insecure_allow_http() }
+    }
+}
+
+fn policy() -> PasswordPolicy {
+    PasswordPolicy::default()
+}
+
+fn database_url(flags: &Flags) -> Result<SecretString, String> {
+    let url = match (&flags.database_url, &flags.database_url_file) {
+        (Some(_), Some(_)) => {
+            return Err("DATABASE_URL and DATABASE_URL_FILE are both given; leave one of them out".into());
+        }
+        (Some(url), None) if flags.database_url_is_a_flag && holds_password(url) => {
+            return Err("--database-url holds a password, which everybody on this machine can then list; \
+                 give it by the variable DATABASE_URL or by --database-url-file"
+                .into());
+        }
+        (Some(url), None) => SecretString::from(url.as_str()),
+        (None, Some(path)) => secrets::from_file("DATABASE_URL", path)?.expose_secret().trim().into(),
+        (None, None) => "sqlite://authfort.db".into(),
+    };
+    let scheme = url.expose_secret().split(':').next();
+    if matches!(scheme, Some("sqlite" | "postgres" | "postgresql")) {
+        Ok(url)
+    } else {
+        // It is not repeated: it may hold a password.
+        Err("DATABASE_URL: must begin with sqlite: or postgres:".into())
+    }
+}
+
+fn holds_password(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
+}
+
+/// What is wrong, in the words of whoever sets the variables.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn take<T>(&mut self, outcome: Result<T, String>) -> Option<T> {
+        outcome.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    fn check<T>(&mut self, field: &str, outcome: authfort::Result<T>) -> Option<T> {
+        let said = |field: &str, message: &str| format!("AUTHFORT_{}: {message}", field.to_uppercase());
+        outcome
+            .map_err(|error| match error {
+                Error::Config { field, message } => self.0.push(said(field, &message)),
+                Error::Validation(fields) => {
+                    self.0.extend(fields.iter().map(|fault| said(field, &fault.message)));
+                }
+                other => self.0.push(said(field, &other.to_string())),
+            })
+            .ok()
     }
 }

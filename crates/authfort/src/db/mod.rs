@@ -11,6 +11,7 @@
 //!
 //! A pool that the application hands in serves all three.
 
+pub(crate) mod diagnosis;
 pub(crate) mod dynamic;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]
@@ -265,14 +266,19 @@ impl Db {
         }
     }
 
-    pub(crate) async fn from_pool(pool: Pool) -> Result<Self> {
-        match &pool {
+    /// One pool for everything.
+    pub(crate) fn of_pool(pool: Pool) -> Self {
+        Self { read: pool.clone(), write: pool.clone(), guard: pool }
+    }
+
+    /// Refuses a pool that the library cannot work with.
+    pub(crate) async fn check_pool(&self) -> Result<()> {
+        match &self.write {
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(inner) => sqlite::check_pool(inner).await?,
+            Pool::Sqlite(inner) => sqlite::check_pool(inner).await,
             #[cfg(feature = "postgres")]
-            Pool::Postgres(inner) => postgres::check_pool(inner).await?,
+            Pool::Postgres(inner) => postgres::check_pool(inner).await,
         }
-        Ok(Self { read: pool.clone(), write: pool.clone(), guard: pool })
     }
 
     /// A connection for reading.

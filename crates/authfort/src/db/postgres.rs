@@ -74,8 +74,9 @@ pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
 
 pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
     // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
-    // such database; and what the administrator's timeouts cut off: 57014 a statement, 25P03 and 25P04 a transaction.
-    matches!(code.get(..2), Some("08" | "53" | "58"))
+    // such database, 28 role or password not accepted (any more); and what the administrator's timeouts cut off: 57014 a
+    // statement, 25P03 and 25P04 a transaction.
+    matches!(code.get(..2), Some("08" | "28" | "53" | "58"))
         || code.starts_with("57P")
         || matches!(code, "25006" | "3D000" | "57014" | "25P03" | "25P04")
 }

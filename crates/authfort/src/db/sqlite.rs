@@ -42,7 +42,9 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         }
         // The database lives as long as its one connection.
         let only = pool().max_connections(1).min_connections(1).idle_timeout(None).connect_with(base).await;
-        return Db::from_pool(Pool::Sqlite(only.map_err(fault)?)).await;
+        let db = Db::of_pool(Pool::Sqlite(only.map_err(fault)?));
+        db.check_pool().await?;
+        return Ok(db);
     }
 
     // Where the URL lets SQLite make the file, it is made here.

@@ -39,6 +39,20 @@ impl PasswordPolicy {
         self
     }
 
+    /// Checks a new password, without hashing it and without asking whether it is known from a breach.
+    ///
+    /// ```
+    /// use authfort::PasswordPolicy;
+    /// assert!(PasswordPolicy::default().accepts(&"correct horse".into()).is_ok());
+    /// assert!(PasswordPolicy::default().accepts(&"horse".into()).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Validation`] for the field `password`: `too_long`, `invalid` (U+0000), `too_short`.
+    pub fn accepts(&self, password: &SecretString) -> Result<()> {
+        self.check("password", password).map(|_| ())
+    }
+
     /// Checks that some password can satisfy it.
     ///
     /// # Errors

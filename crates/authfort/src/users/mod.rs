@@ -22,7 +22,7 @@ pub use get::{FindUser, GetUser};
 pub use list::{CountUsers, DeletedFilter, ListUsers, SortBy, SortOrder, Total, UserFilter, UserPage};
 pub(crate) use proof::{prove_email, proven_by_another};
 pub use update::UpdateUser;
-pub use validate::{email_key, normalise_email};
+pub use validate::{check_email, email_key, normalise_email};
 
 use crate::db::Conn;
 use crate::store::users::UserRow;

@@ -18,6 +18,7 @@ mod raw;
 mod references;
 mod roles;
 mod sessions;
+mod start;
 mod statements;
 mod support;
 mod tokens;

@@ -52,6 +52,20 @@ pub fn normalise_email(text: &str) -> String {
     text.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>().trim().to_owned()
 }
 
+/// Checks an address as [`create_user`](crate::AuthFort::create_user) does, and answers the form in which it is stored.
+///
+/// ```
+/// assert_eq!(authfort::check_email(" Jane@Example.com ")?, "jane@example.com");
+/// assert!(authfort::check_email("jane").is_err());
+/// # Ok::<(), authfort::Error>(())
+/// ```
+///
+/// # Errors
+/// - [`Error::Validation`](crate::Error::Validation) for the field `email`: `too_long`, `invalid_email`.
+pub fn check_email(text: &str) -> crate::Result<String> {
+    email("email", text).map_err(|fault| crate::Error::Validation(vec![fault]))
+}
+
 /// The form by which addresses are told apart and sorted: two addresses with one key are one account.
 ///
 /// It is [`normalise_email`] with case folded (ς as σ), and with the domain's A-labels (UTS 46) in place of its Unicode.

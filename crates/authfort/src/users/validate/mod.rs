@@ -9,7 +9,7 @@ mod time;
 
 use crate::FieldError;
 pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_find};
-pub use email::{email_key, normalise_email};
+pub use email::{check_email, email_key, normalise_email};
 pub(crate) use metadata::metadata;
 pub(crate) use search::{Keys, query};
 pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};

@@ -1,0 +1,175 @@
+//! What can be said on the command line or by variables. [`Settings`](crate::settings::Settings) checks it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+
+/// Why no flag takes a secret, where somebody looks for one.
+const SECRETS: &str = "\
+Secrets are read from the environment or from files, never from flags: everybody on a machine can list those.
+  AUTHFORT_ADMIN_PASSWORD    the first administrator's password; drawn and printed once unless given
+  AUTHFORT_SECRET            encrypts the private signing keys in the database; at least 32 bytes
+  AUTHFORT_INTROSPECT_SECRET what a resource server presents to ask for introspection; nobody may unless given
+An empty variable counts as none.";
+
+/// Users, roles and sessions over HTTP, on SQLite or PostgreSQL.
+///
+/// At the first start it creates an administrator and prints the address and a one-time password.
+#[derive(Parser)]
+#[expect(clippy::doc_markdown, reason = "the texts are printed as they are")]
+#[command(version, after_help = SECRETS)]
+pub struct Flags {
+    /// sqlite://FILE or postgres://USER@HOST/DATABASE; a URL with a password comes by the variable or the file
+    /// [default: sqlite://authfort.db]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = trimmed::<String>)]
+    pub database_url: Option<String>,
+
+    /// A file that holds the database's URL
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub database_url_file: Option<PathBuf>,
+
+    /// Where to listen
+    #[arg(long, env = "AUTHFORT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000",
+        value_parser = trimmed::<SocketAddr>)]
+    pub listen: SocketAddr,
+
+    /// The first administrator's address
+    #[arg(long, env = "AUTHFORT_ADMIN_EMAIL", value_name = "EMAIL", default_value = "admin@example.com",
+        value_parser = trimmed::<String>)]
+    pub admin_email: String,
+
+    /// A file that holds the first administrator's password
+    #[arg(long, env = "AUTHFORT_ADMIN_PASSWORD_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub admin_password_file: Option<PathBuf>,
+
+    /// A file that holds the secret which encrypts the private signing keys
+    #[arg(long, env = "AUTHFORT_SECRET_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub secret_file: Option<PathBuf>,
+
+    /// The `iss` of access tokens
+    #[arg(long, env = "AUTHFORT_ISSUER", default_value = "authfort", value_parser = trimmed::<String>)]
+    pub issuer: String,
+
+    /// How long an access token is good, in seconds
+    #[arg(long, env = "AUTHFORT_ACCESS_TTL", value_name = "SECONDS", default_value = "900",
+        value_parser = trimmed::<u64>)]
+    pub access_ttl: u64,
+
+    /// How long a refresh token is good, in seconds
+    #[arg(long, env = "AUTHFORT_REFRESH_TTL", value_name = "SECONDS", default_value = "2592000",
+        value_parser = trimmed::<u64>)]
+    pub refresh_ttl: u64,
+
+    /// How long a refresh token that was just exchanged still answers, in seconds; 0 takes every second use for theft
+    #[arg(long, env = "AUTHFORT_REFRESH_GRACE", value_name = "SECONDS", default_value = "10",
+        value_parser = trimmed::<u64>)]
+    pub refresh_grace: u64,
+
+    /// Whether people may register themselves
+    #[arg(long, env = "AUTHFORT_SIGNUP", value_name = "on|off", default_value = "on", value_parser = trimmed::<Switch>)]
+    pub signup: Switch,
+
+    /// Whether sign-up, login and refresh are limited
+    #[arg(long, env = "AUTHFORT_RATE_LIMIT", value_name = "on|off", default_value = "on",
+        value_parser = trimmed::<Switch>)]
+    pub rate_limit: Switch,
+
+    /// Whether cookies are Secure and have the prefix __Host-; off only where there is no HTTPS
+    #[arg(long, env = "AUTHFORT_COOKIE_SECURE", value_name = "on|off", default_value = "on",
+        value_parser = trimmed::<Switch>)]
+    pub cookie_secure: Switch,
+
+    /// A file that holds what a resource server presents to ask for introspection
+    #[arg(long, env = "AUTHFORT_INTROSPECT_SECRET_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub introspect_secret_file: Option<PathBuf>,
+
+    /// Networks of the proxies that are believed about the client's address, such as 10.0.0.0/8,::1
+    #[arg(long, env = "AUTHFORT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
+        value_parser = trimmed::<String>)]
+    pub trusted_proxies: Vec<String>,
+
+    /// How long the head of a request may take, in seconds; so long may a connection be idle too
+    #[arg(long, env = "AUTHFORT_HEAD_TIMEOUT", value_name = "SECONDS", default_value = "15",
+        value_parser = trimmed::<u64>)]
+    pub head_timeout: u64,
+
+    /// How large the head of a request may be, in bytes; at least 8192
+    #[arg(long, env = "AUTHFORT_HEAD_BYTES", value_name = "BYTES", default_value = "16384",
+        value_parser = trimmed::<usize>)]
+    pub head_bytes: usize,
+
+    /// How many connections are served at once; fewer where `ulimit -n` leaves no more. The others wait
+    #[arg(long, env = "AUTHFORT_MAX_CONNECTIONS", value_name = "N", default_value = "1024",
+        value_parser = trimmed::<usize>)]
+    pub max_connections: usize,
+
+    /// Fills in N users to look at
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub demo: u32,
+
+    /// Writes logs as JSON
+    #[arg(long)]
+    pub log_json: bool,
+
+    /// Whether the URL stands on the command line, where everybody on the machine can read it.
+    #[arg(skip)]
+    pub database_url_is_a_flag: bool,
+}
+
+impl Flags {
+    /// Reads the command line and the environment; stops the program with a message where that fails.
+    pub fn read() -> Self {
+        match Self::of(&command().get_matches()) {
+            Ok(flags) => flags,
+            Err(error) => error.exit(),
+        }
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::from_arg_matches(matches)?;
+        flags.database_url_is_a_flag = matches.value_source("database_url") == Some(ValueSource::CommandLine);
+        Ok(flags)
+    }
+}
+
+/// The command, for which an empty variable is none: that is how orchestrators leave one out.
+fn command() -> Command {
+    Flags::command().mut_args(|arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        let empty = value.is_some_and(|value| value.as_encoded_bytes().trim_ascii().is_empty());
+        if empty { arg.env(Resettable::Reset) } else { arg }
+    })
+}
+
+/// Lists and files leave blanks around a value.
+fn trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+impl FromStr for Switch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err("write on or off"),
+        }
+    }
+}
