@@ -220,7 +220,7 @@ impl Builder {
         self.check()?;
         let db = match Db::connect(url.as_ref(), &self.pool).await {
             Ok(db) => db,
-            Err(error) => return Err(diagnosis::of_url(url.as_ref(), self.pool.acquire_timeout, error).await),
+            Err(error) => return Err(diagnosis::of_url(url.as_ref(), self.pool.acquire_timeout(), error).await),
         };
         self.start(db).await
     }
