@@ -79,7 +79,7 @@ mod sqlite {
     use super::{Diagnosis, FULL, is_full, words};
 
     pub(super) fn diagnose(error: &sqlx::Error, path: &Path) -> Diagnosis {
-        let file = path.display();
+        let file = shown(path);
         let said = words(error);
         if let sqlx::Error::Io(inner) = error {
             return if is_full(inner) { (format!("The disk of {file} is full."), FULL) } else { unopened(path, &said) };
@@ -116,13 +116,13 @@ mod sqlite {
 
     /// The system's error is the same for all of these, so the place is looked at.
     fn unopened(path: &Path, said: &str) -> Diagnosis {
-        let file = path.display();
+        let file = shown(path);
         if path.is_dir() {
             return (format!("{file} is a folder."), "Name a file in it: sqlite://FOLDER/FILE.");
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            return (format!("There is no folder {}.", folder.display()), "Make it, or correct the path in the URL.");
+            return (format!("There is no folder {}.", shown(folder)), "Make it, or correct the path in the URL.");
         }
         if path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) && said.contains("unable to open") {
             return (
@@ -134,6 +134,12 @@ mod sqlite {
             format!("{file} cannot be opened: {said}."),
             "Let the user that runs this program read and write the file and its folder.",
         )
+    }
+
+    /// A path as the URL has it; not one that may hold a password, as a server's URL with another scheme would.
+    fn shown(path: &Path) -> String {
+        let path = path.display().to_string();
+        if path.contains('@') { "the file that the URL names".to_owned() } else { path }
     }
 }
 

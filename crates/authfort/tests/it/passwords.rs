@@ -313,7 +313,7 @@ both_engines! {
         refused(auth.sign_up("new@example.com", breached).await.map(drop), "password");
         refused(auth.set_password(jane.id, breached).await, "password");
         refused(auth.change_password(jane.id, PASSWORD, breached).await, "new_password");
-        refused(auth.reset_password(reset.clone(), breached).await.map(drop), "password");
+        refused(auth.reset_password(reset.clone(), breached).await.map(drop), "new_password");
         assert_eq!(asked.lock().unwrap().iter().filter(|p| *p == "breached password").count(), 5);
         // Nothing changed, and signing in asks nobody.
         let before = asked.lock().unwrap().len();
