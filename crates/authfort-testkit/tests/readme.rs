@@ -134,9 +134,10 @@ fn the_guide_lists_every_event() {
 }
 
 #[test]
-fn every_test_that_the_security_guide_names_is_there() {
-    let guide = read("docs/guide/security.md");
+fn every_test_that_the_table_of_defects_names_is_there() {
+    let guide = read("CONTRIBUTING.md");
     let (_, table) = guide.split_once("\n## What cannot happen here\n").unwrap();
+    let table = table.split("\n## ").next().unwrap();
     let sources: String = files("crates", ".rs").iter().map(|file| read(file)).collect();
     let mut rows = 0;
     for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")) {
