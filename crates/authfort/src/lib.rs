@@ -60,6 +60,8 @@ pub use authfort::AuthFort;
 pub use clock::Clock;
 pub use config::Builder;
 pub use context::Actor;
+#[cfg(feature = "sqlite")]
+pub use db::open_sqlite;
 pub use db::{Conn, Pool};
 pub use error::{Error, FieldError, Result};
 pub use events::{DeleteMode, Event, EventPage, ListEvents};

@@ -24,6 +24,8 @@ mod tx;
 use std::time::Duration;
 
 pub(crate) use sound::Question;
+#[cfg(feature = "sqlite")]
+pub use sqlite::open_sqlite;
 pub(crate) use tx::{Savepoint, Tx};
 
 use crate::{Error, Result};

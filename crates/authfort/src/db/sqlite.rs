@@ -17,23 +17,40 @@ pub(crate) use blocking::blocking_table;
 use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
 use crate::{Error, Result};
 
-pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
+/// How every connection of this library is set up.
+fn settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no SQLite URL; write sqlite://path/to/file.db"))?;
     // A mode in the URL says itself whether the file may be made.
     let parsed = if url.contains("mode=") { parsed } else { parsed.create_if_missing(true) };
-    let base = parsed
+    Ok(parsed
         .foreign_keys(true)
         // Another process's lock is waited for as long as a connection is.
-        .busy_timeout(options.acquire_timeout())
+        .busy_timeout(patience)
         .synchronous(SqliteSynchronous::Full)
         // What is deleted is overwritten: a person who was erased is in no free page.
         .pragma("secure_delete", "ON")
-        .optimize_on_close(true, 400);
+        .optimize_on_close(true, 400))
+}
+
+fn is_in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+/// The same for a file, which is made where the URL lets SQLite make it.
+fn file_settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> {
+    let settings = settings(url, patience)?;
+    if !url.contains("mode=") || url.contains("mode=rwc") {
+        create_private(settings.get_filename())?;
+    }
+    Ok(settings.journal_mode(SqliteJournalMode::Wal))
+}
+
+pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let timeout = options.acquire_timeout();
     let pool = || SqlitePoolOptions::new().acquire_timeout(timeout).max_lifetime(None);
 
-    if url.contains(":memory:") || url.contains("mode=memory") {
+    if is_in_memory(url) {
         if options.guard_connections.is_some() {
             return Err(Error::config(
                 "guard_connections",
@@ -41,17 +58,14 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
             ));
         }
         // The database lives as long as its one connection.
-        let only = pool().max_connections(1).min_connections(1).idle_timeout(None).connect_with(base).await;
+        let only = pool().max_connections(1).min_connections(1).idle_timeout(None);
+        let only = only.connect_with(settings(url, timeout)?).await;
         let db = Db::of_pool(Pool::Sqlite(only.map_err(fault)?));
         db.check_pool().await?;
         return Ok(db);
     }
 
-    // Where the URL lets SQLite make the file, it is made here.
-    if !url.contains("mode=") || url.contains("mode=rwc") {
-        create_private(base.get_filename())?;
-    }
-    let base = base.journal_mode(SqliteJournalMode::Wal);
+    let base = file_settings(url, timeout)?;
     let write = open(&pool().max_connections(1), &base, timeout).await?;
     check_pool(&write).await?;
     let reader = base.pragma("query_only", "ON");
@@ -60,6 +74,49 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
     let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
     Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
+}
+
+/// Opens a pool on a SQLite file that the application shares with the service, for
+/// [`AuthFort::from_pool`](crate::AuthFort::from_pool) and the application's own statements.
+///
+/// Each connection keeps foreign keys, waits up to 5 seconds for the lock of another, overwrites what is deleted
+/// (`secure_delete`), and commits so that a power loss takes nothing back (WAL, `synchronous = FULL`). A new file is
+/// readable by its owner alone (mode 600). Begin what writes with `BEGIN IMMEDIATE`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file = std::env::temp_dir().join(format!("authfort-doc-{}.db", std::process::id()));
+/// # let url = format!("sqlite://{}", file.display());
+/// let pool = authfort::open_sqlite(&url, 5).await?; // sqlite://app.db
+/// let auth = authfort::AuthFort::from_pool(pool.clone()).await?;
+/// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+/// auth.create_user("jane@example.com").in_tx(&mut tx).await?;
+/// tx.commit().await?;
+/// # auth.close().await;
+/// # std::fs::remove_file(file)?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// - [`Error::Config`] for a URL that is none of a file, and for no connections.
+/// - [`Error::Start`] with cause and remedy, where the file cannot be opened.
+pub async fn open_sqlite(url: impl AsRef<str>, max_connections: u32) -> Result<SqlitePool> {
+    let (url, patience) = (url.as_ref(), Duration::from_secs(5));
+    if is_in_memory(url) || !url.starts_with("sqlite:") {
+        return Err(Error::config("database_url", "names no file to share; write sqlite://path/to/file.db"));
+    }
+    if max_connections == 0 {
+        return Err(Error::config("max_connections", "must be at least 1"));
+    }
+    let pool = SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(patience).max_lifetime(None);
+    let opened = match file_settings(url, patience) {
+        Ok(settings) => open(&pool, &settings, patience).await,
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(super::diagnosis::of_url(url, patience, error).await),
+    }
 }
 
 /// Opens the first connection, which switches a new file to WAL. SQLite refuses that at once, without the wait that it

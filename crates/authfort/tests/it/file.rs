@@ -54,6 +54,41 @@ async fn a_new_sqlite_file_is_for_its_owner_alone_whatever_the_url_says() {
 }
 
 #[tokio::test]
+async fn a_pool_on_a_shared_file_has_every_setting_of_the_service() {
+    let db = TestDatabase::create(Engine::Sqlite).await;
+    let path = beside(&db, "shared.db");
+    let url = format!("sqlite://{}", path.display());
+    let pool = authfort::open_sqlite(&url, 3).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut conn = pool.acquire().await.unwrap();
+        let mut found = Vec::new();
+        for pragma in ["foreign_keys", "journal_mode", "synchronous", "busy_timeout", "secure_delete"] {
+            let column = if pragma == "busy_timeout" { "timeout" } else { pragma };
+            let text = format!("SELECT '{pragma} ' || {column} FROM pragma_{pragma}");
+            let value: String = sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&mut *conn).await.unwrap();
+            found.push(value);
+        }
+        let expected = ["foreign_keys 1", "journal_mode wal", "synchronous 2", "busy_timeout 5000", "secure_delete 1"];
+        assert_eq!(found, expected);
+        held.push(conn);
+    }
+    drop(held);
+    let auth = builder(&clock()).from_pool(pool.clone()).await.unwrap();
+    auth.create_user("jane@example.com").await.unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    for (url, connections) in [("sqlite::memory:", 1), ("postgres://u@h/d", 1), (url.as_str(), 0)] {
+        assert_eq!(authfort::open_sqlite(url, connections).await.unwrap_err().code(), "config");
+    }
+    let nowhere = format!("sqlite://{}/no/such/folder.db", path.display());
+    assert_eq!(authfort::open_sqlite(nowhere, 1).await.unwrap_err().code(), "start");
+}
+
+#[tokio::test]
 async fn who_was_erased_is_in_no_free_page_and_in_no_search_index() {
     let db = TestDatabase::create(Engine::Sqlite).await;
     let auth = builder(&clock()).connect(db.url()).await.unwrap();
