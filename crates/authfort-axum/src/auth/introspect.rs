@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
         let mut params = Params::parse(text)?;
         let token = params.one("token")?;
         params.one("token_type_hint")?;
-        params.finish()?;
+        // Others are ignored (RFC 6749, section 3.2): clients send their credentials along, for servers that want them so.
         let missing = || authfort::FieldError::new("token", "required", "must be given");
         token.map(Self).ok_or_else(|| Rejection::validation(vec![missing()]))
     }
