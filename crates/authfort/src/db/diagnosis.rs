@@ -12,6 +12,8 @@ use crate::Error;
 type Diagnosis = (String, &'static str);
 
 /// Says more of an error of [`Db::connect`].
+#[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "the other engine waits"))]
 pub(crate) async fn of_url(url: &str, patience: Duration, error: Error) -> Error {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "sqlite")]
@@ -30,6 +32,7 @@ pub(crate) async fn of_url(url: &str, patience: Duration, error: Error) -> Error
 
 impl Db {
     /// Says more of an error of the start on a pool.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(crate) async fn explain(&self, error: Error) -> Error {
         match &self.write {
             #[cfg(feature = "sqlite")]

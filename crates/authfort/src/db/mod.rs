@@ -101,8 +101,8 @@ impl PoolOptions {
                 return Err(Error::config(field, "must be at least 1"));
             }
         }
-        if self.acquire_timeout().is_zero() {
-            return Err(Error::config("acquire_timeout", "must be longer than nothing"));
+        if self.acquire_timeout().is_zero() || self.acquire_timeout() > Duration::from_hours(24) {
+            return Err(Error::config("acquire_timeout", "must be longer than nothing and at most a day"));
         }
         Ok(())
     }
