@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::openapi::{self, ErrorBody};
+use crate::openapi;
 use crate::{AuthLayer, Rejection};
 
 /// `GET /.well-known/jwks.json`, to be merged into the application's root.
@@ -34,7 +34,7 @@ pub fn jwks_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
 /// ```
 pub fn jwks_openapi() -> Value {
     #[derive(OpenApi)]
-    #[openapi(paths(keys), components(schemas(ErrorBody)))]
+    #[openapi(paths(keys))]
     struct Document;
     openapi::describe(&Document::openapi(), "AuthFort public keys")
 }

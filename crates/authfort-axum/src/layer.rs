@@ -313,8 +313,8 @@ async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Princi
                     newest = Some(principal);
                 }
             }
-            Err(error) if hope(&error).is_some() => {
-                if hope(&refusal) < hope(&error) {
+            Err(error) if refusal_rank(&error).is_some() => {
+                if refusal_rank(&refusal) < refusal_rank(&error) {
                     refusal = error;
                 }
             }
@@ -324,9 +324,9 @@ async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Princi
     newest.ok_or(refusal)
 }
 
-/// How much is left of a token that does not count: where a refresh may help, that is what the client must hear. None
-/// where it is not the token's fault.
-fn hope(error: &Error) -> Option<u8> {
+/// Which refusal the client must hear, of several tokens that do not count: the highest, since the last two are cured by a
+/// refresh. None for an error that is not the token's fault.
+fn refusal_rank(error: &Error) -> Option<u8> {
     match error {
         Error::TokenInvalid => Some(0),
         Error::TokenUserNotFound => Some(1),

@@ -82,10 +82,16 @@ const SOMETIMES: &[(&str, &str)] =
 /// The operations that take no body as well as one.
 const OPTIONAL_BODIES: &[&str] = &["ban_user", "logout", "refresh"];
 
+/// The shape that the error of every operation refers to.
+#[derive(OpenApi)]
+#[openapi(components(schemas(ErrorBody)))]
+struct Refusals;
+
 /// The finished document.
 pub(crate) fn describe(document: &utoipa::openapi::OpenApi, title: &str) -> Value {
+    let document = document.clone().merge_from(Refusals::openapi());
     // It is a tree of texts: there is nothing in it that JSON could not hold.
-    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
     set(&mut document, "info", json!({"title": title, "version": env!("CARGO_PKG_VERSION")}));
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
     for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {

@@ -287,8 +287,8 @@ impl<R: RoleRule, S: Send + Sync> FromRequestParts<S> for RequireRole<R> {
 /// # Errors
 /// 500, as where the layer is missing.
 fn known(parts: &Parts, roles: &[impl AsRef<str>]) -> Result<(), Rejection> {
-    let auth = Caller::of(parts)?.shared.auth.clone();
-    match roles.iter().find(|role| !auth.is_role(role.as_ref())) {
+    let caller = Caller::of(parts)?;
+    match roles.iter().find(|role| !caller.shared.auth.is_role(role.as_ref())) {
         None => Ok(()),
         Some(role) => {
             tracing::error!(

@@ -2,8 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// A length of time as chrono has it; the longest there is for what is longer.
+pub(crate) fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
 
 /// Tells the time, cut to microseconds: PostgreSQL keeps no more, and both engines must answer alike.
 ///

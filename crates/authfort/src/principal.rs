@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::{Conn, Question};
+use crate::db::{Conn, ReadQuery};
 use crate::store::users::{ban_lasts, role_list};
 use crate::tokens::{Claims, VerifyError, verify};
 use crate::work::Before;
@@ -179,7 +179,7 @@ impl AuthFort {
             kid: Some(&kid),
             role: None,
         };
-        let standing = self.db().on_guard(&Asked { caller, now }).await?;
+        let standing = self.db().on_guard(&StandingQuery { caller, now }).await?;
         Ok((claims, standing))
     }
 
@@ -225,16 +225,16 @@ pub(crate) struct Caller<'a> {
     pub role: Option<&'a str>,
 }
 
-/// The question of the guard.
-struct Asked<'a> {
+/// The query of the guard.
+struct StandingQuery<'a> {
     caller: Caller<'a>,
     now: DateTime<Utc>,
 }
 
-impl Question for Asked<'_> {
+impl ReadQuery for StandingQuery<'_> {
     type Answer = Standing;
 
-    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Standing> {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Standing> {
         self.caller.confirm(conn, self.now).await
     }
 }

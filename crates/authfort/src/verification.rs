@@ -14,6 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
+use crate::clock::delta;
 use crate::crypto::OpaqueToken;
 use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequested};
 use crate::sessions::end_all;
@@ -120,7 +121,7 @@ impl Operation for RequestToken {
             Purpose::Password => config.password_reset_ttl,
         };
         let token = OpaqueToken::generate(PREFIX)?;
-        let expires_at = work.now + chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::MAX);
+        let expires_at = work.now + delta(ttl);
         let (conn, purpose) = (&mut work.conn, self.purpose.as_str());
         store::verification::void(conn, user.id, purpose).await?;
         store::verification::insert(conn, &token.hash(), user.id, purpose, &user.email, work.now, expires_at).await?;

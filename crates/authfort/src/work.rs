@@ -21,6 +21,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
+use crate::clock::delta;
 use crate::context::Actor;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
@@ -203,8 +204,7 @@ impl<'a> Work<'a> {
         let role = actor.must_hold.as_deref();
         match actor.session_id.zip(actor.token) {
             Some((session, token)) => {
-                let leeway = chrono::TimeDelta::from_std(self.auth.config().leeway).unwrap_or_default();
-                if token.expires_at + leeway <= self.now {
+                if token.expires_at + delta(self.auth.config().leeway) <= self.now {
                     return Err(Error::TokenExpired);
                 }
                 let caller = Caller { user, session, version: token.version, kid: None, role };

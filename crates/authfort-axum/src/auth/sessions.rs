@@ -10,11 +10,7 @@ use crate::{Auth, CurrentUser, Path, Query, Rejection};
 /// The caller's own sessions.
 #[utoipa::path(
     get, path = "/sessions", operation_id = "list_own_sessions", tag = "auth", security(("bearer" = [])),
-    params(
-        ("active_only" = Option<bool>, Query, description = "Only those that live."),
-        ("limit" = Option<i64>, Query, description = "1 to 200; 50 unless given."),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before."),
-    ),
+    params(SessionFilter),
     responses(
         (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
         (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),

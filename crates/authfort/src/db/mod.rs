@@ -16,14 +16,14 @@ pub(crate) mod dynamic;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-mod sound;
+mod retry;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod tx;
 
 use std::time::Duration;
 
-pub(crate) use sound::Question;
+pub(crate) use retry::ReadQuery;
 #[cfg(feature = "sqlite")]
 pub use sqlite::open_sqlite;
 pub(crate) use tx::{Savepoint, Tx};
@@ -201,7 +201,7 @@ impl PooledConn {
 
     /// Leaves a statement alone that took too long. A server may never answer it, so that connection is closed; SQLite ends
     /// it by itself, and a database in memory must not go with its connection.
-    fn give_up(&mut self) {
+    fn abandon(&mut self) {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => {}
@@ -288,14 +288,14 @@ impl Db {
         self.read.acquire().await.map_err(fault)
     }
 
-    /// Asks for the guard, on a connection that does not wait behind lists. See [`Pool::ask`].
-    pub(crate) async fn on_guard<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
-        self.guard.ask(question).await
+    /// Reads for the guard, on a connection that does not wait behind lists. See [`Pool::read`].
+    pub(crate) async fn on_guard<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
+        self.guard.read(query).await
     }
 
-    /// Asks where everybody reads. See [`Pool::ask`].
-    pub(crate) async fn on_read<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
-        self.read.ask(question).await
+    /// Reads where everybody does. See [`Pool::read`].
+    pub(crate) async fn on_read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
+        self.read.read(query).await
     }
 
     /// A transaction that may write.

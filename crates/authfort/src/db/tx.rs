@@ -1,6 +1,6 @@
 //! Transactions of our own, and savepoints inside the application's.
 
-use super::sound::Tries;
+use super::retry::Attempts;
 use super::{Conn, Pool, PooledConn, blocked, fault, is_conflict, sql, violation};
 use crate::Result;
 
@@ -20,9 +20,9 @@ impl Tx {
     /// Begins on a connection of the pool. One that turns out to be broken, or to be inside a transaction that somebody
     /// left open, is closed and the next one taken: nothing was done yet.
     pub(crate) async fn begin(pool: &Pool, statement: &'static str) -> sqlx::Result<Self> {
-        let mut tries = Tries::new(pool);
+        let mut attempts = Attempts::new(pool);
         loop {
-            let mut tx = Self { conn: tries.connection().await?, ended: false };
+            let mut tx = Self { conn: attempts.connection().await?, ended: false };
             match tx.conn.run(statement).await {
                 Ok(()) => return Ok(tx),
                 // Somebody else's lock; the connection is as it was.
@@ -30,7 +30,7 @@ impl Tx {
                     tx.ended = true;
                     return Err(error);
                 }
-                Err(error) => tries.another(error)?,
+                Err(error) => attempts.another(error)?,
             }
         }
     }

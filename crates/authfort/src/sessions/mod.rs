@@ -18,7 +18,7 @@ mod revoke;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ pub use logout::Logout as EndSession;
 pub use refresh::Refresh;
 pub use revoke::{RevokeSession, RevokeSessions};
 
+use crate::clock::delta;
 use crate::crypto::OpaqueToken;
 use crate::events::SessionRevoked;
 use crate::store::sessions::SessionRow;
@@ -82,10 +83,6 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
     }
-}
-
-fn delta(duration: std::time::Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 impl SignedIn {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{REFRESH_PREFIX, SignedIn, answer, delta, signer};
+use super::{REFRESH_PREFIX, SignedIn, answer, signer};
+use crate::clock::delta;
 use crate::crypto::{OpaqueToken, random};
 use crate::db::Conn;
 use crate::events::{SessionRevoked, TokenRefreshed};
@@ -79,33 +80,33 @@ impl Write<Refresh> {
     }
 }
 
-/// What a token is worth, least first.
+/// What can be done with a token, the least first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
+enum TokenState {
     /// Unknown, expired, or of a session that has ended.
-    Nothing,
+    Unusable,
     /// Exchanged before: it ends its session.
     Spent,
     /// Exchanged within the grace period.
-    Graced,
+    WithinGrace,
     Exchangeable,
 }
 
-async fn weigh(
+async fn classify(
     auth: &AuthFort,
     conn: &mut Conn<'_>,
     token: &OpaqueToken,
     now: DateTime<Utc>,
-) -> Result<(Worth, Option<RefreshTokenRow>)> {
+) -> Result<(TokenState, Option<RefreshTokenRow>)> {
     let row = store::sessions::live_refresh_token(conn, &token.hash(), now).await?;
-    let worth = match &row {
-        Some(row) if row.used_at.is_none() && row.expires_at > now => Worth::Exchangeable,
-        Some(row) if row.used_at.is_none() => Worth::Nothing,
-        Some(row) if graced_child(auth, conn, token, row, now).await?.is_some() => Worth::Graced,
-        Some(_) => Worth::Spent,
-        None => Worth::Nothing,
+    let state = match &row {
+        Some(row) if row.used_at.is_none() && row.expires_at > now => TokenState::Exchangeable,
+        Some(row) if row.used_at.is_none() => TokenState::Unusable,
+        Some(row) if graced_child(auth, conn, token, row, now).await?.is_some() => TokenState::WithinGrace,
+        Some(_) => TokenState::Spent,
+        None => TokenState::Unusable,
     };
-    Ok((worth, row))
+    Ok((state, row))
 }
 
 impl Refresh {
@@ -117,8 +118,8 @@ impl Refresh {
         let mut best = None;
         for token in self.token.take().into_iter().chain(std::mem::take(&mut self.others)) {
             let mut conn = before.read().await?;
-            let (worth, row) = weigh(auth, &mut conn.conn(), &token, now).await?;
-            let rank = (worth, row.map(|row| row.session_id));
+            let (state, row) = classify(auth, &mut conn.conn(), &token, now).await?;
+            let rank = (state, row.map(|row| row.session_id));
             if best.as_ref().is_none_or(|(other, _)| *other < rank) {
                 best = Some((rank, token));
             }
@@ -140,7 +141,9 @@ impl Operation for Refresh {
         if let Some(admit) = self.admit.take() {
             let (auth, now) = (before.auth, before.auth.now());
             let mut conn = before.read().await?;
-            if let (Worth::Exchangeable | Worth::Graced, Some(row)) = weigh(auth, &mut conn.conn(), token, now).await? {
+            if let (TokenState::Exchangeable | TokenState::WithinGrace, Some(row)) =
+                classify(auth, &mut conn.conn(), token, now).await?
+            {
                 admit(row.user_id)?;
             }
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, Question, fault, row, sql};
+use crate::db::{Conn, ReadQuery, fault, row, sql};
 
 row! {
     /// A key without its private half.
@@ -46,10 +46,10 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
 /// [`all`], where it may be asked again.
 pub(crate) struct All;
 
-impl Question for All {
+impl ReadQuery for All {
     type Answer = Vec<KeyRow>;
 
-    async fn ask(&self, conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
         all(conn).await
     }
 }

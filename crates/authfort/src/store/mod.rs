@@ -9,15 +9,15 @@ pub(crate) mod users;
 pub(crate) mod verification;
 
 use crate::Result;
-use crate::db::{Conn, Question, fault, sql};
+use crate::db::{Conn, ReadQuery, fault, sql};
 
 /// A sign of life.
 pub(crate) struct Ping;
 
-impl Question for Ping {
+impl ReadQuery for Ping {
     type Answer = ();
 
-    async fn ask(&self, conn: &mut Conn<'_>) -> Result<()> {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<()> {
         sql!(conn, execute, "SELECT 1").map_err(fault)?;
         Ok(())
     }

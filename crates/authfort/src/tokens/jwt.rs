@@ -34,7 +34,12 @@ pub(super) const TYPE: &str = "at+jwt";
 const MAX_BYTES: usize = 8 * 1024;
 const MAX_LEEWAY: Duration = Duration::from_secs(30);
 /// A SHA-256 thumbprint in base64url.
-const KID_CHARS: usize = 43;
+pub(super) const KID_CHARS: usize = 43;
+
+/// The header of every token that a key signs. Its `kid` is base64url, so nothing in it needs escaping.
+pub(super) fn header(algorithm: Algorithm, kid: &str) -> String {
+    format!(r#"{{"typ":"{TYPE}","alg":"{algorithm}","kid":"{kid}"}}"#)
+}
 
 /// What a token must say, beside being signed.
 #[derive(Debug, Clone)]

@@ -102,8 +102,7 @@ impl SigningKey {
             }
         };
         let kid = public.thumbprint();
-        // The kid is base64url, so nothing in it needs escaping.
-        let header = format!(r#"{{"typ":"{}","alg":"{algorithm}","kid":"{kid}"}}"#, super::jwt::TYPE);
+        let header = super::jwt::header(algorithm, &kid);
         Ok(Self { pair, pkcs8, public, kid, encoded_header: base64url_encode(header) })
     }
 

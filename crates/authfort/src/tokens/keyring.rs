@@ -4,7 +4,7 @@
 //!   read again, at most once a second, by a statement that does not contain it.
 //! - What is in memory may be out of date: the guard's own statement asks whether the key still counts, so that a key
 //!   that was cut is cut at once on every node.
-//! - Before keys sign or are published they are read again when they are older than [`STALENESS`](super::line::STALENESS).
+//! - Before keys sign or are published they are read again when they are older than [`STALENESS`](super::schedule::STALENESS).
 //! - They are read by one task at a time, whatever becomes of who began it. All who wait for it get its outcome, also
 //!   where it failed: a database that is away is asked once, and not by each of them in turn.
 //! - A row that cannot be read is logged and counts for nothing; the others go on.
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::Instrument;
 
-use super::line::{end, has_spent, is_fresh, is_live, settled, signing};
+use super::schedule::{has_spent, is_fresh, is_live, newest, settled, signing};
 use super::{Algorithm, SigningKey, Vault, VerifyingKey};
 use crate::db::{Conn, Db};
 use crate::store::keys::KeyRow;
@@ -148,7 +148,7 @@ impl Keyring {
 
     /// The algorithm of the newest key.
     pub(crate) fn newest_algorithm(&self) -> Option<Algorithm> {
-        end(&self.known().rows).and_then(|row| Algorithm::from_name(&row.algorithm))
+        newest(&self.known().rows).and_then(|row| Algorithm::from_name(&row.algorithm))
     }
 
     /// Opens all private halves, for a start.

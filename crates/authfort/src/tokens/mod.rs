@@ -6,7 +6,7 @@
 //! | `key` | key pairs, their public JWKs (RFC 7517) and ids (RFC 7638) |
 //! | `claims` | what a token says, read strictly |
 //! | `jwt` | signing, and every rule a token must pass |
-//! | `line` | which key signs, and when the next one may |
+//! | `schedule` | which key signs, and when the next one may |
 //! | `vault` | private keys as they lie in the database |
 //! | `keyring` | the keys of the database, as this process knows them |
 //! | `rotate` | changing the key that signs |
@@ -22,16 +22,16 @@ mod claims;
 mod jwt;
 mod key;
 mod keyring;
-mod line;
 mod rotate;
+mod schedule;
 pub(crate) mod size;
 mod vault;
 
 pub use algorithm::Algorithm;
 pub(crate) use keyring::Keyring;
-pub use line::JWKS_MAX_AGE;
 pub(crate) use rotate::SealKeys;
 pub use rotate::{KeyInfo, RotateKeys};
+pub use schedule::JWKS_MAX_AGE;
 pub(crate) use vault::Vault;
 
 pub(crate) use claims::Claims;

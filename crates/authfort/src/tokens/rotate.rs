@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::line::{ahead, end, overlap, settled, signing};
+use super::schedule::{ahead, newest, overlap, settled, signing};
 use crate::events::KeyRotated;
 use crate::store::keys::{KeyRow, NewKey};
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
@@ -80,7 +80,7 @@ impl Write<RotateKeys> {
 
 impl Joinable for RotateKeys {}
 
-/// Each attempt but the last is lost to another node that put a key of its own at the end of the line.
+/// Each attempt but the last is lost to another node that rotated at the same time.
 const ATTEMPTS: u32 = 8;
 
 impl Operation for RotateKeys {
@@ -99,7 +99,7 @@ impl Operation for RotateKeys {
         store::keys::forget(&mut work.conn, settled(now)).await?;
         for _ in 0..ATTEMPTS {
             let rows = store::keys::all(&mut work.conn).await?;
-            let (end, signing) = (end(&rows), signing(&rows, now));
+            let (end, signing) = (newest(&rows), signing(&rows, now));
             if let Some(end) = end {
                 let waits = signing.is_some_and(|key| key.kid != end.kid);
                 let enough = if self.if_needed { end.algorithm == new.algorithm } else { waits && !self.cut };

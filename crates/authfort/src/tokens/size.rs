@@ -1,8 +1,9 @@
 //! How long an access token would be: what a user may be called and hold is bounded by it.
 
-use serde_json::json;
+use uuid::Uuid;
 
-use super::Algorithm;
+use super::jwt::{KID_CHARS, header};
+use super::{Algorithm, Claims};
 use crate::config::Config;
 use crate::{Error, Result};
 
@@ -34,19 +35,29 @@ pub(crate) fn check(
     ))
 }
 
-/// At most one byte for each part more than the token has: numbers are taken at the length of today's.
+/// The length of the token that would be signed now, with numbers as long as they get in three centuries.
 fn token_bytes(config: &Config, email: &str, name: Option<&str>, roles: &[String]) -> usize {
-    const ID: &str = "00000000-0000-0000-0000-000000000000";
-    let payload = json!({
-        "sub": ID, "email": email, "name": name, "roles": roles, "ver": 10_000_000, "sid": ID,
-        "iat": 10_000_000_000_u64, "exp": 10_000_000_000_u64, "iss": config.issuer, "jti": ID, "aud": config.audience,
-    });
-    // `{"typ":"at+jwt","alg":"RS256","kid":"…"}`, where a kid is a SHA-256 in base64url.
-    let header = 86;
+    const SECONDS: i64 = 9_999_999_999;
+    let claims = Claims {
+        sub: Uuid::nil(),
+        email: email.to_owned(),
+        name: name.map(ToOwned::to_owned),
+        roles: roles.to_vec(),
+        ver: 9_999_999,
+        sid: Uuid::nil(),
+        iat: SECONDS,
+        exp: SECONDS,
+        iss: config.issuer.clone(),
+        jti: Uuid::nil(),
+        aud: config.audience.clone(),
+    };
     let signature = match config.algorithm {
         Algorithm::Rs256 => 256,
         Algorithm::Es256 | Algorithm::EdDsa => 64,
     };
+    let header = header(config.algorithm, &"k".repeat(KID_CHARS)).len();
+    // What cannot be written is no token, and is refused.
+    let payload = serde_json::to_vec(&claims).map_or(TOKEN_BYTES, |json| json.len());
     let base64 = |bytes: usize| (bytes * 4).div_ceil(3);
-    base64(header) + 1 + base64(payload.to_string().len()) + 1 + base64(signature)
+    base64(header) + 1 + base64(payload) + 1 + base64(signature)
 }

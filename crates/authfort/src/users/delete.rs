@@ -104,7 +104,7 @@ impl Operation for DeleteEnded {
     type Output = Ended;
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Ended>> {
-        let row = work.lock_user_or_remains(self.0).await?;
+        let row = work.lock_any_user(self.0).await?;
         // A deletion that will be refused takes nothing beforehand.
         work.protect_admins(&row).await?;
         let refresh_tokens = store::sessions::delete_dead_tokens(&mut work.conn, self.0, work.now, SLICE).await?;
@@ -155,7 +155,7 @@ impl Operation for DeleteUser {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
         // What was anonymised can still be deleted.
-        let row = work.lock_user_or_remains(id).await?;
+        let row = work.lock_any_user(id).await?;
         if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
             return Ok(Verdict::Done(DeleteReceipt::default()));
         }

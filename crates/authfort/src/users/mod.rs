@@ -133,7 +133,7 @@ impl Work<'_> {
     }
 
     /// The same, also of an anonymised user.
-    pub(crate) async fn lock_user_or_remains(&mut self, id: UserId) -> Result<UserRow> {
+    pub(crate) async fn lock_any_user(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
         at_version(store::users::by_id(&mut self.conn, id).await?, self.if_version)
     }

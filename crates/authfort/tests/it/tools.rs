@@ -75,6 +75,22 @@ impl Raw {
         }
     }
 
+    /// Makes whoever reads a table wait: on PostgreSQL until `COMMIT`, on SQLite for seconds each time.
+    pub async fn hold_up_readers(&mut self, table: &str) {
+        if matches!(self, Self::Postgres(_)) {
+            self.execute("BEGIN").await;
+            self.execute(format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await;
+        } else {
+            self.execute(format!("ALTER TABLE {table} RENAME TO kept")).await;
+            self.execute(format!(
+                "CREATE VIEW {table} AS WITH RECURSIVE n (i) AS
+                     (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000000)
+                 SELECT k.* FROM kept k WHERE (SELECT max(i) FROM n) > 0"
+            ))
+            .await;
+        }
+    }
+
     /// Every value of every table of the library, one row a line, bytes as lower-case hexadecimal digits.
     pub async fn dump(&mut self) -> String {
         let mut dump = String::new();

@@ -2,22 +2,28 @@
 
 use authfort::{AuthFort, SessionPage, UserId};
 use axum::Json;
+use utoipa::IntoParams;
 
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 
 /// Which sessions; for the admin's route and for the user's own.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SessionFilter {
-    active_only: bool,
+    /// Only those that live.
+    active_only: Option<bool>,
+    /// 1 to 200; 50 unless given.
     limit: Option<i64>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 impl FromParams for SessionFilter {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
         Ok(Self {
-            active_only: params.bool("active_only")?.unwrap_or_default(),
+            active_only: params.bool("active_only")?,
             limit: params.int("limit")?,
             cursor: params.one("cursor")?,
         })
@@ -26,7 +32,7 @@ impl FromParams for SessionFilter {
 
 impl SessionFilter {
     pub(crate) async fn list(self, auth: &AuthFort, user: UserId) -> authfort::Result<SessionPage> {
-        let mut call = auth.list_sessions(user).active_only(self.active_only);
+        let mut call = auth.list_sessions(user).active_only(self.active_only.unwrap_or_default());
         if let Some(limit) = self.limit {
             call = call.limit(limit);
         }
@@ -40,12 +46,7 @@ impl SessionFilter {
 /// The sessions of a user.
 #[utoipa::path(
     get, path = "/users/{id}/sessions", operation_id = "list_sessions", tag = "sessions", security(("bearer" = [])),
-    params(
-        ("id" = UserId, Path),
-        ("active_only" = Option<bool>, Query, description = "Only those that live."),
-        ("limit" = Option<i64>, Query, description = "1 to 200; 50 unless given."),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before."),
-    ),
+    params(("id" = UserId, Path), SessionFilter),
     responses(
         (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
         (status = 404, description = "`user_not_found`", body = ErrorBody),

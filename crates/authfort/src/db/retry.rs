@@ -1,4 +1,4 @@
-//! Connections that are sound, out of pools that may hold others: a server restarts, a network breaks, and an
+//! Retrying on another connection, where a pool holds broken ones: a server restarts, a network breaks, and an
 //! application leaves transactions open.
 
 use tokio::time::{Instant, timeout_at};
@@ -6,13 +6,13 @@ use tokio::time::{Instant, timeout_at};
 use super::{Conn, Pool, PooledConn, fault, is_broken};
 use crate::{Error, Result};
 
-/// Something short that changes nothing, so it may be asked again.
+/// A short query that changes nothing, so it may be run again on another connection.
 ///
 /// (A trait, because the compiler cannot see of an `AsyncFn` that its future may change threads.)
-pub(crate) trait Question: Sync {
+pub(crate) trait ReadQuery: Sync {
     type Answer: Send;
 
-    fn ask(&self, conn: &mut Conn<'_>) -> impl Future<Output = Result<Self::Answer>> + Send;
+    fn run(&self, conn: &mut Conn<'_>) -> impl Future<Output = Result<Self::Answer>> + Send;
 }
 
 impl Pool {
@@ -33,26 +33,26 @@ impl Pool {
         }
     }
 
-    /// Asks on whichever connection is sound: one that breaks meanwhile is closed and the next one asked. So the pool need
-    /// not ask each connection beforehand whether it lives.
+    /// Runs a query on whichever connection works: one that breaks meanwhile is closed and the next one taken. So the pool
+    /// need not ping each connection beforehand.
     ///
-    /// Waiting, asking and asking again take no longer together than the pool lets a call wait for a connection: a server
+    /// Waiting, running and running again take no longer together than the pool lets a call wait for a connection: a server
     /// that is gone without a word would otherwise keep the caller for as long as the network lets it.
-    pub(super) async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer> {
+    pub(super) async fn read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         let deadline = Instant::now() + self.acquire_timeout();
-        let mut tries = Tries::new(self);
+        let mut attempts = Attempts::new(self);
         loop {
-            let acquired = timeout_at(deadline, tries.connection()).await;
+            let acquired = timeout_at(deadline, attempts.connection()).await;
             let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(fault)?;
-            let answer = timeout_at(deadline, question.ask(&mut conn.conn())).await;
+            let answer = timeout_at(deadline, query.run(&mut conn.conn())).await;
             match answer {
                 Ok(Err(Error::DatabaseUnavailable(error) | Error::Database(error))) if is_broken(&error) => {
                     conn.close_on_drop();
-                    tries.another(error).map_err(fault)?;
+                    attempts.another(error).map_err(fault)?;
                 }
                 Ok(answer) => return answer,
                 Err(_) => {
-                    conn.give_up();
+                    conn.abandon();
                     return Err(Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut));
                 }
             }
@@ -60,14 +60,14 @@ impl Pool {
     }
 }
 
-/// Takes one connection of a pool after the other, where they turn out not to be sound: as many as the pool may hold,
+/// Takes one connection of a pool after the other, where they turn out to be broken: as many as the pool may hold,
 /// all of which a restart of the server breaks, and one that is made anew.
-pub(super) struct Tries<'a> {
+pub(super) struct Attempts<'a> {
     pool: &'a Pool,
     left: u32,
 }
 
-impl<'a> Tries<'a> {
+impl<'a> Attempts<'a> {
     pub(super) fn new(pool: &'a Pool) -> Self {
         Self { pool, left: pool.max_connections() }
     }
@@ -81,7 +81,7 @@ impl<'a> Tries<'a> {
         if self.left == 0 {
             return Err(error);
         }
-        tracing::debug!(%error, "a connection that is not sound is closed, and another one taken");
+        tracing::debug!(%error, "a broken connection is closed, and another one taken");
         self.left -= 1;
         Ok(())
     }

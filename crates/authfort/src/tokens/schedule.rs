@@ -1,14 +1,14 @@
-//! The line of keys: which of them signs, and when the next one may.
+//! The schedule of the keys: which of them signs, and when the next one may.
 //!
-//! A verifier may keep the public keys for [`JWKS_MAX_AGE`], so a new key is put at the end of the line and published, and
-//! signs only once every copy without it has run out. Until then the one before it signs, and after that it verifies for
-//! as long as its tokens live. Every node reads the same line and comes to the same answer by its own clock, without
-//! being told.
+//! A verifier may keep the public keys for [`JWKS_MAX_AGE`], so a new key is published first, and signs only once every
+//! copy without it has run out. Until then the one before it signs, and after that it verifies for as long as its tokens
+//! live. Every node reads the same rows and comes to the same answer by its own clock, without being told.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::clock::delta;
 use crate::config::Config;
 use crate::store::keys::KeyRow;
 
@@ -17,10 +17,6 @@ use crate::store::keys::KeyRow;
 pub const JWKS_MAX_AGE: Duration = Duration::from_mins(5);
 /// After this long a node reads the keys again, before it signs or publishes them.
 pub(crate) const STALENESS: Duration = Duration::from_secs(5);
-
-fn delta(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
-}
 
 /// By how much nodes may differ: what they have read is [`STALENESS`] old at most, a change counts from its commit and not
 /// from the moment that it names, an answer is on its way for a while, and clocks are a few seconds apart.
@@ -62,8 +58,8 @@ pub(super) fn signing(rows: &[KeyRow], now: DateTime<Utc>) -> Option<&KeyRow> {
     may.or_else(|| able().min_by_key(|row| row.signs_from))
 }
 
-/// The key at the end of the line: it signs, or it will.
-pub(super) fn end(rows: &[KeyRow]) -> Option<&KeyRow> {
+/// The newest key: it signs, or it will.
+pub(super) fn newest(rows: &[KeyRow]) -> Option<&KeyRow> {
     rows.iter().find(|row| row.expires_at.is_none())
 }
 
@@ -104,7 +100,7 @@ mod tests {
         for (now, expected) in [(-3, "a"), (0, "a"), (299, "a"), (300, "b"), (899, "b"), (900, "c"), (9000, "c")] {
             assert_eq!(kid(&rows, now), Some(expected), "{now}");
         }
-        assert_eq!(end(&rows).unwrap().kid, "c");
+        assert_eq!(newest(&rows).unwrap().kid, "c");
         assert_eq!(kid(&[], 0), None);
     }
 
