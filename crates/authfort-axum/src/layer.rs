@@ -11,10 +11,14 @@ use authfort::secrecy::SecretString;
 use authfort::{Actor, AuthFort, Error, Principal, Result};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header, request::Parts};
+use axum::response::{IntoResponse, Response};
+use futures_util::TryFutureExt;
+use futures_util::future::MapOk;
 use tokio::sync::OnceCell;
 use tower::{Layer, Service};
 use tower_http::request_id::RequestId;
 
+use crate::axum_rejection;
 use crate::{CookieOptions, Cookies, CrossSite, RateLimits, Rejection, TrustedProxies};
 
 /// The service and its HTTP options: a tower layer for the application, and what the routers are made from. Cheap to
@@ -51,6 +55,7 @@ pub(crate) struct Shared {
     pub proxies: TrustedProxies,
     pub limits: RateLimits,
     pub introspection_secret: Option<SecretString>,
+    pub reshapes: bool,
 }
 
 impl std::fmt::Debug for AuthLayer {
@@ -78,6 +83,7 @@ impl AuthLayer {
             proxies: TrustedProxies::none(),
             limits: RateLimits::default(),
             introspection_secret: None,
+            reshapes: true,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -169,6 +175,22 @@ impl AuthLayer {
         self.with(|shared| shared.introspection_secret = Some(secret))
     }
 
+    /// Whether what axum's own extractors refuse (`axum::Json`, `Query`, `Path` and their kin) is answered in the JSON of
+    /// this crate, without the value that axum quotes. On unless switched off, for an application whose clients read
+    /// axum's plain text. What handlers answer by themselves is never touched.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// use authfort_axum::AuthLayer;
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let layer = AuthLayer::new(auth).json_rejections(false);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn json_rejections(self, on: bool) -> Self {
+        self.with(|shared| shared.reshapes = on)
+    }
+
     /// The service.
     ///
     /// ```
@@ -209,16 +231,26 @@ pub struct AuthService<S> {
     shared: Arc<Shared>,
 }
 
+/// Whether a guard that is put around an `S` would lie around the layer. Known for layers that are put on one another
+/// directly, as by tower's `ServiceBuilder`; axum's `Router` hides what it holds.
+pub(crate) fn is_auth_service<S>() -> bool {
+    std::any::type_name::<S>().starts_with(concat!(module_path!(), "::AuthService<"))
+}
+
 impl<S> std::fmt::Debug for AuthService<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AuthService").finish_non_exhaustive()
     }
 }
 
-impl<S: Service<Request>> Service<Request> for AuthService<S> {
-    type Response = S::Response;
+impl<S> Service<Request> for AuthService<S>
+where
+    S: Service<Request>,
+    S::Response: IntoResponse,
+{
+    type Response = Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = MapOk<S::Future, fn(S::Response) -> Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -231,7 +263,18 @@ impl<S: Service<Request>> Service<Request> for AuthService<S> {
             let caller = Caller { shared: Arc::clone(&self.shared), answer: Arc::default() };
             request.extensions_mut().insert(caller);
         }
-        self.inner.call(request)
+        let shape: fn(S::Response) -> Response = if self.shared.reshapes {
+            |response| axum_rejection::reshape(response.into_response())
+        } else {
+            IntoResponse::into_response
+        };
+        self.inner.call(request).map_ok(shape)
+    }
+}
+
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caller").finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,8 @@
 //! | who calls | [`CurrentUser`], `Option<CurrentUser>` |
 //! | who may | [`RequireRole`], [`AnyOf`], [`AllOf`], [`require_role`] |
 //! | the service in the caller's name | [`Auth`] |
-//! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`] |
+//! | sign-up and sign-in of one's own | [`Visitor`] |
+//! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`], and without some of them [`auth_router_without`] |
 //! | their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
 //! | answers in the same shape as those routes | [`Rejection`], [`harden`], [`Json`], [`Query`], [`Path`] |
 //! | an application's own tests | [`testing`] |
@@ -39,6 +40,7 @@
 
 mod admin;
 mod auth;
+mod axum_rejection;
 mod client;
 mod cookie;
 mod csrf;
@@ -54,8 +56,8 @@ mod role;
 pub mod testing;
 mod user;
 
-pub use admin::{admin_openapi, admin_router};
-pub use auth::{auth_openapi, auth_router};
+pub use admin::{admin_openapi, admin_router, admin_router_without};
+pub use auth::{Visitor, auth_openapi, auth_router, auth_router_without};
 pub use client::{ClientKey, TrustedProxies};
 pub use cookie::{CookieOptions, Cookies, SameSite};
 pub use csrf::CrossSite;

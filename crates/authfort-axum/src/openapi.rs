@@ -19,6 +19,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::extract::Choice;
 
@@ -210,6 +211,24 @@ fn link(after: &str) -> Option<(&str, &str)> {
         Some(place) => place.split_once(')').map(|(_, after)| (text, after)),
         None => (text.starts_with('`') && text.ends_with('`')).then_some((text, after)),
     }
+}
+
+/// The routes of a router, but for those of the paths that an application takes over.
+#[track_caller]
+pub(crate) fn gather(routes: Vec<UtoipaMethodRouter>, without: &[String]) -> OpenApiRouter {
+    let known = || routes.iter().flat_map(|(_, paths, _)| paths.paths.keys());
+    for path in without {
+        let all = || known().map(String::as_str).collect::<Vec<_>>().join(", ");
+        assert!(known().any(|other| other == path), "`{path}` is no path of this router; it has {}", all());
+    }
+    routes
+        .into_iter()
+        .filter(|(_, paths, _)| !paths.paths.keys().any(|path| without.contains(path)))
+        .fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::routes)
+}
+
+pub(crate) fn texts(paths: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    paths.into_iter().map(Into::into).collect()
 }
 
 const PATH: &str = "/openapi.json";

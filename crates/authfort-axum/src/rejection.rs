@@ -277,6 +277,13 @@ impl From<authfort::sqlx::Error> for Rejection {
     }
 }
 
+/// A task of the handler's own that panicked or was cancelled: 500, with the cause in the log alone.
+impl From<tokio::task::JoinError> for Rejection {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         match error {

@@ -31,7 +31,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use tower::{Layer, Service};
 
-use crate::layer::Caller;
+use crate::layer::{self, Caller};
 use crate::{CurrentUser, Rejection};
 
 /// A role as a type; [`roles!`](crate::roles) declares them.
@@ -396,6 +396,12 @@ impl<S> Layer<S> for RequireRoleLayer {
     type Service = RequireRoleService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        if layer::is_auth_service::<S>() {
+            tracing::error!(
+                roles = ?self.roles,
+                "a guard by role lies around the AuthLayer, which it has to lie inside of: every request is answered 500"
+            );
+        }
         RequireRoleService { inner, rule: self.clone() }
     }
 }

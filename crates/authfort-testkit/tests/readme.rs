@@ -46,6 +46,20 @@ fn the_readme_shows_the_minimal_example_whole() {
     assert_eq!(block(&read("README.md"), "Embed it", "rust"), read("examples/minimal/src/main.rs"));
 }
 
+/// A block that is no documentation test is a quote of a file that is compiled.
+#[test]
+fn every_quote_in_the_guides_is_in_an_example() {
+    let examples: Vec<String> = files("examples", ".rs").iter().map(|file| read(file)).collect();
+    let mut quotes = 0;
+    for guide in files("docs/guide", ".md") {
+        for quote in between(&read(&guide), "```rust,ignore\n", "```") {
+            quotes += 1;
+            assert!(examples.iter().any(|example| example.contains(quote)), "{guide} quotes what is nowhere:\n{quote}");
+        }
+    }
+    assert!(quotes > 0);
+}
+
 #[test]
 fn the_readmes_two_commands_are_there() {
     let readme = read("README.md");

@@ -192,6 +192,25 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// A task that panicked or was cancelled, such as the one in which a handler runs a transaction of its own: a fault.
+///
+/// ```
+/// # async fn example(pool: authfort::sqlx::SqlitePool, auth: authfort::AuthFort) -> authfort::Result<()> {
+/// tokio::spawn(async move {
+///     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+///     auth.create_user("jane@example.com").in_tx(&mut tx).await?;
+///     tx.commit().await?;
+///     Ok::<_, authfort::Error>(())
+/// })
+/// .await?
+/// # }
+/// ```
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::internal(error)
+    }
+}
+
 impl Error {
     /// The stable word for this error; the HTTP contract uses the same.
     pub fn code(&self) -> &'static str {

@@ -15,34 +15,34 @@ mod users;
 
 use axum::Router;
 use serde_json::Value;
-use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use admin_user::Admin;
 pub(crate) use sessions::{Revoked, SessionFilter};
 
-use crate::openapi::{self, Document};
+use crate::openapi;
 use crate::{AuthLayer, harden, require_role};
 
-fn routes() -> OpenApiRouter {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(users::list::list, users::create::create))
-        .routes(routes!(users::count::count))
-        .routes(routes!(users::get::get, users::update::update, users::delete::delete))
-        .routes(routes!(users::ban::ban))
-        .routes(routes!(users::unban::unban))
-        .routes(routes!(users::password::set_password))
-        .routes(routes!(roles::list::list))
-        .routes(routes!(roles::change::add, roles::change::remove))
-        .routes(routes!(sessions::list::list, sessions::revoke_all::revoke_all))
-        .routes(routes!(sessions::revoke::revoke))
-        .routes(routes!(accounts::list::list))
-        .routes(routes!(accounts::link::link, accounts::unlink::unlink))
-        .routes(routes!(keys::list::list))
-        .routes(routes!(keys::rotate::rotate))
-        .routes(routes!(events::list::list))
+fn routes() -> Vec<UtoipaMethodRouter> {
+    vec![
+        routes!(users::list::list, users::create::create),
+        routes!(users::count::count),
+        routes!(users::get::get, users::update::update, users::delete::delete),
+        routes!(users::ban::ban),
+        routes!(users::unban::unban),
+        routes!(users::password::set_password),
+        routes!(roles::list::list),
+        routes!(roles::change::add, roles::change::remove),
+        routes!(sessions::list::list, sessions::revoke_all::revoke_all),
+        routes!(sessions::revoke::revoke),
+        routes!(accounts::list::list),
+        routes!(accounts::link::link, accounts::unlink::unlink),
+        routes!(keys::list::list),
+        routes!(keys::rotate::rotate),
+        routes!(events::list::list),
+    ]
 }
 
 fn describe(document: &OpenApi) -> Value {
@@ -57,7 +57,7 @@ fn describe(document: &OpenApi) -> Value {
 /// assert!(document["paths"]["/users/{id}"].is_object());
 /// ```
 pub fn admin_openapi() -> Value {
-    describe(&routes().into_openapi())
+    describe(&openapi::gather(routes(), &[]).into_openapi())
 }
 
 /// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
@@ -69,7 +69,33 @@ pub fn admin_openapi() -> Value {
 /// # Ok(()) }
 /// ```
 pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
-    let (router, document) = routes().split_for_parts();
+    admin_router_without(layer, std::iter::empty::<String>())
+}
+
+/// [`admin_router`] without the routes of these paths, for an application that has its own in their place; see
+/// [`auth_router_without`](crate::auth_router_without).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
+/// use authfort_axum::{admin_router_without, require_role};
+/// use axum::{Router, routing::get};
+///
+/// let app: Router = Router::new()
+///     .nest("/admin", admin_router_without(&layer, ["/events"]))
+///     .route("/admin/events", get(|| async { "elsewhere" }).route_layer(require_role("admin")))
+///     .layer(layer);
+/// # Ok(()) }
+/// ```
+///
+/// # Panics
+/// If there is no such path; the message lists those that there are.
+#[track_caller]
+pub fn admin_router_without<S: Clone + Send + Sync + 'static>(
+    layer: &AuthLayer,
+    paths: impl IntoIterator<Item = impl Into<String>>,
+) -> Router<S> {
+    let (router, document) = openapi::gather(routes(), &openapi::texts(paths)).split_for_parts();
     let (path, document) = openapi::route(describe(&document));
     let router = router.route(path, document).route_layer(require_role(layer.auth().admin_role()));
     harden(router).layer(layer.clone()).with_state(())

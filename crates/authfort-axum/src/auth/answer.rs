@@ -5,7 +5,7 @@ use std::time::Duration;
 use authfort::secrecy::ExposeSecret;
 use authfort::{SessionId, SignedIn, User};
 use axum::Json;
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -49,7 +49,8 @@ pub(crate) struct SignedInBody {
 pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn) -> Result<Response, Rejection> {
     let tokens = &signed_in.tokens;
     let (access, refresh) = (tokens.access_token.expose_secret(), tokens.refresh_token.expose_secret());
-    let mut headers = HeaderMap::new();
+    // RFC 6749, section 5.1: who carries tokens is not to be stored, wherever the handler is mounted.
+    let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     if let Some(cookies) = &caller.shared.cookies {
         let refresh_ttl = (tokens.refresh_expires_at - caller.shared.auth.now()).to_std().unwrap_or_default();
         let set = cookies.set((access, Duration::from_secs(tokens.expires_in)), (refresh, refresh_ttl))?;

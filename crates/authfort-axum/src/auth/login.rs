@@ -5,8 +5,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::answer::{SignedInBody, signed_in};
-use super::visitor::Visitor;
+use super::answer::SignedInBody;
+use super::visitor::{NoQuery, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Rejection};
 
@@ -29,9 +29,8 @@ pub(crate) struct Login {
         (status = 503, description = "`overloaded`, `database_unavailable`", body = ErrorBody),
     )
 )]
-pub(crate) async fn login(visitor: Visitor, Json(body): Json<Login>) -> Result<Response, Rejection> {
-    visitor.limits.client(Action::Login)?;
-    visitor.limits.account(Action::Login, &body.email)?;
+pub(crate) async fn login(visitor: Visitor, _: NoQuery, Json(body): Json<Login>) -> Result<Response, Rejection> {
+    visitor.check(Action::Login, &body.email)?;
     let user = visitor.auth.login(body.email, body.password).await?;
-    signed_in(&visitor.caller, StatusCode::OK, user)
+    visitor.signed_in(StatusCode::OK, user)
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::answer::clear_cookies;
 use super::refresh::RefreshToken;
-use super::visitor::{AccessTokens, Visitor};
+use super::visitor::{AccessTokens, NoQuery, RefreshCookies, Visitor};
 use crate::{OptionalJson, Rejection};
 
 /// Ends the session of a token: of the refresh token in the body; else of the cookies; else of the bearer token. The
@@ -17,6 +17,8 @@ use crate::{OptionalJson, Rejection};
 )]
 pub(crate) async fn logout(
     visitor: Visitor,
+    RefreshCookies(cookies): RefreshCookies,
+    _: NoQuery,
     access: AccessTokens,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<(StatusCode, HeaderMap), Rejection> {
@@ -24,7 +26,7 @@ pub(crate) async fn logout(
         // It says which session is meant, so no other one ends.
         Some(token) => vec![vec![token]],
         // Of a cookie that cannot be read there is no session to end; the answer takes it back all the same.
-        None => vec![visitor.refresh_cookies.unwrap_or_default(), access.cookies, access.bearer],
+        None => vec![cookies.unwrap_or_default(), access.cookies, access.bearer],
     };
     for tokens in candidates {
         if end_sessions(&visitor.auth, &tokens).await? {

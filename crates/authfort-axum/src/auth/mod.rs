@@ -30,31 +30,33 @@ mod signup;
 mod verify_email;
 mod visitor;
 
+pub use visitor::Visitor;
+
 use axum::Router;
 use serde_json::Value;
-use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use crate::openapi::{self, Document};
+use crate::openapi;
 use crate::{AuthLayer, harden};
 
-fn routes() -> OpenApiRouter {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(signup::signup))
-        .routes(routes!(login::login))
-        .routes(routes!(refresh::refresh))
-        .routes(routes!(logout::logout))
-        .routes(routes!(me::me))
-        .routes(routes!(change_password::change_password))
-        .routes(routes!(verify_email::verify_email))
-        .routes(routes!(request_email_verification::request_email_verification))
-        .routes(routes!(request_password_reset::request_password_reset))
-        .routes(routes!(reset_password::reset_password))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::revoke))
-        .routes(routes!(introspect::introspect))
+fn routes() -> Vec<UtoipaMethodRouter> {
+    vec![
+        routes!(signup::signup),
+        routes!(login::login),
+        routes!(refresh::refresh),
+        routes!(logout::logout),
+        routes!(me::me),
+        routes!(change_password::change_password),
+        routes!(verify_email::verify_email),
+        routes!(request_email_verification::request_email_verification),
+        routes!(request_password_reset::request_password_reset),
+        routes!(reset_password::reset_password),
+        routes!(sessions::list),
+        routes!(sessions::revoke),
+        routes!(introspect::introspect),
+    ]
 }
 
 fn describe(document: &OpenApi) -> Value {
@@ -69,7 +71,7 @@ fn describe(document: &OpenApi) -> Value {
 /// assert!(document["paths"]["/login"].is_object());
 /// ```
 pub fn auth_openapi() -> Value {
-    describe(&routes().into_openapi())
+    describe(&openapi::gather(routes(), &[]).into_openapi())
 }
 
 /// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
@@ -82,7 +84,32 @@ pub fn auth_openapi() -> Value {
 /// # Ok(()) }
 /// ```
 pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
-    let (router, document) = routes().split_for_parts();
+    auth_router_without(layer, std::iter::empty::<String>())
+}
+
+/// [`auth_router`] without the routes of these paths, for an application that has its own in their place. Two routes of
+/// one method and path are one too many: axum then says `Overlapping method route` and panics, where the router is built.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let layer = authfort_axum::AuthLayer::new(authfort::AuthFort::connect("sqlite::memory:").await?);
+/// use authfort_axum::auth_router_without;
+/// use axum::{Router, routing::post};
+///
+/// let app: Router = Router::new()
+///     .nest("/auth", auth_router_without(&layer, ["/signup"]))
+///     .route("/auth/signup", post(|| async { "by invitation only" }));
+/// # Ok(()) }
+/// ```
+///
+/// # Panics
+/// If there is no such path; the message lists those that there are.
+#[track_caller]
+pub fn auth_router_without<S: Clone + Send + Sync + 'static>(
+    layer: &AuthLayer,
+    paths: impl IntoIterator<Item = impl Into<String>>,
+) -> Router<S> {
+    let (router, document) = openapi::gather(routes(), &openapi::texts(paths)).split_for_parts();
     let (path, document) = openapi::route(describe(&document));
     harden(router.route(path, document)).layer(layer.clone()).with_state(())
 }

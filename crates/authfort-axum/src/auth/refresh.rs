@@ -6,8 +6,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::answer::{SignedInBody, signed_in};
-use super::visitor::Visitor;
+use super::answer::SignedInBody;
+use super::visitor::{NoQuery, RefreshCookies, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, OptionalJson, Rejection};
 
@@ -37,20 +37,22 @@ impl RefreshToken {
 )]
 pub(crate) async fn refresh(
     visitor: Visitor,
+    RefreshCookies(cookies): RefreshCookies,
+    _: NoQuery,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<Response, Rejection> {
     let tokens = match body.token() {
         Some(token) => vec![token],
-        None => visitor.refresh_cookies?,
+        None => cookies?,
     };
     let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
     let first = tokens.next().ok_or_else(Rejection::refresh_token_missing)?;
-    let limits = visitor.limits;
+    let limits = visitor.limits.clone();
     limits.client(Action::Refresh)?;
     let mut call = visitor.auth.refresh(first);
     for other in tokens {
         call = call.or(other);
     }
     let user = call.admit(move |user| limits.account(Action::Refresh, &user.to_string())).await?;
-    signed_in(&visitor.caller, StatusCode::OK, user)
+    visitor.signed_in(StatusCode::OK, user)
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::Visitor;
+use super::visitor::{NoQuery, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Rejection};
 
@@ -26,10 +26,10 @@ pub(crate) struct RequestPasswordReset {
 )]
 pub(crate) async fn request_password_reset(
     visitor: Visitor,
+    _: NoQuery,
     Json(body): Json<RequestPasswordReset>,
 ) -> Result<StatusCode, Rejection> {
-    visitor.limits.client(Action::Mail)?;
-    visitor.limits.account(Action::Mail, &body.email)?;
+    visitor.check(Action::Mail, &body.email)?;
     visitor.auth.request_password_reset(body.email).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::{Acting, Visitor};
+use super::visitor::{Acting, NoQuery, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Rejection};
 
@@ -29,6 +29,7 @@ pub(crate) struct ResetPassword {
 )]
 pub(crate) async fn reset_password(
     visitor: Visitor,
+    _: NoQuery,
     Acting(auth): Acting,
     Json(body): Json<ResetPassword>,
 ) -> Result<StatusCode, Rejection> {

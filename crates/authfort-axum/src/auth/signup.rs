@@ -5,8 +5,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::answer::{SignedInBody, signed_in};
-use super::visitor::Visitor;
+use super::answer::SignedInBody;
+use super::visitor::{NoQuery, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Rejection};
 
@@ -35,12 +35,9 @@ pub(crate) struct SignUp {
         (status = 429, description = "`rate_limited`", body = ErrorBody),
     )
 )]
-pub(crate) async fn signup(visitor: Visitor, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
-    let (limits, email) = (visitor.limits, body.email.clone());
-    let mut call = visitor.auth.sign_up(body.email, body.password).admit(move || {
-        limits.client(Action::SignUp)?;
-        limits.account(Action::SignUp, &email)
-    });
+pub(crate) async fn signup(visitor: Visitor, _: NoQuery, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
+    let (asked, email) = (visitor.clone(), body.email.clone());
+    let mut call = visitor.auth.sign_up(body.email, body.password).admit(move || asked.check(Action::SignUp, &email));
     if let Some(name) = body.name {
         call = call.name(name);
     }
@@ -50,5 +47,5 @@ pub(crate) async fn signup(visitor: Visitor, Json(body): Json<SignUp>) -> Result
     if let Some(phone) = body.phone {
         call = call.phone(phone);
     }
-    signed_in(&visitor.caller, StatusCode::CREATED, call.await?)
+    visitor.signed_in(StatusCode::CREATED, call.await?)
 }

@@ -5,7 +5,7 @@ use axum::Json as Answer;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::{Acting, Visitor};
+use super::visitor::{Acting, NoQuery, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Json, Rejection};
 
@@ -23,6 +23,7 @@ pub(crate) struct VerifyEmail {
 )]
 pub(crate) async fn verify_email(
     _: Visitor,
+    _: NoQuery,
     Acting(auth): Acting,
     Json(body): Json<VerifyEmail>,
 ) -> Result<Answer<User>, Rejection> {

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 pub use field::{Field, rfc3339};
 pub(crate) use json::buffer;
 pub use json::{Json, OptionalJson};
+pub(crate) use node::wanted;
 pub use path::{FromSegment, FromSegments, Path};
 pub(crate) use query::Choice;
 pub use query::{FromParams, Params, Query};
@@ -28,7 +29,7 @@ pub use query::{FromParams, Params, Query};
 const NAME_LIMIT: usize = 64;
 
 /// The caller's own name for something, fit to be repeated: bounded, and without control characters.
-fn presentable(name: &str) -> Cow<'_, str> {
+pub(crate) fn presentable(name: &str) -> Cow<'_, str> {
     if name.chars().nth(NAME_LIMIT).is_none() && !name.contains(char::is_control) {
         return Cow::Borrowed(name);
     }

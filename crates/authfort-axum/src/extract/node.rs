@@ -73,15 +73,15 @@ impl de::Error for Fault {
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("invalid_type", format!("must be {}", wanted(expected)))
+        Self::new("invalid_type", format!("must be {}", wanted(&expected.to_string())))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("invalid", format!("must be {}", wanted(expected)))
+        Self::new("invalid", format!("must be {}", wanted(&expected.to_string())))
     }
 
     fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
-        Self::new("invalid", format!("must be {}", wanted(expected)))
+        Self::new("invalid", format!("must be {}", wanted(&expected.to_string())))
     }
 
     fn unknown_variant(_: &str, allowed: &'static [&'static str]) -> Self {
@@ -102,14 +102,14 @@ impl de::Error for Fault {
 }
 
 /// What was wanted, in the words of JSON where serde uses those of Rust.
-fn wanted(expected: &dyn Expected) -> String {
-    let text = expected.to_string();
-    match text.as_str() {
-        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number in range".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
-        "a sequence" => "an array".to_owned(),
-        "a map" => "an object".to_owned(),
-        _ => text,
+pub(crate) fn wanted(expected: &str) -> &str {
+    match expected {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number in range",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod admin_routes;
 mod auth_routes;
+mod axum_extractors;
 mod bad_input;
 mod cookies;
 mod guards;
@@ -11,6 +12,7 @@ mod http;
 mod limits;
 mod load;
 mod openapi;
+mod own_routes;
 mod secrets;
 mod support;
 mod trace;

@@ -1,0 +1,94 @@
+//! The handlers. Who may call one is in its arguments.
+
+use authfort::secrecy::SecretString;
+use authfort_axum::{Action, CurrentUser, Rejection, RequireRole, Visitor};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::Editor;
+use crate::db::{Db, Note};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignUp {
+    email: String,
+    password: SecretString,
+}
+
+/// Creates the user and their first note in one transaction, and signs them in.
+pub async fn sign_up(visitor: Visitor, State(db): State<Db>, Json(form): Json<SignUp>) -> Result<Response, Rejection> {
+    visitor.check(Action::SignUp, &form.email)?;
+    let auth = visitor.auth().clone();
+    let password = auth.hash_password(form.password).await?;
+    // In a task of its own: a client that hangs up does not stop it half way.
+    let signed_in = tokio::spawn(async move {
+        let mut tx = db.begin().await?;
+        let user = auth.create_user(form.email).password_hash(password).in_tx(tx.conn()).await?;
+        tx.add_note(user.id, "Welcome! This is your first note.", false).await?;
+        let signed_in = auth.create_session(user.id).provider("email").in_tx(tx.conn()).await?;
+        tx.commit().await?;
+        Ok::<_, Rejection>(signed_in)
+    })
+    .await??;
+    visitor.signed_in(StatusCode::CREATED, signed_in)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewNote {
+    text: String,
+    #[serde(default)]
+    shared: bool,
+}
+
+pub async fn write(
+    user: CurrentUser,
+    State(db): State<Db>,
+    Json(note): Json<NewNote>,
+) -> Result<(StatusCode, Json<Note>), Rejection> {
+    if note.text.trim().is_empty() {
+        return Err(Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_note", "A note needs a text."));
+    }
+    let mut tx = db.begin().await?;
+    let note = tx.add_note(user.user_id, &note.text, note.shared).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(note)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    #[serde(default)]
+    after: i64,
+}
+
+/// The caller's own notes.
+pub async fn list(
+    user: CurrentUser,
+    State(db): State<Db>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Vec<Note>>, Rejection> {
+    Ok(Json(db.notes_of(user.user_id, paging.after).await?))
+}
+
+/// What everybody may read, signed in or not.
+pub async fn shared(State(db): State<Db>, Query(paging): Query<Paging>) -> Result<Json<Vec<Note>>, Rejection> {
+    Ok(Json(db.shared_notes(paging.after).await?))
+}
+
+/// Deletes a note of the caller's own; another's is as if it were not there.
+pub async fn delete(user: CurrentUser, State(db): State<Db>, Path(id): Path<i64>) -> Result<StatusCode, Rejection> {
+    if db.delete_note(id, user.user_id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Rejection::not_found()) }
+}
+
+/// Takes a shared note back from everybody; for editors.
+pub async fn unshare(
+    _: RequireRole<Editor>,
+    State(db): State<Db>,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Rejection> {
+    if db.unshare(id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Rejection::not_found()) }
+}
