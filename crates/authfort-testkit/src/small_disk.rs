@@ -84,6 +84,19 @@ impl SmallDisk {
         Ballast(path)
     }
 
+    /// Lets nobody write any more, or again. No file on it may be open for writing.
+    ///
+    /// # Panics
+    /// When a file is, and when `mount` of util-linux is missing.
+    pub fn read_only(&self, on: bool) {
+        let status = Command::new("mount")
+            .args(["-o", if on { "remount,ro" } else { "remount,rw" }])
+            .arg(&self.0)
+            .status()
+            .expect("`mount` of util-linux; on Debian or Ubuntu: apt-get install mount");
+        assert!(status.success());
+    }
+
     /// Makes every write of this process past so many bytes of a file an I/O error; `None` lifts it.
     ///
     /// # Panics

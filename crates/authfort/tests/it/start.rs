@@ -77,6 +77,25 @@ fn a_full_disk_is_named_at_the_start() {
     });
 }
 
+#[test]
+fn a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost() {
+    let test = "start::a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost";
+    let Some(disk) = SmallDisk::of(test, 6 * 1024) else { return };
+    run(Engine::Sqlite, |_| async move {
+        let url = format!("sqlite://{}", disk.path().join("x.db").display());
+        let auth = builder(&clock()).connect(&url).await.unwrap();
+        let jane = auth.create_user("jane@example.com").await.unwrap();
+        auth.close().await;
+        disk.read_only(true);
+        let text = refusal(&url).await;
+        assert!(text.contains("x.db") && text.contains("write the file and its folder"), "{text}");
+        disk.read_only(false);
+        let auth = builder(&clock()).connect(&url).await.unwrap();
+        assert_eq!(auth.get_user(jane.id).await.unwrap(), jane);
+        assert_eq!(auth.ban_user(jane.id).await.unwrap().email, jane.email);
+    });
+}
+
 /// A role of its own on the test's server, and the URL by which it comes.
 struct Role {
     admin: PgPool,
