@@ -138,7 +138,7 @@ fn the_guide_lists_every_code_that_a_client_can_see() {
 #[test]
 fn the_guide_lists_every_event() {
     let guide = read("docs/guide/events.md");
-    let types = read("crates/authfort/src/events/types.rs");
+    let types = read("crates/authfort/src/model/events/types.rs");
     let events: Vec<&str> =
         between(&types, " = \"", "\" for ").into_iter().filter(|name| !name.contains('\n')).collect();
     assert!(events.len() > 20, "{events:?}");

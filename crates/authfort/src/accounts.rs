@@ -6,11 +6,42 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::core::Core;
 use crate::events::{OauthLink, OauthUnlink};
+use crate::model::user::User;
+use crate::model::validate;
 use crate::store::accounts::AccountRow;
-use crate::users::{User, prove_email, validate};
+use crate::users::{GetUser, prove_email};
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Links an account at a provider; takes the place of another account there. Event: `oauth_link`.
+    pub fn link_account(
+        &self,
+        id: UserId,
+        provider: impl Into<String>,
+        provider_account_id: impl Into<String>,
+    ) -> Write<LinkAccount> {
+        let op = LinkAccount {
+            user: id,
+            provider: provider.into(),
+            account: provider_account_id.into(),
+            verified_email: None,
+        };
+        Write::new(self.core(), op)
+    }
+
+    /// Unlinks the account at a provider; refused where it is the only way in. Event: `oauth_unlink`.
+    pub fn unlink_account(&self, id: UserId, provider: impl Into<String>) -> Write<UnlinkAccount> {
+        Write::new(self.core(), UnlinkAccount { user: id, provider: provider.into() })
+    }
+
+    /// The accounts of a user, by provider.
+    pub fn list_accounts(&self, id: UserId) -> ListAccounts {
+        ListAccounts { core: self.core().clone(), user: id }
+    }
+}
 
 /// An account at a provider.
 ///
@@ -155,7 +186,7 @@ impl Operation for UnlinkAccount {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListAccounts {
-    pub(crate) auth: AuthFort,
+    pub(crate) core: Core,
     pub(crate) user: UserId,
 }
 
@@ -165,8 +196,8 @@ impl IntoFuture for ListAccounts {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            self.auth.get_user(self.user).await?;
-            let mut conn = self.auth.db().read().await?;
+            GetUser::new(self.core.clone(), self.user).await?;
+            let mut conn = self.core.db().read().await?;
             let rows = store::accounts::of_user(&mut conn.conn(), self.user).await?;
             Ok(rows.into_iter().map(Into::into).collect())
         })
@@ -182,7 +213,7 @@ impl AuthFort {
         if provider.contains('\0') || account.contains('\0') {
             return Ok(None);
         }
-        let mut conn = self.db().read().await?;
+        let mut conn = self.core().db().read().await?;
         let owner = store::accounts::owner(&mut conn.conn(), provider, account).await?;
         // One connection at a time: a pool of one must do.
         drop(conn);

@@ -1,18 +1,16 @@
-//! The options, each with a default that is safe, and each checked when the library starts.
+//! What was configured, checked.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::crypto::Sealer;
-use crate::db::{Db, Pool, PoolOptions, diagnosis};
+use crate::model::role::role_name;
+use crate::model::validate::Checked;
 use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy, Passwords};
-use crate::roles::role_name;
 use crate::tokens::{Algorithm, Rules};
-use crate::{AuthFort, Clock, Error, Result};
+use crate::{Clock, FieldError, Result};
 
 pub(crate) struct Config {
     pub issuer: String,
@@ -39,285 +37,25 @@ pub(crate) struct Config {
     pub clock: Clock,
 }
 
-/// Options, then a database: [`connect`](Builder::connect) or [`from_pool`](Builder::from_pool).
-///
-/// Every option is checked before the database is touched; [`Error::Config`] names the one to change.
-///
-/// ```
-/// use std::time::Duration;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
-/// let auth = authfort::AuthFort::builder()
-///     .issuer("https://example.com")
-///     .algorithm(authfort::Algorithm::EdDsa)
-///     .access_ttl(Duration::from_secs(300))
-///     .connect("sqlite::memory:")
-///     .await?;
-///
-/// let error = authfort::AuthFort::builder().access_ttl(Duration::ZERO).connect("sqlite::memory:").await.unwrap_err();
-/// assert!(error.to_string().starts_with("access_ttl"));
-/// # Ok(()) }
-/// ```
-#[must_use = "a builder does nothing until it is connected"]
-pub struct Builder {
-    config: Config,
-    pool: PoolOptions,
-    migrate: bool,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            config: Config {
-                issuer: "authfort".into(),
-                audience: None,
-                algorithm: Algorithm::default(),
-                secret: None,
-                access_ttl: Duration::from_mins(15),
-                refresh_ttl: Duration::from_hours(30 * 24),
-                session_ttl: Duration::from_hours(90 * 24),
-                refresh_grace: Duration::from_secs(10),
-                max_sessions: 100,
-                leeway: Duration::ZERO,
-                signup: true,
-                admin_role: "admin".into(),
-                declared_roles: None,
-                metadata_max_bytes: 16 * 1024,
-                password_policy: PasswordPolicy::default(),
-                hashing: Hashing::default(),
-                breach_check: None,
-                breach_failure: OnFailure::default(),
-                breach_timeout: BreachGuard::DEFAULT_TIMEOUT,
-                email_verification_ttl: Duration::from_hours(24),
-                password_reset_ttl: Duration::from_hours(1),
-                clock: Clock::system(),
-            },
-            pool: PoolOptions::default(),
-            migrate: true,
-        }
-    }
-}
-
-macro_rules! options {
-    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?) => {
-        $($(#[$doc])* pub fn $name(mut self, $name: $type) -> Self {
-            self.config.$name = $name;
-            self
-        })*
-    };
-}
-
-impl Builder {
-    options! {
-        /// The signature algorithm of access tokens; RS256 unless set. Where the newest key is of
-        /// another one, the start rotates the keys; the old one signs for the first minutes (see
-        /// [`rotate_keys`](crate::AuthFort::rotate_keys)).
-        algorithm: Algorithm,
-        /// How long an access token is good; 15 minutes unless set, at least a second.
-        access_ttl: Duration,
-        /// How long a refresh token is good; 30 days unless set. Each rotation starts it anew.
-        refresh_ttl: Duration,
-        /// How long a session lasts however often it is refreshed; 90 days unless set.
-        session_ttl: Duration,
-        /// How long a refresh token that was just exchanged still answers, with the same child; 10 seconds unless set,
-        /// at most 60. Zero treats every second use as theft. (RFC 9700, section 4.14)
-        refresh_grace: Duration,
-        /// How many sessions of one user live at once; 100 unless set. A sign-in beyond them ends the oldest.
-        max_sessions: u32,
-        /// By how much a token's times may be off; nothing unless set, at most 30 seconds.
-        leeway: Duration,
-        /// Whether people may register themselves; on unless set.
-        signup: bool,
-        /// The largest metadata object as JSON, in bytes; 16 KiB unless set.
-        metadata_max_bytes: usize,
-        /// What a password must be; at least 8 characters and at most 1,024 bytes unless set.
-        password_policy: PasswordPolicy,
-        /// The cost of hashing and how much of it runs at once.
-        hashing: Hashing,
-        /// What happens when the breach check fails or takes too long: let it pass (the default) or refuse it.
-        breach_failure: OnFailure,
-        /// How long the breach check may take; 2 seconds unless set.
-        breach_timeout: Duration,
-        /// How long a token for email verification is good; a day unless set.
-        email_verification_ttl: Duration,
-        /// How long a token for a password reset is good; an hour unless set.
-        password_reset_ttl: Duration,
-        /// The clock; the system's unless set.
-        clock: Clock,
-    }
-
-    /// The `iss` of access tokens; `authfort` unless set.
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.config.issuer = issuer.into();
-        self
-    }
-
-    /// The `aud` of access tokens; none unless set. Tokens without it are then refused.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.config.audience = Some(audience.into());
-        self
-    }
-
-    /// Encrypts the private signing keys in the database (AES-256-GCM, the key derived by HKDF-SHA256). Without it they
-    /// lie there in clear and a warning is logged: who reads the database can then sign tokens.
-    pub fn secret(mut self, secret: impl Into<SecretString>) -> Self {
-        self.config.secret = Some(secret.into());
-        self
-    }
-
-    /// The role that administers; `admin` unless set. The last usable holder cannot lose it.
-    pub fn admin_role(mut self, role: impl Into<String>) -> Self {
-        self.config.admin_role = role.into();
-        self
-    }
-
-    /// Refuses every role outside this set (the admin role always belongs to it). Without it, any valid name is a role.
-    pub fn roles<I: IntoIterator<Item = S>, S: Into<String>>(mut self, roles: I) -> Self {
-        self.config.declared_roles = Some(roles.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Asks the application whether a new password is known from a breach.
-    pub fn breach_check(mut self, check: impl BreachCheck) -> Self {
-        self.config.breach_check = Some(Arc::new(check));
-        self
-    }
-
-    /// The most connections of the pool; 10 unless set. The guard's come on top. Not with [`from_pool`](Self::from_pool).
-    pub fn max_connections(mut self, max: u32) -> Self {
-        self.pool.max_connections = Some(max);
-        self
-    }
-
-    /// The most connections that the guard has for itself, so that it does not wait behind lists; 2 unless set, at least
-    /// one. It asks one short question for each request that it guards. Not with [`from_pool`](Self::from_pool), nor with
-    /// `sqlite::memory:`: there all share what there is.
-    pub fn guard_connections(mut self, max: u32) -> Self {
-        self.pool.guard_connections = Some(max);
-        self
-    }
-
-    /// How long a call waits for a connection before it fails with [`Error::DatabaseUnavailable`]; 5 seconds unless set.
-    /// The guard and [`AuthFort::ping`] answer within it, statement included. On SQLite it is also how long one waits
-    /// for the lock of another process. Not with [`from_pool`](Self::from_pool), where the pool's own counts.
-    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.pool.acquire_timeout = Some(timeout);
-        self
-    }
-
-    /// Whether missing migrations run at the start; on unless set. When off, an incomplete schema is refused.
-    pub fn migrate(mut self, on: bool) -> Self {
-        self.migrate = on;
-        self
-    }
-
-    /// Opens the database, brings its schema up to date, and makes sure that a signing key is there.
-    ///
-    /// # Errors
-    /// - [`Error::Config`] names the option that cannot be.
-    /// - [`Error::Migration`] where the schema is newer than this build, or incomplete and migrations are off.
-    /// - [`Error::Start`] where the database cannot be reached, opened or used, with cause and remedy.
-    pub async fn connect(self, url: impl AsRef<str>) -> Result<AuthFort> {
-        self.check()?;
-        let db = match Db::connect(url.as_ref(), &self.pool).await {
-            Ok(db) => db,
-            Err(error) => return Err(diagnosis::of_url(url.as_ref(), self.pool.acquire_timeout(), error).await),
-        };
-        self.start(db).await
-    }
-
-    /// The same on a pool of the application's own.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect). [`Error::Config`] also for each option that says what a pool is like, and on SQLite
-    /// where the pool has foreign keys switched off.
-    pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
-        self.check()?;
-        self.pool.check_unset()?;
-        let db = Db::of_pool(pool.into());
-        match db.check_pool().await {
-            Ok(()) => self.start(db).await,
-            Err(error) => Err(db.explain(error).await),
-        }
-    }
-
-    async fn start(self, db: Db) -> Result<AuthFort> {
-        match AuthFort::start(db.clone(), self.config, self.migrate).await {
-            Err(error) => Err(db.explain(error).await),
-            started => started,
-        }
-    }
-
-    /// Checks the options without a database; [`connect`](Self::connect) and [`from_pool`](Self::from_pool) do it
-    /// themselves, before they touch theirs.
-    ///
-    /// ```
-    /// let error = authfort::AuthFort::builder().secret("too short").check().unwrap_err();
-    /// assert!(error.to_string().starts_with("secret"));
-    /// ```
-    ///
-    /// # Errors
-    /// - [`Error::Config`] names the option that cannot be.
-    pub fn check(&self) -> Result<()> {
-        let c = &self.config;
-        let second = Duration::from_secs(1);
-        let decade = Duration::from_hours(10 * 366 * 24);
-        for (field, value) in [
-            ("access_ttl", c.access_ttl),
-            ("refresh_ttl", c.refresh_ttl),
-            ("session_ttl", c.session_ttl),
-            ("email_verification_ttl", c.email_verification_ttl),
-            ("password_reset_ttl", c.password_reset_ttl),
-        ] {
-            if value < second || value > decade {
-                return Err(Error::config(field, "must be between one second and ten years"));
+impl Config {
+    /// A role that may be given: well formed, and one of the declared where roles are declared.
+    pub(crate) fn check_role(&self, field: &str, name: &str) -> Checked<()> {
+        role_name(field, name)?;
+        match &self.declared_roles {
+            Some(declared) if !declared.contains(name) && name != self.admin_role => {
+                let list: Vec<_> = declared.iter().map(String::as_str).collect();
+                Err(FieldError::new(field, "unknown_role", format!("must be one of {}", list.join(", "))))
             }
+            _ => Ok(()),
         }
-        if c.session_ttl < c.refresh_ttl {
-            return Err(Error::config("session_ttl", "must be at least refresh_ttl"));
-        }
-        if c.refresh_grace > Duration::from_mins(1) {
-            return Err(Error::config("refresh_grace", "must be at most 60 seconds"));
-        }
-        if c.max_sessions == 0 || c.max_sessions > 10_000 {
-            return Err(Error::config("max_sessions", "must be between 1 and 10,000"));
-        }
-        if c.leeway > Duration::from_secs(30) {
-            return Err(Error::config("leeway", "must be at most 30 seconds"));
-        }
-        if c.issuer.is_empty() || c.issuer.len() > 512 {
-            return Err(Error::config("issuer", "must have 1 to 512 bytes"));
-        }
-        if c.audience.as_ref().is_some_and(|a| a.is_empty() || a.len() > 512) {
-            return Err(Error::config("audience", "must have 1 to 512 bytes"));
-        }
-        if c.metadata_max_bytes < 2 || c.metadata_max_bytes > 1024 * 1024 {
-            return Err(Error::config("metadata_max_bytes", "must be between 2 bytes and 1 MiB"));
-        }
-        if c.breach_timeout.is_zero() {
-            return Err(Error::config("breach_timeout", "must be longer than nothing"));
-        }
-        if role_name("admin_role", &c.admin_role).is_err() {
-            return Err(Error::config("admin_role", "must match ^[a-z][a-z0-9_-]{0,49}$"));
-        }
-        for role in c.declared_roles.iter().flatten() {
-            if role_name("roles", role).is_err() {
-                return Err(Error::config("roles", "must each match ^[a-z][a-z0-9_-]{0,49}$"));
-            }
-        }
-        self.pool.check()?;
-        Passwords::new(c)?;
-        Rules::new(c.issuer.as_str(), c.audience.clone(), c.leeway)?;
-        c.secret.as_ref().map(Sealer::new).transpose()?;
-        Ok(())
     }
-}
 
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("issuer", &self.config.issuer)
-            .field("algorithm", &self.config.algorithm)
-            .field("secret", &self.config.secret.as_ref().map(|_| "…"))
-            .finish_non_exhaustive()
+    pub(crate) fn passwords(&self) -> Result<Passwords> {
+        let guard = |check| BreachGuard::new(check, self.breach_timeout, self.breach_failure);
+        Passwords::new(self.password_policy.clone(), &self.hashing, self.breach_check.clone().map(guard))
+    }
+
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        Rules::new(self.issuer.as_str(), self.audience.clone(), self.leeway)
     }
 }

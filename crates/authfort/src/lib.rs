@@ -33,20 +33,27 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("authfort needs a database: turn on the feature `sqlite` or `postgres`");
 
+mod access;
 mod accounts;
 mod authfort;
+mod builder;
 mod clock;
 mod config;
-mod context;
+mod core;
 mod crypto;
 mod db;
 mod error;
-pub mod events;
+mod event_log;
+mod guard;
+mod hooks;
 mod id;
+mod introspection;
+mod keys;
+mod model;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod passwords;
-mod principal;
+mod revocation;
 mod roles;
 mod sessions;
 mod store;
@@ -57,29 +64,32 @@ mod work;
 
 pub use accounts::{LinkAccount, ListAccounts, OauthAccount, UnlinkAccount};
 pub use authfort::AuthFort;
+pub use builder::Builder;
 pub use clock::Clock;
-pub use config::Builder;
-pub use context::Actor;
 #[cfg(feature = "sqlite")]
 pub use db::open_sqlite;
 pub use db::{Conn, Pool};
 pub use error::{Error, FieldError, Result};
-pub use events::{DeleteMode, Event, EventPage, ListEvents};
+pub use event_log::{EventPage, ListEvents};
 pub use id::{EventId, SessionId, UserId};
-pub use passwords::{
-    BreachCheck, BreachFuture, ChangePassword, HashedPassword, Hashing, OnFailure, PasswordPolicy, SetPassword,
-    generate_password,
-};
-pub use principal::{ActiveToken, Introspection, Principal};
+pub use introspection::{ActiveToken, Introspection};
+pub use keys::{KeyInfo, RotateKeys};
+pub use model::actor::Actor;
+pub use model::events::{self, DeleteMode, Event};
+pub use model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
+pub use model::principal::Principal;
+pub use model::user::User;
+pub use model::validate::{check_email, email_key, normalise_email};
+pub use passwords::{BreachCheck, BreachFuture, HashedPassword, Hashing, OnFailure, PasswordPolicy, generate_password};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
     CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SessionPage,
     SignUp, SignedIn, Tokens,
 };
-pub use tokens::{Algorithm, JWKS_MAX_AGE, KeyInfo, RotateKeys};
+pub use tokens::{Algorithm, JWKS_MAX_AGE};
 pub use users::{
-    BanUser, CountUsers, CreateUser, DeleteReceipt, DeleteUser, DeletedFilter, FindUser, GetUser, ListUsers, SortBy,
-    SortOrder, Total, UnbanUser, UpdateUser, User, UserFilter, UserPage, check_email, email_key, normalise_email,
+    BanUser, ChangePassword, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser, ListUsers,
+    SetPassword, UnbanUser, UpdateUser, UserPage,
 };
 pub use verification::{IssuedToken, RequestToken, ResetPassword, VerifyEmail};
 pub use work::{Conditional, Joinable, Operation, Write};

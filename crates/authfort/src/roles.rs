@@ -8,31 +8,53 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
+use crate::core::Core;
 use crate::events::{RoleAdded, RoleRemoved};
-use crate::tokens::size;
-use crate::users::validate::Checked;
+use crate::model::role::role_name;
+use crate::users::GetUser;
+use crate::users::token_size;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{AuthFort, FieldError, Result, UserId, store};
+use crate::{AuthFort, Error, Result, UserId, store};
 
-const ROLE_BYTES: usize = 50;
+impl AuthFort {
+    /// Gives a role and answers all the user's roles. Live access tokens are cut unless `immediate(false)`. A role held
+    /// already changes nothing. Event: `role_added`.
+    pub fn add_role(&self, id: UserId, role: impl Into<String>) -> Write<AddRole> {
+        Write::new(self.core(), AddRole::new(id, role.into()))
+    }
 
-/// A role's name: `^[a-z][a-z0-9_-]{0,49}$`.
-pub(crate) fn role_name(field: &str, name: &str) -> Checked<()> {
-    let shaped = name.len() <= ROLE_BYTES
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if shaped { Ok(()) } else { Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$")) }
-}
+    /// Takes a role and answers those that are left; refused for the admin role of the last administrator. A role not
+    /// held changes nothing. Event: `role_removed`.
+    pub fn remove_role(&self, id: UserId, role: impl Into<String>) -> Write<RemoveRole> {
+        Write::new(self.core(), RemoveRole::new(id, role.into()))
+    }
 
-/// A role that may be given: well formed, and one of the declared where roles are declared.
-pub(crate) fn checked_role(auth: &AuthFort, field: &str, name: &str) -> Checked<()> {
-    role_name(field, name)?;
-    match &auth.config().declared_roles {
-        Some(declared) if !declared.contains(name) && name != auth.config().admin_role => {
-            let list: Vec<_> = declared.iter().map(String::as_str).collect();
-            Err(FieldError::new(field, "unknown_role", format!("must be one of {}", list.join(", "))))
-        }
-        _ => Ok(()),
+    /// Whether a role of this name can be given: it is well formed, and declared where
+    /// [roles are declared](crate::Builder::roles).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # use authfort::{Algorithm, AuthFort};
+    /// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).roles(["editor"]).connect("sqlite::memory:").await?;
+    /// assert!(auth.is_role("editor") && auth.is_role("admin"));
+    /// assert!(!auth.is_role("auditor") && !auth.is_role("Editor"));
+    /// # Ok(()) }
+    /// ```
+    pub fn is_role(&self, name: &str) -> bool {
+        self.core().config().check_role("role", name).is_ok()
+    }
+
+    /// The roles of a user, sorted.
+    pub fn get_roles(&self, id: UserId) -> GetRoles {
+        GetRoles { core: self.core().clone(), user: id }
+    }
+
+    /// Whether a user has a role.
+    ///
+    /// # Errors
+    /// - [`Error::UserNotFound`](crate::Error::UserNotFound), [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
+    pub async fn has_role(&self, id: UserId, role: &str) -> Result<bool> {
+        Ok(self.get_roles(id).await?.iter().any(|held| held == role))
     }
 }
 
@@ -86,7 +108,7 @@ impl Write<RemoveRole> {
 impl RoleChange {
     async fn finish(&self, work: &mut Work<'_>) -> Result<Verdict<Vec<String>>> {
         if self.immediate {
-            store::users::bump_token_version(&mut work.conn, self.user).await?;
+            work.revoke_access_tokens(self.user).await?;
         }
         store::users::touch(&mut work.conn, self.user, work.now).await?;
         Ok(Verdict::Done(work.read_user(self.user).await?.roles))
@@ -101,14 +123,13 @@ impl Operation for AddRole {
     type Output = Vec<String>;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        checked_role(auth, "role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
+        before.core.config().check_role("role", &self.0.role).map_err(|fault| Error::Validation(vec![fault]))
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Vec<String>>> {
         let change = &self.0;
         let row = work.lock_user(change.user).await?;
-        if change.role == work.auth.config().admin_role {
+        if change.role == work.core.config().admin_role {
             work.lock_admins().await?;
         }
         let held = row.role_list();
@@ -117,7 +138,7 @@ impl Operation for AddRole {
         }
         let mut wanted = held;
         wanted.push(change.role.clone());
-        size::check(work.auth.config(), None, (&row.email, row.name.as_deref(), &wanted))?;
+        token_size::check(work.core.config(), None, (&row.email, row.name.as_deref(), &wanted))?;
         if store::roles::add(&mut work.conn, change.user, &change.role, work.now).await? == 0 {
             return Ok(Verdict::Done(row.role_list()));
         }
@@ -135,7 +156,7 @@ impl Operation for RemoveRole {
 
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         // A role that is not declared any more can still be taken away.
-        role_name("role", &self.0.role).map_err(|fault| crate::Error::Validation(vec![fault]))
+        role_name("role", &self.0.role).map_err(|fault| Error::Validation(vec![fault]))
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Vec<String>>> {
@@ -145,7 +166,7 @@ impl Operation for RemoveRole {
         if !held.contains(&change.role) {
             return Ok(Verdict::Done(held));
         }
-        if change.role == work.auth.config().admin_role {
+        if change.role == work.core.config().admin_role {
             work.protect_admins(&row).await?;
         }
         store::roles::remove(&mut work.conn, change.user, &change.role).await?;
@@ -158,7 +179,7 @@ impl Operation for RemoveRole {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetRoles {
-    pub(crate) auth: AuthFort,
+    pub(crate) core: Core,
     pub(crate) user: UserId,
 }
 
@@ -167,33 +188,6 @@ impl IntoFuture for GetRoles {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.auth.get_user(self.user).await?.roles) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::role_name;
-
-    #[test]
-    fn row_34_a_role_name_is_short_and_plain() {
-        for name in ["admin", "a", "content-editor", "level_2", &"a".repeat(50)] {
-            assert!(role_name("role", name).is_ok(), "{name}");
-        }
-        for name in [
-            "",
-            " ",
-            "Admin",
-            "2fast",
-            "ad min",
-            "ad\nmin",
-            "a,b",
-            "аdmin",
-            "\u{202e}admin",
-            &"a".repeat(51),
-            &"a".repeat(10_000),
-        ] {
-            assert!(role_name("role", name).is_err(), "{name:?}");
-        }
+        Box::pin(async move { Ok(GetUser::new(self.core, self.user).await?.roles) })
     }
 }

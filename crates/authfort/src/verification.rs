@@ -12,17 +12,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::delta;
+use crate::core::Core;
 use crate::crypto::OpaqueToken;
 use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequested};
-use crate::sessions::end_all;
+use crate::model::user::User;
+use crate::model::validate::key_to_find;
 use crate::store::users::UserRow;
-use crate::users::validate::key_to_find;
-use crate::users::{User, prove_email, proven_by_another};
+use crate::users::{prove_email, proven_by_another};
 use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Makes a token that proves an address, to be sent there; none where nobody has the address or it is verified
+    /// already. Answers after a tenth of a second at the least, known or not. Event: `email_verification_requested`.
+    pub fn request_email_verification(&self, email: impl AsRef<str>) -> Write<RequestToken> {
+        Write::new(self.core(), RequestToken::email_verification(email.as_ref()))
+    }
+
+    /// Redeems a token for email verification. Event: `email_verified`.
+    pub fn verify_email(&self, token: impl Into<SecretString>) -> Write<VerifyEmail> {
+        Write::new(self.core(), VerifyEmail::new(token.into().expose_secret()))
+    }
+
+    /// Makes a token for a password reset, to be sent to the address; none where nobody has it. Answers after a tenth of
+    /// a second at the least, known or not. Event: `password_reset_requested`.
+    pub fn request_password_reset(&self, email: impl AsRef<str>) -> Write<RequestToken> {
+        Write::new(self.core(), RequestToken::password_reset(email.as_ref()))
+    }
+
+    /// Redeems a token for a password reset; ends all sessions. Event: `password_reset`.
+    pub fn reset_password(
+        &self,
+        token: impl Into<SecretString>,
+        password: impl Into<SecretString>,
+    ) -> Write<ResetPassword> {
+        Write::new(self.core(), ResetPassword::new(token.into().expose_secret(), password.into()))
+    }
+}
 
 const PREFIX: &str = "afv";
 /// Longer than the work of a request for a known address takes, a commit to disk included.
@@ -114,7 +143,7 @@ impl Operation for RequestToken {
             Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Done(None)),
             Err(error) => return Err(error),
         };
-        let config = work.auth.config();
+        let config = work.core.config();
         let ttl = match self.purpose {
             Purpose::Email if user.email_verified => return Ok(Verdict::Done(None)),
             Purpose::Email => config.email_verification_ttl,
@@ -133,7 +162,7 @@ impl Operation for RequestToken {
         Ok(Verdict::Done(Some(IssuedToken { user_id: user.id, email: user.email, token: token.expose(), expires_at })))
     }
 
-    async fn committed(&self, _auth: &AuthFort) {
+    async fn committed(&self, _core: &Core) {
         if let Some(started) = self.started {
             tokio::time::sleep_until(started + ANSWER_TIME).await;
         }
@@ -210,18 +239,18 @@ impl Operation for ResetPassword {
     type Output = UserId;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        auth.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
+        let core = before.core;
+        core.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
         admitted(&mut self.admit)?;
         // A guess must not cost a password hash.
         let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
         let mut conn = before.read().await?;
         let found = store::verification::find(&mut conn.conn(), &token.hash(), Purpose::Password.as_str()).await?;
         drop(conn);
-        if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= auth.now()) {
+        if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= core.now()) {
             return Err(Error::VerificationTokenInvalid);
         }
-        self.hash = Some(auth.passwords().hash_new("new_password", &self.password).await?);
+        self.hash = Some(core.passwords().hash_new("new_password", &self.password).await?);
         Ok(())
     }
 
@@ -233,7 +262,7 @@ impl Operation for ResetPassword {
         proven_by_another(work, &user).await?;
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));
-        end_all(work, id, None).await?;
+        work.revoke_access(id, None).await?;
         Ok(Verdict::Done(id))
     }
 }

@@ -13,6 +13,8 @@
 //!   for a few seconds.
 //! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
 
+mod locks;
+
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,12 +23,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
+use crate::access::confirm;
 use crate::clock::delta;
-use crate::context::Actor;
+use crate::core::Core;
 use crate::db::{Conn, PooledConn, Savepoint, Tx};
 use crate::events::{Draft, Event};
-use crate::principal::Caller;
-use crate::{AuthFort, Error, EventId, Result, UserId, store};
+use crate::model::actor::Actor;
+use crate::model::standing::Bearer;
+pub(crate) use locks::at_version;
+
+use crate::{Error, EventId, Result, UserId, store};
 
 /// What becomes of the transaction.
 #[derive(Debug)]
@@ -61,7 +67,7 @@ pub trait Operation: Send + Sync + 'static {
 
     /// What the answer still lacks and takes no connection, such as a signature: once the one writer is free again.
     #[doc(hidden)]
-    fn finish(&self, _auth: &AuthFort, _output: &mut Self::Output) -> Result<()> {
+    fn finish(&self, _core: &Core, _output: &mut Self::Output) -> Result<()> {
         Ok(())
     }
 
@@ -73,7 +79,7 @@ pub trait Operation: Send + Sync + 'static {
 
     /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
     #[doc(hidden)]
-    fn committed(&self, _auth: &AuthFort) -> impl Future<Output = ()> + Send {
+    fn committed(&self, _core: &Core) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
@@ -102,7 +108,7 @@ pub(crate) fn admitted(ask: &mut Option<Admit>) -> Result<()> {
 /// joins one. What that wrote must be seen, and its connection may be the only one.
 #[derive(Debug)]
 pub struct Before<'a> {
-    pub(crate) auth: &'a AuthFort,
+    pub(crate) core: &'a Core,
     /// The version that the user must be at, where the caller demands one.
     pub(crate) if_version: Option<i64>,
     joined: Option<Conn<'a>>,
@@ -113,7 +119,7 @@ impl Before<'_> {
     pub(crate) async fn read(&mut self) -> Result<Lease<'_>> {
         match &mut self.joined {
             Some(conn) => Ok(Lease::Joined(conn.reborrow())),
-            None => Ok(Lease::Pooled(self.auth.db().read().await?)),
+            None => Ok(Lease::Pooled(self.core.db().read().await?)),
         }
     }
 
@@ -140,7 +146,7 @@ impl Lease<'_> {
 /// What an operation works with: the connection inside its transaction, the time, and the events to write.
 #[derive(Debug)]
 pub struct Work<'a> {
-    pub(crate) auth: &'a AuthFort,
+    pub(crate) core: &'a Core,
     pub(crate) conn: Conn<'a>,
     /// When the change happens: read anew under each lock, so that the times of two changes follow their order.
     pub(crate) now: DateTime<Utc>,
@@ -151,12 +157,12 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(auth: &'a AuthFort, conn: Conn<'a>, if_version: Option<i64>) -> Self {
-        Self { auth, now: auth.now(), conn, if_version, events: Vec::new(), confirmed: false }
+    fn new(core: &'a Core, conn: Conn<'a>, if_version: Option<i64>) -> Self {
+        Self { core, now: core.now(), conn, if_version, events: Vec::new(), confirmed: false }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
-        self.auth.actor()
+        self.core.actor()
     }
 
     /// Locks a user's row until the transaction ends, and the caller's against changes: a ban or a demotion of the caller
@@ -177,7 +183,7 @@ impl<'a> Work<'a> {
 
     /// To be called when a lock was waited for: it is later now.
     pub(crate) fn locked(&mut self) {
-        self.now = self.auth.now();
+        self.now = self.core.now();
     }
 
     /// The same where the change locks no user.
@@ -200,15 +206,23 @@ impl<'a> Work<'a> {
     /// a lock can take its time.
     async fn confirm(&mut self) -> Result<()> {
         let Some(user) = self.unconfirmed() else { return Ok(()) };
-        let actor = self.auth.actor();
+        let actor = self.core.actor();
         let role = actor.must_hold.as_deref();
         match actor.session_id.zip(actor.token) {
             Some((session, token)) => {
-                if token.expires_at + delta(self.auth.config().leeway) <= self.now {
+                if token.expires_at + delta(self.core.config().leeway) <= self.now {
                     return Err(Error::TokenExpired);
                 }
-                let caller = Caller { user, session, version: token.version, kid: None, role };
-                caller.confirm(&mut self.conn, self.now).await?;
+                let bearer = Bearer {
+                    user_id: user,
+                    session_id: session,
+                    token_version: token.version,
+                    expires_at: token.expires_at,
+                };
+                let caller = confirm(&mut self.conn, &bearer, None, self.now).await?;
+                if let Some(role) = role.filter(|role| !caller.has_role(role)) {
+                    return Err(Error::InsufficientRole { role: role.to_owned() });
+                }
             }
             None => {
                 if let Some(role) = role
@@ -229,7 +243,7 @@ impl<'a> Work<'a> {
 
     /// Writes an event at the end of the transaction.
     pub(crate) fn append(&mut self, draft: Draft) {
-        let actor = self.auth.actor();
+        let actor = self.core.actor();
         let event = Event {
             id: EventId::new(self.now),
             r#type: draft.r#type.to_owned(),
@@ -260,7 +274,7 @@ impl<'a> Work<'a> {
 /// ```
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Write<O> {
-    pub(crate) auth: AuthFort,
+    pub(crate) core: Core,
     pub(crate) op: O,
     if_version: Option<i64>,
 }
@@ -309,13 +323,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ROUNDS: u32 = 4;
 
 impl<O: Operation> Write<O> {
-    pub(crate) fn new(auth: &AuthFort, op: O) -> Self {
-        Self { auth: auth.clone(), op, if_version: None }
+    pub(crate) fn new(core: &Core, op: O) -> Self {
+        Self { core: core.clone(), op, if_version: None }
     }
 
     async fn run(mut self) -> Result<O::Output> {
         for _ in 0..ROUNDS {
-            self.op.prepare(&mut Before { auth: &self.auth, if_version: self.if_version, joined: None }).await?;
+            self.op.prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: None }).await?;
             // A task of its own: dropping the caller's future does not cancel it between begin and commit.
             // In the caller's span still: what is logged on the way belongs to the request.
             let unit = tokio::spawn(async move { (commit(&self).await, self) }.in_current_span());
@@ -340,13 +354,13 @@ impl<O: Joinable> Write<O> {
     /// SQLite does not keep foreign keys.
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
-        self.auth.db().check_joined(&mut conn).await?;
+        self.core.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
         match self.join(&mut conn).await {
             Ok((mut output, events)) => {
                 Savepoint::release(&mut conn).await?;
-                self.auth.hooks().publish_when_committed(self.auth.db().clone(), events);
-                self.op.finish(&self.auth, &mut output)?;
+                self.core.hooks().publish_when_committed(self.core.db().clone(), events);
+                self.op.finish(&self.core, &mut output)?;
                 Ok(output)
             }
             Err(error) => {
@@ -363,9 +377,9 @@ impl<O: Joinable> Write<O> {
     async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Vec<Event>)> {
         for _ in 0..ROUNDS {
             self.op
-                .prepare(&mut Before { auth: &self.auth, if_version: self.if_version, joined: Some(conn.reborrow()) })
+                .prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: Some(conn.reborrow()) })
                 .await?;
-            let mut work = Work::new(&self.auth, conn.reborrow(), self.if_version);
+            let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
             match settle(&self.op, &mut work).await? {
                 Verdict::Done(output) => return Ok((output, work.events)),
                 Verdict::Refuse(error) => return Err(error),
@@ -392,7 +406,7 @@ async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
                 attempt += 1;
             }
             Err(error @ Error::BlockedByReference { table: None }) => {
-                return Err(match write.auth.db().read().await {
+                return Err(match write.core.db().read().await {
                     Ok(mut conn) => named(&write.op, &mut conn.conn(), error).await,
                     Err(_) => error,
                 });
@@ -417,23 +431,23 @@ async fn named<O: Operation>(op: &O, conn: &mut Conn<'_>, error: Error) -> Error
 }
 
 async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
-    let Write { auth, op, if_version } = write;
-    let mut tx: Tx = auth.db().begin().await?;
-    let mut work = Work::new(auth, tx.conn(), *if_version);
+    let Write { core, op, if_version } = write;
+    let mut tx: Tx = core.db().begin().await?;
+    let mut work = Work::new(core, tx.conn(), *if_version);
     let verdict = settle(op, &mut work).await;
     let events = work.events;
     match verdict {
         Ok(Verdict::Done(mut output)) => {
             tx.commit().await?;
-            auth.hooks().publish(events);
-            op.finish(auth, &mut output)?;
-            op.committed(auth).await;
+            core.hooks().publish(events);
+            op.finish(core, &mut output)?;
+            op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::Refuse(error)) => {
             tx.commit().await?;
-            auth.hooks().publish(events);
-            op.committed(auth).await;
+            core.hooks().publish(events);
+            op.committed(core).await;
             Err(error)
         }
         Ok(Verdict::Again) => {
@@ -457,7 +471,7 @@ async fn settle<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::
     }
     work.confirm_caller().await?;
     if !work.events.is_empty() {
-        store::events::append(&mut work.conn, &work.events, work.auth.actor()).await?;
+        store::events::append(&mut work.conn, &work.events, work.core.actor()).await?;
     }
     Ok(verdict)
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::Limits;
+use crate::limits::Limits;
 use crate::openapi::ErrorBody;
 use crate::{Action, Auth, CurrentUser, Json, Query, Rejection};
 

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::visitor::Limits;
+use crate::limits::Limits;
 use crate::openapi::ErrorBody;
 use crate::{Action, Auth, CurrentUser, Query, Rejection};
 

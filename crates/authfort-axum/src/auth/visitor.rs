@@ -1,7 +1,5 @@
 //! Somebody who is not signed in yet, or does not have to be.
 
-use std::net::IpAddr;
-
 use authfort::secrecy::SecretString;
 use authfort::{AuthFort, Result, SignedIn};
 use axum::extract::FromRequestParts;
@@ -11,6 +9,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::layer::{Caller, bearer};
+use crate::limits::Limits;
 use crate::{Action, Query, Rejection};
 
 /// Who comes to sign up or to sign in: for an application's own handlers that do what those of
@@ -153,36 +152,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Acting {
             other => other.ok().flatten(),
         };
         Ok(Self(caller.act(parts, principal.as_deref(), None)))
-    }
-}
-
-/// The counters, for the client of this request.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    limits: crate::RateLimits,
-    client: Option<IpAddr>,
-}
-
-impl Limits {
-    fn of(caller: &Caller, parts: &Parts) -> Self {
-        Self { limits: caller.shared.limits.clone(), client: caller.shared.proxies.client_of(parts) }
-    }
-
-    /// Takes one attempt of the client.
-    pub(super) fn client(&self, action: Action) -> Result<()> {
-        self.limits.check_client(action, self.client)
-    }
-
-    /// Takes one attempt at the account.
-    pub(super) fn account(&self, action: Action, account: &str) -> Result<()> {
-        self.limits.check_account(action, self.client, account)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Limits {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self::of(&Caller::of(parts)?, parts))
     }
 }

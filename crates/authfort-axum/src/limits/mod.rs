@@ -37,6 +37,7 @@
 //! Only a refresh token that could be exchanged counts for its account: replaying an old one takes nothing from its owner.
 
 mod bucket;
+mod request;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -50,6 +51,7 @@ use governor::clock::DefaultClock;
 
 use crate::ClientKey;
 use bucket::{Key, Limiter, MAX_KEYS};
+pub(crate) use request::Limits;
 
 /// How many times its rate the next wider network has.
 const WIDER: u32 = 16;

@@ -30,6 +30,22 @@ pub(crate) use tx::{Savepoint, Tx};
 
 use crate::{Error, Result};
 
+/// An error of the application's own statements, sorted as the library's are: a database that is away or locked is
+/// [`Error::DatabaseUnavailable`], anything else a fault.
+///
+/// ```
+/// # async fn example(pool: authfort::sqlx::SqlitePool, auth: authfort::AuthFort) -> authfort::Result<()> {
+/// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+/// auth.create_user("jane@example.com").in_tx(&mut tx).await?;
+/// tx.commit().await?;
+/// # Ok(()) }
+/// ```
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        fault(error)
+    }
+}
+
 /// The pool of an application, of either engine.
 ///
 /// ```

@@ -12,13 +12,11 @@
 //! error, no event and no log line.
 
 mod breach;
-mod change;
 mod hash;
 mod memory;
 mod policy;
 
 pub use breach::{BreachCheck, BreachFuture, OnFailure};
-pub use change::{ChangePassword, SetPassword};
 pub use hash::Hashing;
 pub use policy::PasswordPolicy;
 
@@ -28,7 +26,6 @@ pub(crate) use policy::NormalisedPassword;
 
 use secrecy::SecretString;
 
-use crate::config::Config;
 use crate::{Error, FieldError, Result};
 
 /// Everything that is done with a password, by the configured policy, cost and breach check.
@@ -40,14 +37,9 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        config.password_policy.validate()?;
-        let guard = |check| BreachGuard::new(check, config.breach_timeout, config.breach_failure);
-        Ok(Self {
-            policy: config.password_policy.clone(),
-            hasher: PasswordHasher::new(&config.hashing)?,
-            breach: config.breach_check.clone().map(guard),
-        })
+    pub(crate) fn new(policy: PasswordPolicy, hashing: &Hashing, breach: Option<BreachGuard>) -> Result<Self> {
+        policy.validate()?;
+        Ok(Self { policy, hasher: PasswordHasher::new(hashing)?, breach })
     }
 
     /// Whether the policy accepts it, without asking anybody and without hashing.

@@ -7,8 +7,17 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::core::Core;
 use crate::store::sessions::SessionRow;
+use crate::users::GetUser;
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+impl AuthFort {
+    /// The sessions of a user, newest first. See [`ListSessions`].
+    pub fn list_sessions(&self, id: UserId) -> ListSessions {
+        ListSessions::new(self.core().clone(), id)
+    }
+}
 
 /// A sign-in on a device: one row however often its tokens were renewed.
 ///
@@ -56,7 +65,7 @@ pub struct SessionPage {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListSessions {
-    auth: AuthFort,
+    core: Core,
     user: UserId,
     active_only: bool,
     limit: i64,
@@ -64,8 +73,8 @@ pub struct ListSessions {
 }
 
 impl ListSessions {
-    pub(crate) fn new(auth: AuthFort, user: UserId) -> Self {
-        Self { auth, user, active_only: false, limit: 50, cursor: None }
+    pub(crate) fn new(core: Core, user: UserId) -> Self {
+        Self { core, user, active_only: false, limit: 50, cursor: None }
     }
 
     /// Only those that live; not unless set.
@@ -91,10 +100,10 @@ impl ListSessions {
             return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
         }
         let before = self.cursor.as_deref().map(read_cursor).transpose()?;
-        self.auth.get_user(self.user).await?;
-        let now = self.auth.now();
+        GetUser::new(self.core.clone(), self.user).await?;
+        let now = self.core.now();
         let live_at = self.active_only.then_some(now);
-        let mut conn = self.auth.db().read().await?;
+        let mut conn = self.core.db().read().await?;
         // One more than asked for tells whether another page follows.
         let mut rows =
             store::sessions::of_user(&mut conn.conn(), self.user, before, live_at, self.limit.saturating_add(1))

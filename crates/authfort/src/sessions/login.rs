@@ -5,13 +5,23 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::{SignedIn, open, signer};
+use crate::core::Core;
 use crate::events;
+use crate::model::standing::ban_lasts;
+use crate::model::validate;
 use crate::passwords::Verdict as PasswordVerdict;
-use crate::store::users::ban_lasts;
 use crate::tokens::SigningKey;
-use crate::users::{CreateUser, insert_user, validate};
-use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
+use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Signs in by password. One answer and one time for a wrong password and an unknown address; a banned user is told
+    /// so ([`Error::UserBanned`](crate::Error::UserBanned)) in the same time, once the password was right.
+    /// Events: `login`, `login_failed`.
+    pub fn login(&self, email: impl AsRef<str>, password: impl Into<SecretString>) -> Write<Login> {
+        Write::new(self.core(), Login::new(email.as_ref(), password.into()))
+    }
+}
 
 /// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
@@ -70,7 +80,7 @@ impl Operation for Login {
     type Output = SignedIn;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
+        let core = before.core;
         self.signer = signer(before).await?;
         let found = match &self.email_key {
             Some(key) => store::users::credentials(&mut before.read().await?.conn(), key).await?,
@@ -78,7 +88,7 @@ impl Operation for Login {
         };
         // Hashed for whomever it is: an unknown address takes as long as a wrong password.
         let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
-        let verdict = auth.passwords().verify(&self.password, stored).await?;
+        let verdict = core.passwords().verify(&self.password, stored).await?;
         let failed = |user, detail| Some(Checked::Failed { user, detail });
         self.checked = match (found, verdict) {
             (None, _) => failed(None, Detail::UnknownUser),
@@ -86,12 +96,12 @@ impl Operation for Login {
                 let detail = if user.password_hash.is_some() { Detail::WrongPassword } else { Detail::NoPassword };
                 failed(Some(user.id), detail)
             }
-            (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, auth.now()) => {
+            (Some(user), _) if ban_lasts(user.banned, user.ban_expires_at, core.now()) => {
                 failed(Some(user.id), Detail::Banned)
             }
             (Some(user), verdict) => {
                 let stronger = match verdict {
-                    PasswordVerdict::RightButWeaker => Some(auth.passwords().rehash(&self.password).await?),
+                    PasswordVerdict::RightButWeaker => Some(core.passwords().rehash(&self.password).await?),
                     _ => None,
                 };
                 let hash = user.password_hash.unwrap_or_default();
@@ -132,12 +142,12 @@ impl Operation for Login {
         Ok(Verdict::Done(signed_in))
     }
 
-    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+    fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
         output.sign(self.signer.as_deref())
     }
 }
 
-fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) {
+pub(super) fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provider: &str) {
     let (address, agent) = work.client();
     work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
 }
@@ -149,133 +159,4 @@ fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, d
     let reason = error.code().to_owned();
     work.append(events::LoginFailed::draft(user, email, reason, detail.as_str().to_owned(), address, agent));
     Verdict::Refuse(error)
-}
-
-/// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
-///
-/// Its options are methods of `Write<SignUp>`: see [`Write`](crate::Write).
-#[derive(Clone)]
-pub struct SignUp {
-    user: CreateUser,
-    admit: Option<Admit>,
-    signer: Option<Arc<SigningKey>>,
-}
-
-impl SignUp {
-    pub(crate) fn new(email: String, password: SecretString) -> Self {
-        Self {
-            user: CreateUser { email, password: Some(password), ..CreateUser::default() },
-            admit: None,
-            signer: None,
-        }
-    }
-}
-
-impl Write<SignUp> {
-    /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
-    /// from which an input that is refused takes nothing.
-    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.admit = Some(Arc::new(ask));
-        self
-    }
-
-    /// With this name.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.op.user.name = Some(name.into());
-        self
-    }
-
-    /// With a picture at this `http` or `https` URL.
-    pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
-        self.op.user.avatar_url = Some(url.into());
-        self
-    }
-
-    /// With this phone number.
-    pub fn phone(mut self, phone: impl Into<String>) -> Self {
-        self.op.user.phone = Some(phone.into());
-        self
-    }
-}
-
-impl Joinable for SignUp {}
-
-impl Operation for SignUp {
-    type Output = SignedIn;
-
-    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        if !auth.config().signup {
-            return Err(Error::SignupDisabled);
-        }
-        self.user.check(auth)?;
-        admitted(&mut self.admit)?;
-        self.user.hash(auth).await?;
-        self.signer = signer(before).await?;
-        Ok(())
-    }
-
-    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
-        let id = insert_user(work, &self.user, Some(work.now)).await?;
-        let row = store::users::by_id(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
-        let signed_in = open(work, &row).await?;
-        append_login(work, id, &row.email, "email");
-        Ok(Verdict::Done(signed_in))
-    }
-
-    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
-        output.sign(self.signer.as_deref())
-    }
-}
-
-/// Opens a session without a password; made by [`AuthFort::create_session`](crate::AuthFort::create_session).
-///
-/// Its options are methods of `Write<CreateSession>`: see [`Write`](crate::Write).
-#[derive(Clone)]
-pub struct CreateSession {
-    user: UserId,
-    provider: String,
-    signer: Option<Arc<SigningKey>>,
-}
-
-impl CreateSession {
-    pub(crate) fn new(user: UserId) -> Self {
-        Self { user, provider: "application".into(), signer: None }
-    }
-}
-
-impl Write<CreateSession> {
-    /// By what the user was recognised, for the event; `application` unless set.
-    pub fn provider(mut self, provider: impl Into<String>) -> Self {
-        self.op.provider = provider.into();
-        self
-    }
-}
-
-impl Joinable for CreateSession {}
-
-impl Operation for CreateSession {
-    type Output = SignedIn;
-
-    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        validate::provider(&self.provider).map_err(|fault| Error::Validation(vec![fault]))?;
-        self.signer = signer(before).await?;
-        Ok(())
-    }
-
-    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
-        let mut row = work.lock_user(self.user).await?;
-        if row.is_banned(work.now) {
-            return Err(Error::UserBanned);
-        }
-        store::users::set_last_login(&mut work.conn, self.user, work.now).await?;
-        row.last_login_at = Some(work.now);
-        let signed_in = open(work, &row).await?;
-        append_login(work, self.user, &row.email, &self.provider);
-        Ok(Verdict::Done(signed_in))
-    }
-
-    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
-        output.sign(self.signer.as_deref())
-    }
 }

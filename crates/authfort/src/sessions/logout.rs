@@ -7,12 +7,21 @@ use secrecy::{ExposeSecret, SecretString};
 use super::REFRESH_PREFIX;
 use crate::crypto::OpaqueToken;
 use crate::events;
-use crate::work::{Before, Joinable, Operation, Verdict, Work};
-use crate::{Error, Result, SessionId, UserId, store};
+use crate::guard;
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+impl AuthFort {
+    /// Ends the session of a refresh token, or of an access token that has not expired, whatever became of its user;
+    /// says whether there was one. Event: `logout`.
+    pub fn logout(&self, token: impl AsRef<str>) -> Write<EndSession> {
+        Write::new(self.core(), EndSession::new(token.as_ref()))
+    }
+}
 
 /// Ends the session of a token; made by [`AuthFort::logout`](crate::AuthFort::logout).
 #[derive(Clone)]
-pub struct Logout(By);
+pub struct EndSession(By);
 
 #[derive(Clone)]
 enum By {
@@ -22,7 +31,7 @@ enum By {
     Nothing,
 }
 
-impl Logout {
+impl EndSession {
     pub(crate) fn new(token: &str) -> Self {
         Self(match OpaqueToken::parse(REFRESH_PREFIX, token) {
             Some(token) => By::RefreshToken(Arc::new(token)),
@@ -31,15 +40,15 @@ impl Logout {
     }
 }
 
-impl Joinable for Logout {}
+impl Joinable for EndSession {}
 
-impl Operation for Logout {
+impl Operation for EndSession {
     /// Whether there was a session to end.
     type Output = bool;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         if let By::AccessToken(token) = &self.0 {
-            self.0 = match before.auth.claims(token.expose_secret(), before).await {
+            self.0 = match guard::claims(token.expose_secret(), before).await {
                 Ok(claims) => By::Session(UserId(claims.sub), SessionId(claims.sid)),
                 Err(Error::TokenInvalid | Error::TokenExpired) => By::Nothing,
                 Err(error) => return Err(error),
@@ -59,7 +68,7 @@ impl Operation for Logout {
         };
         // In the order of all locks; a change that the user makes in this session comes before its end or not at all.
         work.lock_row(user).await?;
-        let ended = store::sessions::revoke(&mut work.conn, session, work.now).await? > 0;
+        let ended = work.revoke_session(session).await? > 0;
         if ended {
             work.append(events::Logout::draft(user));
         }

@@ -9,11 +9,13 @@
 //! - A session ends at its last moment however often it is refreshed, and a user has so many at once and no more.
 //! - Only the SHA-256 of a refresh token is stored.
 
+mod create_session;
 mod list;
 mod login;
 mod logout;
 mod refresh;
 mod revoke;
+mod sign_up;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,21 +24,24 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+pub use create_session::CreateSession;
 pub use list::{ListSessions, Session, SessionPage};
-pub use login::{CreateSession, Login, SignUp};
-pub use logout::Logout as EndSession;
+pub use login::Login;
+pub use logout::EndSession;
 pub use refresh::Refresh;
 pub use revoke::{RevokeSession, RevokeSessions};
+pub use sign_up::SignUp;
 
 use crate::clock::delta;
 use crate::crypto::OpaqueToken;
 use crate::events::SessionRevoked;
+use crate::model::claims::Claims;
+use crate::model::user::User;
 use crate::store::sessions::SessionRow;
 use crate::store::users::UserRow;
-use crate::tokens::{Claims, SigningKey, sign};
-use crate::users::User;
+use crate::tokens::{SigningKey, sign};
 use crate::work::{Before, Work};
-use crate::{Error, Result, SessionId, UserId, store};
+use crate::{Error, Result, SessionId, store};
 
 /// The prefix of refresh tokens, by which scanners for leaked secrets know them.
 pub(crate) const REFRESH_PREFIX: &str = "afr";
@@ -96,7 +101,7 @@ impl SignedIn {
 
 /// Opens a session for a locked user. The access token is yet to be signed.
 async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
-    let config = work.auth.config();
+    let config = work.core.config();
     let now = work.now;
     let final_expires_at = now + delta(config.session_ttl);
     let expires_at = (now + delta(config.refresh_ttl)).min(final_expires_at);
@@ -116,7 +121,7 @@ async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     // The oldest make room. Every sign-in does this under the lock of its user's row.
     let most = i64::from(config.max_sessions);
     for oldest in store::sessions::beyond(&mut work.conn, user.id, most, now).await? {
-        store::sessions::revoke(&mut work.conn, oldest, now).await?;
+        work.revoke_session(oldest).await?;
         work.append(SessionRevoked::draft(user.id, Some(oldest), false));
     }
     store::sessions::insert_refresh_token(&mut work.conn, &token.hash(), session.id, user.id, now, expires_at).await?;
@@ -132,7 +137,7 @@ fn answer(
     refresh: &OpaqueToken,
     expires_at: DateTime<Utc>,
 ) -> Result<SignedIn> {
-    let config = work.auth.config();
+    let config = work.core.config();
     let iat = work.now.timestamp();
     let exp = (work.now + delta(config.access_ttl)).min(expires_at).timestamp();
     let claims = Claims {
@@ -149,7 +154,7 @@ fn answer(
         aud: config.audience.clone(),
     };
     Ok(SignedIn {
-        user: User::from_row(user.clone(), work.now)?,
+        user: user.clone().into_user(work.now)?,
         session_id: session,
         tokens: Tokens {
             access_token: SecretString::default(),
@@ -163,17 +168,9 @@ fn answer(
 
 /// The key that signs, fetched before the transaction.
 async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
-    let auth = before.auth;
+    let core = before.core;
     match before.joined() {
-        Some(mut conn) => auth.keyring().signer_on(&mut conn, auth.now()).await.map(Some),
-        None => auth.keyring().signer(auth.now()).await.map(Some),
+        Some(mut conn) => core.keyring().signer_on(&mut conn, core.now()).await.map(Some),
+        None => core.keyring().signer(core.now()).await.map(Some),
     }
-}
-
-/// Cuts a user off: access tokens, sessions (all, or all but one), and tokens that were sent out.
-pub(crate) async fn end_all(work: &mut Work<'_>, user: UserId, except: Option<SessionId>) -> Result<()> {
-    store::users::bump_token_version(&mut work.conn, user).await?;
-    store::sessions::revoke_all(&mut work.conn, user, except, work.now).await?;
-    store::verification::delete_all(&mut work.conn, user).await?;
-    Ok(())
 }

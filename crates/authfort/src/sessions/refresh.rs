@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{REFRESH_PREFIX, SignedIn, answer, signer};
 use crate::clock::delta;
+use crate::core::Core;
 use crate::crypto::{OpaqueToken, random};
 use crate::db::Conn;
 use crate::events::{SessionRevoked, TokenRefreshed};
@@ -25,6 +26,14 @@ use crate::store::users::UserRow;
 use crate::tokens::SigningKey;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Exchanges a refresh token for the next pair. Event: `token_refreshed`; `session_revoked` for one that was
+    /// exchanged before.
+    pub fn refresh(&self, refresh_token: impl AsRef<str>) -> Write<Refresh> {
+        Write::new(self.core(), Refresh::new(refresh_token.as_ref()))
+    }
+}
 
 /// How long after its grace a spent token is remembered. One that comes back meanwhile is theft and ends its session; one
 /// that comes back later is unknown. A device that was asleep for a night still finds out.
@@ -93,7 +102,7 @@ enum TokenState {
 }
 
 async fn classify(
-    auth: &AuthFort,
+    core: &Core,
     conn: &mut Conn<'_>,
     token: &OpaqueToken,
     now: DateTime<Utc>,
@@ -102,7 +111,7 @@ async fn classify(
     let state = match &row {
         Some(row) if row.used_at.is_none() && row.expires_at > now => TokenState::Exchangeable,
         Some(row) if row.used_at.is_none() => TokenState::Unusable,
-        Some(row) if graced_child(auth, conn, token, row, now).await?.is_some() => TokenState::WithinGrace,
+        Some(row) if graced_child(core, conn, token, row, now).await?.is_some() => TokenState::WithinGrace,
         Some(_) => TokenState::Spent,
         None => TokenState::Unusable,
     };
@@ -114,11 +123,11 @@ impl Refresh {
         if self.others.is_empty() {
             return Ok(());
         }
-        let (auth, now) = (before.auth, before.auth.now());
+        let (core, now) = (before.core, before.core.now());
         let mut best = None;
         for token in self.token.take().into_iter().chain(std::mem::take(&mut self.others)) {
             let mut conn = before.read().await?;
-            let (state, row) = classify(auth, &mut conn.conn(), &token, now).await?;
+            let (state, row) = classify(core, &mut conn.conn(), &token, now).await?;
             let rank = (state, row.map(|row| row.session_id));
             if best.as_ref().is_none_or(|(other, _)| *other < rank) {
                 best = Some((rank, token));
@@ -139,10 +148,10 @@ impl Operation for Refresh {
         // Asked once, not again when it is prepared again; and only for what could be exchanged, or else whoever
         // has an old token of somebody's could use up what they are allowed.
         if let Some(admit) = self.admit.take() {
-            let (auth, now) = (before.auth, before.auth.now());
+            let (core, now) = (before.core, before.core.now());
             let mut conn = before.read().await?;
             if let (TokenState::Exchangeable | TokenState::WithinGrace, Some(row)) =
-                classify(auth, &mut conn.conn(), token, now).await?
+                classify(core, &mut conn.conn(), token, now).await?
             {
                 admit(row.user_id)?;
             }
@@ -177,18 +186,18 @@ impl Operation for Refresh {
             return Err(Error::RefreshTokenInvalid);
         }
         let child = token.derive_child(&salt);
-        let expires_at = (work.now + delta(work.auth.config().refresh_ttl)).min(session.final_expires_at);
+        let expires_at = (work.now + delta(work.core.config().refresh_ttl)).min(session.final_expires_at);
         let conn = &mut work.conn;
         store::sessions::insert_refresh_token(conn, &child.hash(), session.id, user.id, work.now, expires_at).await?;
         store::sessions::seen(conn, session.id, work.now, expires_at).await?;
-        let kept = delta(work.auth.config().refresh_grace) + KEPT;
+        let kept = delta(work.core.config().refresh_grace) + KEPT;
         store::sessions::drop_spent(conn, session.id, work.now - kept).await?;
         let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
         answer(work, &user, session.id, &child, expires_at).map(Verdict::Done)
     }
 
-    fn finish(&self, _auth: &AuthFort, output: &mut SignedIn) -> Result<()> {
+    fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
         output.sign(self.signer.as_deref())
     }
 }
@@ -202,17 +211,17 @@ async fn spent(
     user: &UserRow,
     session: &SessionRow,
 ) -> Result<Verdict<SignedIn>> {
-    if let Some((child, found)) = graced_child(work.auth, &mut work.conn, token, row, work.now).await? {
+    if let Some((child, found)) = graced_child(work.core, &mut work.conn, token, row, work.now).await? {
         return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Done);
     }
-    store::sessions::revoke(&mut work.conn, session.id, work.now).await?;
+    work.revoke_session(session.id).await?;
     work.append(SessionRevoked::draft(user.id, Some(session.id), false));
     Ok(Verdict::Refuse(Error::RefreshTokenReused))
 }
 
 /// The unused child of a token that was exchanged within the grace period.
 async fn graced_child(
-    auth: &AuthFort,
+    core: &Core,
     conn: &mut Conn<'_>,
     token: &OpaqueToken,
     row: &RefreshTokenRow,
@@ -221,7 +230,7 @@ async fn graced_child(
     let salt: Option<[u8; 32]> = row.child_salt.as_deref().and_then(|salt| salt.try_into().ok());
     let Some((used_at, salt)) = row.used_at.zip(salt) else { return Ok(None) };
     // Either way: where a clock went back, or another node's is ahead, a token that is long spent stays spent.
-    if (now - used_at).abs() >= delta(auth.config().refresh_grace) {
+    if (now - used_at).abs() >= delta(core.config().refresh_grace) {
         return Ok(None);
     }
     let child = token.derive_child(&salt);

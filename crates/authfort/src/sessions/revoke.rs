@@ -2,7 +2,19 @@
 
 use crate::events::SessionRevoked;
 use crate::work::{Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, SessionId, UserId, store};
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+impl AuthFort {
+    /// Ends one session of a user; answers 1, or 0 where it had ended. Event: `session_revoked`.
+    pub fn revoke_session(&self, id: UserId, session: SessionId) -> Write<RevokeSession> {
+        Write::new(self.core(), RevokeSession { user: id, session })
+    }
+
+    /// Ends all sessions of a user, or all but one; answers how many. Event: `session_revoked`.
+    pub fn revoke_sessions(&self, id: UserId) -> Write<RevokeSessions> {
+        Write::new(self.core(), RevokeSessions { user: id, except: None })
+    }
+}
 
 /// Ends one session; made by [`AuthFort::revoke_session`](crate::AuthFort::revoke_session).
 #[derive(Clone)]
@@ -41,7 +53,7 @@ impl Operation for RevokeSession {
         if session.user_id != self.user {
             return Err(Error::SessionNotFound);
         }
-        let ended = store::sessions::revoke(&mut work.conn, self.session, work.now).await?;
+        let ended = work.revoke_session(self.session).await?;
         if ended > 0 {
             work.append(SessionRevoked::draft(self.user, Some(self.session), false));
         }
@@ -64,7 +76,7 @@ impl Operation for RevokeSessions {
                 return Err(Error::SessionNotFound);
             }
         }
-        let ended = store::sessions::revoke_all(&mut work.conn, self.user, self.except, work.now).await?;
+        let ended = work.revoke_sessions(self.user, self.except).await?;
         if ended > 0 {
             work.append(SessionRevoked::draft(self.user, None, true));
         }

@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::context::Actor;
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, fault, row, sql};
-use crate::events::Event;
-use crate::events::log::EventQuery;
-use crate::users::SortOrder;
+use crate::model::actor::Actor;
+use crate::model::events::{Event, EventQuery};
+use crate::model::filter::SortOrder;
 use crate::{Error, EventId, Result, UserId};
 
 /// Appends all events of a change by one statement.

@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod roles;
 pub(crate) mod sessions;
+pub(crate) mod standing;
 pub(crate) mod users;
 pub(crate) mod verification;
 

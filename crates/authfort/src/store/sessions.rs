@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, blocked, fault, row, sql};
-use crate::principal::Caller;
 use crate::{Result, SessionId, UserId};
 
 row! {
@@ -300,45 +299,4 @@ pub(crate) async fn use_refresh_token(
 
 pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE user_id = $1", user).map_err(blocked)
-}
-
-row! {
-    /// What decides whether a caller counts, and who they are now.
-    #[derive(Debug)]
-    pub(crate) struct StandingRow {
-        pub email: String,
-        pub name: Option<String>,
-        pub roles: Option<String>,
-        pub token_version: i64,
-        pub banned: bool,
-        pub ban_expires_at: Option<DateTime<Utc>>,
-        pub deleted: bool,
-        pub session_live: bool,
-        pub key_live: bool,
-    }
-}
-
-/// The standing of a caller: user, roles and session, and the key where it is asked for.
-pub(crate) async fn standing(
-    conn: &mut Conn<'_>,
-    caller: &Caller<'_>,
-    now: DateTime<Utc>,
-) -> Result<Option<StandingRow>> {
-    sql!(
-        conn,
-        fetch_optional,
-        query_as::<_, StandingRow>,
-        "SELECT u.email, u.name, u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
-             (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles,
-             EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
-             $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
-                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
-         FROM authfort_users u WHERE u.id = $1",
-        caller.user,
-        caller.session,
-        caller.kid,
-        now
-    )
-    .map_err(fault)
 }

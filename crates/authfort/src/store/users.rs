@@ -5,7 +5,11 @@ pub(crate) mod list;
 use chrono::{DateTime, Utc};
 
 use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
-use crate::users::validate::Keys;
+use crate::model::cursor::Key;
+use crate::model::filter::SortBy;
+use crate::model::standing::ban_lasts;
+use crate::model::user::User;
+use crate::model::validate::Keys;
 use crate::{Error, Result, UserId, crypto};
 
 /// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
@@ -47,11 +51,6 @@ row! {
     }
 }
 
-/// A ban ends at its expiry, without anybody's doing.
-pub(crate) fn ban_lasts(banned: bool, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    banned && expires_at.is_none_or(|at| at > now)
-}
-
 impl UserRow {
     pub(crate) fn is_banned(&self, now: DateTime<Utc>) -> bool {
         ban_lasts(self.banned, self.ban_expires_at, now)
@@ -60,10 +59,45 @@ impl UserRow {
     pub(crate) fn role_list(&self) -> Vec<String> {
         role_list(self.roles.as_deref())
     }
+
+    /// By what an order sorts this row.
+    pub(crate) fn sort_key(&self, sort_by: SortBy) -> Key {
+        match sort_by {
+            SortBy::CreatedAt => Key::Time(self.created_at),
+            SortBy::Email => Key::Text(self.email_key.clone()),
+            SortBy::Name => self.name_key.clone().map_or(Key::Missing, Key::Text),
+        }
+    }
+
+    /// The user as the library gives it out, at this time.
+    pub(crate) fn into_user(self, now: DateTime<Utc>) -> Result<User> {
+        let banned = self.is_banned(now);
+        Ok(User {
+            id: self.id,
+            roles: self.role_list(),
+            email: self.email,
+            email_verified: self.email_verified,
+            name: self.name,
+            avatar_url: self.avatar_url,
+            phone: self.phone,
+            banned,
+            ban_reason: self.ban_reason.filter(|_| banned),
+            ban_expires_at: self.ban_expires_at.filter(|_| banned),
+            metadata: serde_json::from_str(&self.metadata).map_err(Error::internal)?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_login_at: self.last_login_at,
+            is_deleted: self.deleted_at.is_some(),
+            deleted_at: self.deleted_at,
+            version: self.version,
+            banned_at: self.banned_at.filter(|_| banned),
+            banned_by: self.banned_by.filter(|_| banned),
+        })
+    }
 }
 
 /// Roles as a statement puts them together, sorted. A role's name holds no comma.
-pub(crate) fn role_list(joined: Option<&str>) -> Vec<String> {
+pub(super) fn role_list(joined: Option<&str>) -> Vec<String> {
     let mut roles: Vec<String> = joined.into_iter().flat_map(|all| all.split(',')).map(ToOwned::to_owned).collect();
     roles.sort();
     roles
@@ -111,6 +145,11 @@ impl Profile {
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.id = $1");
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(fault)
+}
+
+/// The user as the library gives it out.
+pub(crate) async fn read(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<User> {
+    by_id(conn, id).await?.ok_or(Error::UserNotFound)?.into_user(now)
 }
 
 pub(crate) async fn by_email_key(conn: &mut Conn<'_>, key: &str) -> Result<Option<UserRow>> {

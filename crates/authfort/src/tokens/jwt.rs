@@ -20,10 +20,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    Algorithm, Claims, SigningKey, VerifyingKey,
-    claims::{Payload, read_object},
-};
+use super::{Algorithm, SigningKey, VerifyingKey};
+use crate::model::claims::{Claims, Payload, read_object};
 use crate::{
     Error, Result,
     crypto::{base64url_decode, base64url_encode},
@@ -34,10 +32,10 @@ pub(super) const TYPE: &str = "at+jwt";
 const MAX_BYTES: usize = 8 * 1024;
 const MAX_LEEWAY: Duration = Duration::from_secs(30);
 /// A SHA-256 thumbprint in base64url.
-pub(super) const KID_CHARS: usize = 43;
+pub(crate) const KID_CHARS: usize = 43;
 
 /// The header of every token that a key signs. Its `kid` is base64url, so nothing in it needs escaping.
-pub(super) fn header(algorithm: Algorithm, kid: &str) -> String {
+pub(crate) fn header(algorithm: Algorithm, kid: &str) -> String {
     format!(r#"{{"typ":"{TYPE}","alg":"{algorithm}","kid":"{kid}"}}"#)
 }
 

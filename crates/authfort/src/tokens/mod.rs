@@ -4,12 +4,10 @@
 //! |---|---|
 //! | `algorithm` | the three algorithms that exist here |
 //! | `key` | key pairs, their public JWKs (RFC 7517) and ids (RFC 7638) |
-//! | `claims` | what a token says, read strictly |
 //! | `jwt` | signing, and every rule a token must pass |
 //! | `schedule` | which key signs, and when the next one may |
 //! | `vault` | private keys as they lie in the database |
 //! | `keyring` | the keys of the database, as this process knows them |
-//! | `rotate` | changing the key that signs |
 //!
 //! The signatures are AWS-LC's. What surrounds them is written here rather than taken from a JWT library, because such
 //! libraries read what this one must refuse (absent or array-valued `iss`, `nbf` in the future, unknown `crit`, any
@@ -18,22 +16,16 @@
 //! that an independent implementation reads our tokens and that we read its.
 
 mod algorithm;
-mod claims;
 mod jwt;
 mod key;
 mod keyring;
-mod rotate;
-mod schedule;
-pub(crate) mod size;
+pub(crate) mod schedule;
 mod vault;
 
 pub use algorithm::Algorithm;
 pub(crate) use keyring::Keyring;
-pub(crate) use rotate::SealKeys;
-pub use rotate::{KeyInfo, RotateKeys};
 pub use schedule::JWKS_MAX_AGE;
 pub(crate) use vault::Vault;
 
-pub(crate) use claims::Claims;
-pub(crate) use jwt::{Rules, VerifyError, self_test, sign, verify};
+pub(crate) use jwt::{KID_CHARS, Rules, VerifyError, header, self_test, sign, verify};
 pub(crate) use key::{SigningKey, VerifyingKey};

@@ -9,7 +9,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::delta;
-use crate::config::Config;
 use crate::store::keys::KeyRow;
 
 /// How long a verifier may keep the public keys: the `max-age` of the JWKS. A new key is published for longer than that
@@ -22,49 +21,45 @@ pub(crate) const STALENESS: Duration = Duration::from_secs(5);
 /// from the moment that it names, an answer is on its way for a while, and clocks are a few seconds apart.
 const DISAGREEMENT: Duration = Duration::from_secs(30);
 
-fn disagreement(config: &Config) -> Duration {
-    DISAGREEMENT + config.leeway
-}
-
 /// For how long a key is published before it signs.
-pub(super) fn ahead(config: &Config) -> TimeDelta {
-    delta(JWKS_MAX_AGE + disagreement(config))
+pub(crate) fn ahead(leeway: Duration) -> TimeDelta {
+    delta(JWKS_MAX_AGE + DISAGREEMENT + leeway)
 }
 
 /// For how long a key verifies once the next one signs: as long as the youngest of its tokens lives.
-pub(super) fn overlap(config: &Config) -> TimeDelta {
-    delta(config.access_ttl + disagreement(config))
+pub(crate) fn overlap(access_ttl: Duration, leeway: Duration) -> TimeDelta {
+    delta(access_ttl + DISAGREEMENT + leeway)
 }
 
 /// The time up to which a successor must have begun to sign for a private half to be forgotten: later than its
 /// `signs_from`, for the sake of nodes whose clocks are behind.
-pub(super) fn settled(now: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn settled(now: DateTime<Utc>) -> DateTime<Utc> {
     now - delta(STALENESS)
 }
 
-pub(super) fn is_fresh(read_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_fresh(read_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     read_at <= now && now - read_at < delta(STALENESS)
 }
 
-pub(super) fn is_live(row: &KeyRow, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_live(row: &KeyRow, now: DateTime<Utc>) -> bool {
     row.expires_at.is_none_or(|at| at > now)
 }
 
 /// The key that signs: of those with a private half the last that may. Where none may yet it is the first of them: the
 /// others were cut, and whose clock is behind must not wait.
-pub(super) fn signing(rows: &[KeyRow], now: DateTime<Utc>) -> Option<&KeyRow> {
+pub(crate) fn signing(rows: &[KeyRow], now: DateTime<Utc>) -> Option<&KeyRow> {
     let able = || rows.iter().filter(|row| row.can_sign && is_live(row, now));
     let may = able().filter(|row| row.signs_from <= now).max_by_key(|row| row.signs_from);
     may.or_else(|| able().min_by_key(|row| row.signs_from))
 }
 
 /// The newest key: it signs, or it will.
-pub(super) fn newest(rows: &[KeyRow]) -> Option<&KeyRow> {
+pub(crate) fn newest(rows: &[KeyRow]) -> Option<&KeyRow> {
     rows.iter().find(|row| row.expires_at.is_none())
 }
 
 /// Whether a private half can be forgotten.
-pub(super) fn has_spent(rows: &[KeyRow], now: DateTime<Utc>) -> bool {
+pub(crate) fn has_spent(rows: &[KeyRow], now: DateTime<Utc>) -> bool {
     let able = || rows.iter().filter(|row| row.can_sign);
     let settled = able().map(|row| row.signs_from).filter(|at| *at <= settled(now)).max();
     able().any(|row| Some(row.signs_from) < settled)

@@ -2,11 +2,24 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::{User, validate};
 use crate::events::{UserBanned, UserUnbanned};
-use crate::sessions::end_all;
+use crate::model::user::User;
+use crate::model::validate;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Result, UserId, store};
+use crate::{AuthFort, Result, UserId, store};
+
+impl AuthFort {
+    /// Bans a user and ends their sessions; refused for the last administrator. Banning a banned user with other
+    /// reasons changes the ban. Event: `user_banned`.
+    pub fn ban_user(&self, id: UserId) -> Write<BanUser> {
+        Write::new(self.core(), BanUser { id, reason: None, expires_at: None })
+    }
+
+    /// Lifts a ban. Event: `user_unbanned`; none where there was no ban.
+    pub fn unban_user(&self, id: UserId) -> Write<UnbanUser> {
+        Write::new(self.core(), UnbanUser(id))
+    }
+}
 
 /// Bans a user; made by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
 ///
@@ -44,13 +57,13 @@ impl Operation for BanUser {
     type Output = User;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
+        let core = before.core;
         let mut faults = validate::Faults::default();
         self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
         // Cut first: what is stored must lie in the future.
         self.expires_at = self.expires_at.map(|at| validate::without_leap_second(at).trunc_subsecs(6));
         if let Some(at) = self.expires_at {
-            faults.take(validate::future("expires_at", at, auth.now()));
+            faults.take(validate::future("expires_at", at, core.now()));
         }
         faults.finish()
     }
@@ -59,13 +72,11 @@ impl Operation for BanUser {
         let row = work.lock_user(self.id).await?;
         let same = row.is_banned(work.now) && row.ban_reason == self.reason && row.ban_expires_at == self.expires_at;
         if same {
-            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+            return Ok(Verdict::Done(row.into_user(work.now)?));
         }
         work.protect_admins(&row).await?;
-        let by = work.actor().user_id;
-        store::users::ban(&mut work.conn, self.id, self.reason.as_deref(), self.expires_at, by, work.now).await?;
+        work.ban(self.id, self.reason.as_deref(), self.expires_at).await?;
         work.append(UserBanned::draft(self.id, self.reason.clone(), self.expires_at));
-        end_all(work, self.id, None).await?;
         Ok(Verdict::Done(work.read_user(self.id).await?))
     }
 }
@@ -81,7 +92,7 @@ impl Operation for UnbanUser {
         let row = work.lock_user(self.0).await?;
         // A ban that ran out is gone already.
         if !row.is_banned(work.now) {
-            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+            return Ok(Verdict::Done(row.into_user(work.now)?));
         }
         store::users::unban(&mut work.conn, self.0, work.now).await?;
         work.append(UserUnbanned::draft(self.0));

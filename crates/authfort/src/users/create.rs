@@ -4,15 +4,23 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::validate::Keys;
-use super::{User, validate};
+use super::token_size;
+use crate::core::Core;
 use crate::events::{EmailVerified, RoleAdded, UserCreated};
+use crate::model::user::User;
+use crate::model::validate::{self, Keys};
 use crate::passwords::HashedPassword;
-use crate::roles::checked_role;
 use crate::store::users::NewUser;
-use crate::tokens::size;
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, FieldError, Result, UserId, store};
+
+impl AuthFort {
+    /// Creates a user, with or without a password. It opens no session. Events: `user_created`, `role_added` for each
+    /// role, `email_verified` where so.
+    pub fn create_user(&self, email: impl Into<String>) -> Write<CreateUser> {
+        Write::new(self.core(), CreateUser { email: email.into(), ..CreateUser::default() })
+    }
+}
 
 /// The most roles that a user can be created with; each is a statement and an event.
 const MAX_ROLES: usize = 100;
@@ -34,6 +42,34 @@ pub struct CreateUser {
     pub(crate) password_hash: Option<String>,
 }
 
+/// The options that creating a user and signing up have in common.
+macro_rules! profile_options {
+    ($operation:ident $(. $user:ident)?) => {
+        impl Write<$operation> {
+            /// With this name.
+            pub fn name(mut self, name: impl Into<String>) -> Self {
+                self.op$(.$user)?.name = Some(name.into());
+                self
+            }
+
+            /// With a picture at this `http` or `https` URL.
+            pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
+                self.op$(.$user)?.avatar_url = Some(url.into());
+                self
+            }
+
+            /// With this phone number.
+            pub fn phone(mut self, phone: impl Into<String>) -> Self {
+                self.op$(.$user)?.phone = Some(phone.into());
+                self
+            }
+        }
+    };
+}
+pub(crate) use profile_options;
+
+profile_options!(CreateUser);
+
 impl Write<CreateUser> {
     /// With this password. Without one the user cannot sign in by password until one is set.
     pub fn password(mut self, password: impl Into<SecretString>) -> Self {
@@ -45,24 +81,6 @@ impl Write<CreateUser> {
     /// for as long.
     pub fn password_hash(mut self, hash: HashedPassword) -> Self {
         self.op.password_hash = Some(hash.0);
-        self
-    }
-
-    /// With this name.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.op.name = Some(name.into());
-        self
-    }
-
-    /// With a picture at this `http` or `https` URL.
-    pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
-        self.op.avatar_url = Some(url.into());
-        self
-    }
-
-    /// With this phone number.
-    pub fn phone(mut self, phone: impl Into<String>) -> Self {
-        self.op.phone = Some(phone.into());
         self
     }
 
@@ -93,13 +111,13 @@ impl Write<CreateUser> {
 
 impl CreateUser {
     /// Normalises and validates; all faults at once.
-    pub(crate) fn check(&mut self, auth: &AuthFort) -> Result<()> {
+    pub(crate) fn check(&mut self, core: &Core) -> Result<()> {
         let mut faults = validate::Faults::default();
         if let Some(email) = faults.take(validate::email("email", &self.email)) {
             self.email = email;
         }
         if let Some(password) = &self.password {
-            faults.take(auth.passwords().check_shape("password", password));
+            faults.take(core.passwords().check_shape("password", password));
         }
         self.name = self.name.take().and_then(|v| faults.take(validate::name(&v)));
         self.avatar_url = self.avatar_url.take().and_then(|v| faults.take(validate::avatar_url(&v)));
@@ -111,9 +129,9 @@ impl CreateUser {
             faults.take::<()>(Err(FieldError::new("roles", "too_many_roles", format!("must be at most {MAX_ROLES}"))));
         }
         for role in self.roles.iter().take(MAX_ROLES) {
-            faults.take(checked_role(auth, "roles", role));
+            faults.take(core.config().check_role("roles", role));
         }
-        faults.take(validate::metadata(&self.metadata, auth.config().metadata_max_bytes));
+        faults.take(validate::metadata(&self.metadata, core.config().metadata_max_bytes));
         faults.finish()?;
         self.roles.sort();
         self.roles.dedup();
@@ -121,9 +139,9 @@ impl CreateUser {
     }
 
     /// The slow part, once all else is known to be acceptable.
-    pub(crate) async fn hash(&mut self, auth: &AuthFort) -> Result<()> {
+    pub(crate) async fn hash(&mut self, core: &Core) -> Result<()> {
         if let Some(password) = &self.password {
-            self.password_hash = Some(auth.passwords().hash_new("password", password).await?);
+            self.password_hash = Some(core.passwords().hash_new("password", password).await?);
         }
         Ok(())
     }
@@ -135,9 +153,9 @@ impl Operation for CreateUser {
     type Output = User;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        self.check(auth)?;
-        self.hash(auth).await
+        let core = before.core;
+        self.check(core)?;
+        self.hash(core).await
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
@@ -153,8 +171,8 @@ pub(crate) async fn insert_user(
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<UserId> {
     let keys = Keys::of(&new.email, new.name.as_deref());
-    size::check(work.auth.config(), None, (&new.email, new.name.as_deref(), &new.roles))?;
-    if new.roles.iter().any(|role| *role == work.auth.config().admin_role) {
+    token_size::check(work.core.config(), None, (&new.email, new.name.as_deref(), &new.roles))?;
+    if new.roles.iter().any(|role| *role == work.core.config().admin_role) {
         work.lock_admins().await?;
     }
     let id = UserId::new(work.now);

@@ -7,10 +7,30 @@
 
 use serde::Serialize;
 
-use super::validate::{ERASED_NAME, erased_email};
 use crate::events::{DeleteMode, UserDeleted};
+use crate::model::validate::key_to_find;
+use crate::model::validate::{ERASED_NAME, erased_email};
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Result, UserId, store};
+use crate::{AuthFort, Result, UserId, store};
+
+impl AuthFort {
+    /// Deletes a user and all that hangs on it, or anonymises; refused for the last administrator. The address is free
+    /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
+    pub fn delete_user(&self, id: UserId) -> Write<DeleteUser> {
+        Write::new(self.core(), DeleteUser::new(id))
+    }
+
+    /// Lets an address register again that a deletion blocked; says whether it was blocked.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
+    pub async fn unblock_email(&self, email: impl AsRef<str>) -> Result<bool> {
+        match key_to_find(email.as_ref()) {
+            Some(key) => Write::new(self.core(), UnblockEmail(key)).await,
+            None => Ok(false),
+        }
+    }
+}
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 ///
@@ -135,7 +155,7 @@ impl Operation for DeleteUser {
             return Ok(());
         }
         loop {
-            let mut slice = Write::new(before.auth, DeleteEnded(self.id));
+            let mut slice = Write::new(before.core, DeleteEnded(self.id));
             if let Some(version) = before.if_version {
                 slice = slice.if_version(version);
             }
@@ -163,19 +183,16 @@ impl Operation for DeleteUser {
         if self.block_email {
             store::users::block_email(&mut work.conn, &row.email_key, work.now).await?;
         }
-        let conn = &mut work.conn;
-        let roles = store::roles::delete_all(conn, id).await?;
-        let refresh_tokens = self.ended.refresh_tokens + store::sessions::delete_refresh_tokens(conn, id).await?;
-        let sessions = self.ended.sessions + store::sessions::delete_all(conn, id).await?;
-        let oauth_accounts = store::accounts::delete_all(conn, id).await?;
-        let verification_tokens = store::verification::delete_all(conn, id).await?;
+        let roles = store::roles::delete_all(&mut work.conn, id).await?;
+        let tokens = store::sessions::delete_refresh_tokens(&mut work.conn, id).await?;
+        let refresh_tokens = self.ended.refresh_tokens + tokens;
+        let sessions = self.ended.sessions + work.delete_sessions(id).await?;
+        let oauth_accounts = store::accounts::delete_all(&mut work.conn, id).await?;
+        let verification_tokens = store::verification::delete_all(&mut work.conn, id).await?;
         let users = match self.mode {
-            DeleteMode::Delete => {
-                store::users::forget_as_banner(conn, id).await?;
-                store::users::delete(conn, id).await?
-            }
+            DeleteMode::Delete => work.delete_row(id).await?,
             DeleteMode::Anonymize => {
-                store::users::anonymize(conn, id, &erased_email(id), ERASED_NAME, work.now).await?;
+                work.anonymize_row(id, &erased_email(id), ERASED_NAME).await?;
                 0
             }
         };

@@ -3,9 +3,28 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use super::validate::key_to_find;
-use super::{User, read};
+use crate::core::Core;
+use crate::model::user::User;
+use crate::model::validate::key_to_find;
 use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// One user, with roles; [`Error::UserNotFound`](crate::Error::UserNotFound) where there is none.
+    pub fn get_user(&self, id: UserId) -> GetUser {
+        GetUser::new(self.core().clone(), id)
+    }
+
+    /// One user, or none.
+    pub fn find_user(&self, id: UserId) -> FindUser {
+        FindUser::by_id(self.core().clone(), id)
+    }
+
+    /// The user with this address in any spelling, or none. What is verified, and where mail goes, is the user's
+    /// [`email`](crate::User::email): somebody who controls another spelling of the domain need not control that one.
+    pub fn find_user_by_email(&self, email: impl AsRef<str>) -> FindUser {
+        FindUser::by_email(self.core().clone(), email.as_ref())
+    }
+}
 
 /// Reads one user; made by [`AuthFort::get_user`](crate::AuthFort::get_user).
 #[derive(Debug, Clone)]
@@ -16,7 +35,7 @@ pub struct GetUser(pub(crate) FindUser);
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct FindUser {
-    auth: AuthFort,
+    core: Core,
     key: Key,
     deleted: bool,
 }
@@ -28,13 +47,19 @@ enum Key {
     Email(Option<String>),
 }
 
+impl GetUser {
+    pub(crate) fn new(core: Core, id: UserId) -> Self {
+        Self(FindUser::by_id(core, id))
+    }
+}
+
 impl FindUser {
-    pub(crate) fn by_id(auth: AuthFort, id: UserId) -> Self {
-        Self { auth, key: Key::Id(id), deleted: false }
+    pub(crate) fn by_id(core: Core, id: UserId) -> Self {
+        Self { core, key: Key::Id(id), deleted: false }
     }
 
-    pub(crate) fn by_email(auth: AuthFort, email: &str) -> Self {
-        Self { auth, key: Key::Email(key_to_find(email)), deleted: false }
+    pub(crate) fn by_email(core: Core, email: &str) -> Self {
+        Self { core, key: Key::Email(key_to_find(email)), deleted: false }
     }
 
     /// Whether an anonymised user is found too; not unless set.
@@ -44,18 +69,18 @@ impl FindUser {
     }
 
     async fn run(self) -> Result<Option<User>> {
-        let now = self.auth.now();
-        let mut conn = self.auth.db().read().await?;
+        let now = self.core.now();
+        let mut conn = self.core.db().read().await?;
         let mut conn = conn.conn();
         let found = match self.key {
-            Key::Id(id) => match read(&mut conn, id, now).await {
+            Key::Id(id) => match store::users::read(&mut conn, id, now).await {
                 Ok(user) => Some(user),
                 Err(Error::UserNotFound) => None,
                 Err(error) => return Err(error),
             },
             Key::Email(None) => None,
             Key::Email(Some(key)) => match store::users::by_email_key(&mut conn, &key).await? {
-                Some(row) => Some(User::from_row(row, now)?),
+                Some(row) => Some(row.into_user(now)?),
                 None => None,
             },
         };

@@ -7,143 +7,30 @@
 //! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally; a whole id
 //!   finds its user.
 
-mod cursor;
-
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{User, validate};
-use crate::roles::role_name;
-use crate::store::users::list::{Page, Seek};
+use crate::core::Core;
+use crate::model::cursor::{Cursor, Key};
+use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
+use crate::model::page::{Page, Seek};
+use crate::model::user::User;
+use crate::model::validate;
 use crate::{AuthFort, Error, Result, store};
-pub(crate) use cursor::{Cursor, Key};
 
-/// By what a list is sorted. The id breaks ties, in the same direction.
-///
-/// ```
-/// assert_eq!(authfort::SortBy::default(), authfort::SortBy::CreatedAt);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum SortBy {
-    /// When the user was created.
-    #[default]
-    CreatedAt,
-    /// The address, by the code points of its [`email_key`](crate::email_key).
-    Email,
-    /// The name in lower case, by code points; a missing name comes last in both directions.
-    Name,
-}
-
-/// In which direction a list is sorted.
-///
-/// ```
-/// assert_eq!(authfort::SortOrder::default(), authfort::SortOrder::Desc);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SortOrder {
-    /// Smallest first.
-    Asc,
-    /// Largest first; newest first.
-    #[default]
-    Desc,
-}
-
-/// Whether anonymised users belong to the answer.
-///
-/// ```
-/// assert_eq!(authfort::DeletedFilter::default(), authfort::DeletedFilter::Without);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum DeletedFilter {
-    /// They do not.
-    #[default]
-    Without,
-    /// They do as well.
-    With,
-    /// Only they do.
-    Only,
-}
-
-/// How the users that match are counted.
-///
-/// ```
-/// assert_eq!(authfort::Total::default(), authfort::Total::Exact);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Total {
-    /// Exactly.
-    #[default]
-    Exact,
-    /// Not at all.
-    None,
-}
-
-/// Which users. The same type for a list and for a count.
-///
-/// ```
-/// let mut filter = authfort::UserFilter::default();
-/// filter.banned = Some(true);
-/// filter.roles = vec!["admin".into(), "editor".into()];
-/// ```
-#[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
-pub struct UserFilter {
-    /// A part of address or name, or a whole id; at most 256 characters.
-    pub query: Option<String>,
-    /// Banned now, or not.
-    pub banned: Option<bool>,
-    /// Having any of these roles.
-    pub roles: Vec<String>,
-    /// With a verified address, or not.
-    pub email_verified: Option<bool>,
-    /// With, without, or only anonymised users.
-    pub deleted: DeletedFilter,
-    /// Created at this time or later.
-    pub created_after: Option<DateTime<Utc>>,
-    /// Created before this time.
-    pub created_before: Option<DateTime<Utc>>,
-}
-
-/// The most roles that one filter may name.
-const MAX_ROLES: usize = 20;
-
-impl UserFilter {
-    /// Validates, folds the search term, and brings the roles in order.
-    pub(crate) fn checked(mut self) -> Result<Self> {
-        let mut faults = validate::Faults::default();
-        self.query = self.query.take().and_then(|query| faults.take(validate::query(&query)).flatten());
-        for role in &self.roles {
-            faults.take(role_name("role", role));
-        }
-        if self.roles.len() > MAX_ROLES {
-            faults.take::<()>(Err(crate::FieldError::new("role", "too_many", "may be given at most 20 times")));
-        }
-        self.created_after = self.created_after.map(next_microsecond);
-        self.created_before = self.created_before.map(next_microsecond);
-        for (field, time) in [("created_after", self.created_after), ("created_before", self.created_before)] {
-            if let Some(time) = time {
-                faults.take(validate::time(field, time));
-            }
-        }
-        faults.finish()?;
-        self.roles.sort();
-        self.roles.dedup();
-        Ok(self)
+impl AuthFort {
+    /// Lists users: filters, order, pages. See [`ListUsers`].
+    pub fn list_users(&self) -> ListUsers {
+        ListUsers::new(self.core().clone())
     }
-}
 
-/// Times are kept to the microsecond, and the engines differ on a bound that lies between two. None lies there, so the
-/// later of the two is the same bound.
-fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
-    let time = validate::without_leap_second(time);
-    let cut = time.trunc_subsecs(6);
-    // The last of all times stays what it is, and is refused.
-    if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut }
+    /// Counts users, by the filters of [`list_users`](Self::list_users).
+    pub fn get_user_count(&self) -> CountUsers {
+        CountUsers::new(self.core().clone())
+    }
 }
 
 macro_rules! filters {
@@ -204,7 +91,7 @@ macro_rules! filters {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUsers {
-    auth: AuthFort,
+    core: Core,
     filter: UserFilter,
     sort_by: SortBy,
     sort_order: SortOrder,
@@ -218,7 +105,7 @@ pub struct ListUsers {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CountUsers {
-    auth: AuthFort,
+    core: Core,
     filter: UserFilter,
 }
 
@@ -256,9 +143,9 @@ pub struct UserPage {
 }
 
 impl ListUsers {
-    pub(crate) fn new(auth: AuthFort) -> Self {
+    pub(crate) fn new(core: Core) -> Self {
         Self {
-            auth,
+            core,
             filter: UserFilter::default(),
             sort_by: SortBy::default(),
             sort_order: SortOrder::default(),
@@ -342,8 +229,8 @@ impl ListUsers {
 
     async fn run(self) -> Result<UserPage> {
         let page = self.page()?;
-        let now = self.auth.now();
-        let mut conn = self.auth.db().read().await?;
+        let now = self.core.now();
+        let mut conn = self.core.db().read().await?;
         let (mut rows, total) = store::users::list::page(&mut conn.conn(), &page, now).await?;
         drop(conn);
 
@@ -364,25 +251,28 @@ impl ListUsers {
         };
         let encode = |row: Option<&store::users::UserRow>, backward| {
             // A page without rows lies past an end of the list: from there the way leads back.
-            let cursor = row.map_or_else(|| Cursor::from_end(backward), |row| Cursor::at(row, self.sort_by, backward));
+            let cursor = row.map_or_else(
+                || Cursor::from_end(backward),
+                |row| Cursor::at(row.id, row.sort_key(self.sort_by), backward),
+            );
             cursor.encode(&page.filter, self.sort_by, self.sort_order)
         };
         let next_cursor = has_next.then(|| encode(rows.last(), false));
         let prev_cursor = has_prev.then(|| encode(rows.first(), true));
-        let users = rows.into_iter().map(|row| User::from_row(row, now)).collect::<Result<_>>()?;
+        let users = rows.into_iter().map(|row| row.into_user(now)).collect::<Result<_>>()?;
         Ok(UserPage { users, total, limit: self.limit, offset: self.offset.unwrap_or(0), next_cursor, prev_cursor })
     }
 }
 
 impl CountUsers {
-    pub(crate) fn new(auth: AuthFort) -> Self {
-        Self { auth, filter: UserFilter::default() }
+    pub(crate) fn new(core: Core) -> Self {
+        Self { core, filter: UserFilter::default() }
     }
 
     async fn run(self) -> Result<i64> {
         let filter = self.filter.checked()?;
-        let now = self.auth.now();
-        let mut conn = self.auth.db().read().await?;
+        let now = self.core.now();
+        let mut conn = self.core.db().read().await?;
         store::users::list::count(&mut conn.conn(), &filter, now).await
     }
 }

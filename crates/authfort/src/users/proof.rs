@@ -17,8 +17,8 @@ pub(crate) async fn prove_email(work: &mut Work<'_>, user: &UserRow) -> Result<(
         return Ok(());
     }
     // Tokens that were sent to the address stay good: it is its owner who has them.
-    store::users::bump_token_version(&mut work.conn, user.id).await?;
-    if store::sessions::revoke_all(&mut work.conn, user.id, None, work.now).await? > 0 {
+    work.revoke_access_tokens(user.id).await?;
+    if work.revoke_sessions(user.id, None).await? > 0 {
         work.append(SessionRevoked::draft(user.id, None, true));
     }
     if user.has_password {

@@ -2,14 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use super::validate::Keys;
-use super::{User, validate};
 use crate::events::{EmailVerified, UserUpdated};
-use crate::sessions::end_all;
+use crate::model::user::User;
+use crate::model::validate;
+use crate::model::validate::Keys;
 use crate::store::users::Profile;
-use crate::tokens::size;
+use crate::users::token_size;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
-use crate::{Error, Result, UserId, store};
+use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Changes what is named; nothing, and no event, where all is so already. Event: `user_updated`.
+    pub fn update_user(&self, id: UserId) -> Write<UpdateUser> {
+        Write::new(self.core(), UpdateUser::new(id))
+    }
+}
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
 ///
@@ -123,7 +130,7 @@ impl Operation for UpdateUser {
     type Output = User;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
+        let core = before.core;
         let mut faults = validate::Faults::default();
         self.email = self.email.take().and_then(|v| faults.take(validate::email("email", &v)));
         let mut clean = |field: &mut Option<Option<String>>, rule: fn(&str) -> validate::Checked<String>| {
@@ -136,7 +143,7 @@ impl Operation for UpdateUser {
         clean(&mut self.phone, validate::phone);
         match &self.metadata {
             Some(Metadata::Replace(new)) => {
-                drop(faults.take(validate::metadata(new, auth.config().metadata_max_bytes)));
+                drop(faults.take(validate::metadata(new, core.config().metadata_max_bytes)));
             }
             // How large the result is depends on what is there.
             Some(Metadata::Merge(patch)) => drop(faults.take(validate::metadata(patch, usize::MAX))),
@@ -154,7 +161,7 @@ impl Operation for UpdateUser {
             let changed = change.applied_to(&stored);
             // Compared as objects: the same members in another order are no change.
             if changed != stored {
-                let limit = work.auth.config().metadata_max_bytes;
+                let limit = work.core.config().metadata_max_bytes;
                 after.metadata = validate::metadata(&changed, limit).map_err(|fault| Error::Validation(vec![fault]))?;
             }
         }
@@ -176,14 +183,14 @@ impl Operation for UpdateUser {
         }
         let fields = before.differences(&after);
         if fields.is_empty() {
-            return Ok(Verdict::Done(User::from_row(row, work.now)?));
+            return Ok(Verdict::Done(row.into_user(work.now)?));
         }
 
         let new_address = after.email != before.email;
         let keys = Keys::of(&after.email, after.name.as_deref());
         let roles = row.role_list();
         let was = (before.email.as_str(), before.name.as_deref(), roles.as_slice());
-        size::check(work.auth.config(), Some(was), (&after.email, after.name.as_deref(), &roles))?;
+        token_size::check(work.core.config(), Some(was), (&after.email, after.name.as_deref(), &roles))?;
         store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
         // Asked afterwards: the update waits for a deletion of the same address, which may have blocked it.
         if new_address && store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
@@ -194,7 +201,7 @@ impl Operation for UpdateUser {
             work.append(EmailVerified::draft(self.id, after.email.clone()));
         }
         if new_address {
-            end_all(work, self.id, None).await?;
+            work.revoke_access(self.id, None).await?;
         }
         Ok(Verdict::Done(work.read_user(self.id).await?))
     }

@@ -79,8 +79,8 @@ fn a_full_disk_is_named_at_the_start() {
 
 #[test]
 fn a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost() {
-    let test = "start::a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost";
-    let Some(disk) = SmallDisk::of(test, 6 * 1024) else { return };
+    let name = "start::a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost";
+    let Some(disk) = SmallDisk::of(name, 6 * 1024) else { return };
     run(Engine::Sqlite, |_| async move {
         let url = format!("sqlite://{}", disk.path().join("x.db").display());
         let auth = builder(&clock()).connect(&url).await.unwrap();

@@ -10,24 +10,10 @@ use uuid::Uuid;
 use super::{UserRow, columns};
 use crate::db::dynamic::{Arg, Statement, run};
 use crate::db::{Conn, fault};
-use crate::users::list::{Cursor, DeletedFilter, Key, SortBy, SortOrder, Total, UserFilter};
+use crate::model::cursor::{Cursor, Key};
+use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
+use crate::model::page::{Page, Seek};
 use crate::{Result, UserId};
-
-#[derive(Debug, Clone)]
-pub(crate) struct Page {
-    pub filter: UserFilter,
-    pub sort_by: SortBy,
-    pub sort_order: SortOrder,
-    pub limit: i64,
-    pub seek: Seek,
-    pub total: Total,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Seek {
-    Offset(i64),
-    Cursor(Cursor),
-}
 
 /// What an order sorts by before the id. A missing name sorts last in both directions, so each has a key of its own, in
 /// which it counts as U+10FFFF, which no name holds, or as nothing; and an index over that key.

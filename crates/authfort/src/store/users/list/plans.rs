@@ -15,7 +15,7 @@ const USERS: i64 = 20_000;
 async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
     let builder = AuthFort::builder().algorithm(Algorithm::EdDsa).clock(Clock::fixed(now()));
     let auth = builder.connect(db.url()).await.unwrap();
-    let mut tx = auth.db().begin().await.unwrap();
+    let mut tx = auth.core().db().begin().await.unwrap();
     match &mut tx.conn() {
         Conn::Sqlite(conn) => {
             let fill = format!(
@@ -50,7 +50,7 @@ async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
         }
     }
     tx.commit().await.unwrap();
-    let mut conn = auth.db().read().await.unwrap();
+    let mut conn = auth.core().db().read().await.unwrap();
     if let Conn::Postgres(conn) = &mut conn.conn() {
         // What autovacuum does in time: statistics, and the trigrams that still wait to be merged into their index.
         sqlx::raw_sql("VACUUM ANALYZE").execute(&mut **conn).await.unwrap();
@@ -65,7 +65,7 @@ fn now() -> DateTime<Utc> {
 
 /// The lines of the plan; of a page, those of the part that is limited, without the roles of its users.
 async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
-    let mut conn = auth.db().read().await.unwrap();
+    let mut conn = auth.core().db().read().await.unwrap();
     match &mut conn.conn() {
         Conn::Sqlite(conn) => {
             // To explain is not to read: only a statement that reads notices that another connection changed the schema.
@@ -140,7 +140,7 @@ fn filters() -> Vec<(&'static str, UserFilter)> {
 async fn every_path_has_an_index(auth: &AuthFort) {
     let mut statements = Vec::new();
     {
-        let mut conn = auth.db().read().await.unwrap();
+        let mut conn = auth.core().db().read().await.unwrap();
         let conn = conn.conn();
         let sqlite = matches!(conn, Conn::Sqlite(_));
         for sort_by in [SortBy::CreatedAt, SortBy::Email, SortBy::Name] {
@@ -221,12 +221,12 @@ both_engines! {
     /// What a plan without an index looks like, so that the test above can fail.
     async fn a_plan_without_an_index_is_told_from_one_with(db: TestDatabase) {
         let auth = filled(&db, true).await;
-        let mut tx = auth.db().begin().await.unwrap();
+        let mut tx = auth.core().db().begin().await.unwrap();
         sql!(&mut tx.conn(), execute, "DROP INDEX authfort_users_name_asc").unwrap();
         sql!(&mut tx.conn(), execute, "DROP INDEX authfort_users_banned").unwrap();
         tx.commit().await.unwrap();
         let (by_name, banned) = {
-            let mut conn = auth.db().read().await.unwrap();
+            let mut conn = auth.core().db().read().await.unwrap();
             let page = page(UserFilter::default(), SortBy::Name, SortOrder::Asc, Seek::Offset(0));
             let banned = UserFilter { banned: Some(true), ..UserFilter::default() };
             (page_statement(&conn.conn(), &page, now()), count_statement(&conn.conn(), &banned, now()))

@@ -20,8 +20,6 @@
 //! | [`OauthLink`], [`OauthUnlink`] | | `email, provider` |
 //! | [`KeyRotated`] | | `old_kid, new_kid` |
 
-mod hooks;
-pub(crate) mod log;
 mod types;
 
 use std::fmt;
@@ -31,10 +29,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub(crate) use hooks::Hooks;
-pub use log::{EventPage, ListEvents};
 pub use types::*;
 
+use super::filter::SortOrder;
 use crate::crypto::constant_time_eq;
 use crate::{EventId, UserId};
 
@@ -122,6 +119,17 @@ impl PartialEq for EventToken {
     fn eq(&self, other: &Self) -> bool {
         constant_time_eq(self.expose_secret().as_bytes(), other.expose_secret().as_bytes())
     }
+}
+
+/// Which entries of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct EventQuery {
+    pub user_id: Option<UserId>,
+    pub types: Vec<String>,
+    pub after: Option<EventId>,
+    pub before: Option<EventId>,
+    pub order: SortOrder,
+    pub limit: i64,
 }
 
 /// For documents of what names a type of events.

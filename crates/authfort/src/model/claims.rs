@@ -39,13 +39,13 @@ pub(crate) struct Claims {
 }
 
 /// Claims, and the one that is honoured though never issued.
-pub(super) struct Payload {
-    pub(super) claims: Claims,
-    pub(super) nbf: Option<i64>,
+pub(crate) struct Payload {
+    pub(crate) claims: Claims,
+    pub(crate) nbf: Option<i64>,
 }
 
 impl Payload {
-    pub(super) fn read(json: &[u8]) -> Option<Self> {
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
         let object = read_object(json)?;
         let nbf = match object.get("nbf") {
             None => None,
@@ -58,7 +58,7 @@ impl Payload {
 
 /// The one JSON object that these bytes are, if no member of it occurs twice. An array is no object here, and nesting is
 /// bounded by the parser.
-pub(super) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
 }
 

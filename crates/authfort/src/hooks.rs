@@ -16,8 +16,8 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::{Event, TypedEvent};
 use crate::db::Db;
+use crate::model::events::{Event, TypedEvent};
 use crate::store;
 
 /// How many events may wait for one hook. Past that it misses some, which is logged; the log has them all. Memory stays

@@ -4,12 +4,38 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::Verdict as PasswordVerdict;
 use crate::events::{PasswordChanged, PasswordSet};
-use crate::sessions::end_all;
-use crate::users::at_version;
-use crate::work::{Admit, Before, Conditional, Joinable, Operation, Verdict, Work, Write, admitted};
-use crate::{Error, Result, SessionId, UserId, store};
+use crate::passwords::{HashedPassword, Verdict as PasswordVerdict};
+use crate::work::{Admit, Before, Conditional, Joinable, Operation, Verdict, Work, Write, admitted, at_version};
+use crate::{AuthFort, Error, Result, SessionId, UserId, store};
+
+impl AuthFort {
+    /// Sets a password without asking for the current one; ends all sessions. Event: `password_set` where there was
+    /// none, else `password_changed`.
+    pub fn set_password(&self, id: UserId, password: impl Into<SecretString>) -> Write<SetPassword> {
+        Write::new(self.core(), SetPassword::new(id, password.into()))
+    }
+
+    /// Changes a password for who knows the current one; ends all sessions, or all but one. Event: `password_changed`.
+    pub fn change_password(
+        &self,
+        id: UserId,
+        current: impl Into<SecretString>,
+        new: impl Into<SecretString>,
+    ) -> Write<ChangePassword> {
+        Write::new(self.core(), ChangePassword::new(id, current.into(), new.into()))
+    }
+
+    /// Checks a new password by policy and breach check and hashes it, for
+    /// [`create_user`](Self::create_user)`(…).password_hash(…)` inside a transaction.
+    ///
+    /// # Errors
+    /// - [`Error::Validation`](crate::Error::Validation) for a password that is not accepted.
+    /// - [`Error::Overloaded`](crate::Error::Overloaded) when as many wait as may wait.
+    pub async fn hash_password(&self, password: impl Into<SecretString>) -> Result<HashedPassword> {
+        self.core().passwords().hash_new("password", &password.into()).await.map(HashedPassword)
+    }
+}
 
 /// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
 #[derive(Clone)]
@@ -33,13 +59,13 @@ impl Operation for SetPassword {
     type Output = ();
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
+        let core = before.core;
         // An unknown user must not cost a password hash, nor one at another version.
         let mut conn = before.read().await?;
         let found = store::users::by_id(&mut conn.conn(), self.user).await?;
         drop(conn);
         at_version(found.filter(|row| row.deleted_at.is_none()), before.if_version)?;
-        self.hash = Some(auth.passwords().hash_new("password", &self.password).await?);
+        self.hash = Some(core.passwords().hash_new("password", &self.password).await?);
         Ok(())
     }
 
@@ -48,7 +74,7 @@ impl Operation for SetPassword {
         let row = work.lock_user(self.user).await?;
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
         work.append(if row.has_password { PasswordChanged::draft(self.user) } else { PasswordSet::draft(self.user) });
-        end_all(work, self.user, None).await?;
+        work.revoke_access(self.user, None).await?;
         Ok(Verdict::Done(()))
     }
 }
@@ -97,17 +123,17 @@ impl Operation for ChangePassword {
     type Output = ();
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        auth.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
+        let core = before.core;
+        core.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
         admitted(&mut self.admit)?;
         let mut conn = before.read().await?;
         let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
         drop(conn);
-        if auth.passwords().verify(&self.current, stored.as_deref()).await? == PasswordVerdict::Wrong {
+        if core.passwords().verify(&self.current, stored.as_deref()).await? == PasswordVerdict::Wrong {
             return Err(Error::InvalidCredentials);
         }
         self.old_hash = stored;
-        self.new_hash = Some(auth.passwords().hash_new("new_password", &self.new).await?);
+        self.new_hash = Some(core.passwords().hash_new("new_password", &self.new).await?);
         Ok(())
     }
 
@@ -120,7 +146,7 @@ impl Operation for ChangePassword {
         }
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
         work.append(PasswordChanged::draft(self.user));
-        end_all(work, self.user, self.keep).await?;
+        work.revoke_access(self.user, self.keep).await?;
         Ok(Verdict::Done(()))
     }
 }

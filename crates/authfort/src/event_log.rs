@@ -5,10 +5,18 @@ use std::pin::Pin;
 
 use serde::Serialize;
 
-use super::{EVENT_TYPES, Event};
+use crate::core::Core;
+use crate::model::events::{EVENT_TYPES, Event, EventQuery};
+use crate::model::filter::SortOrder;
 use crate::store;
-use crate::users::SortOrder;
 use crate::{AuthFort, Error, EventId, Result, UserId};
+
+impl AuthFort {
+    /// Reads the log. See [`ListEvents`].
+    pub fn list_events(&self) -> ListEvents {
+        ListEvents::new(self.core().clone())
+    }
+}
 
 /// A page of the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,22 +33,12 @@ pub struct EventPage {
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListEvents {
-    auth: AuthFort,
+    core: Core,
     pub(crate) query: EventQuery,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct EventQuery {
-    pub user_id: Option<UserId>,
-    pub types: Vec<String>,
-    pub after: Option<EventId>,
-    pub before: Option<EventId>,
-    pub order: SortOrder,
-    pub limit: i64,
-}
-
 impl ListEvents {
-    pub(crate) fn new(auth: AuthFort) -> Self {
+    pub(crate) fn new(core: Core) -> Self {
         let query = EventQuery {
             user_id: None,
             types: Vec::new(),
@@ -49,7 +47,7 @@ impl ListEvents {
             order: SortOrder::Desc,
             limit: 50,
         };
-        Self { auth, query }
+        Self { core, query }
     }
 
     /// Only events about this user.
@@ -109,7 +107,7 @@ impl IntoFuture for ListEvents {
             let limit = query.limit;
             // One more than asked for tells whether another page follows.
             query.limit += 1;
-            let mut conn = self.auth.db().read().await?;
+            let mut conn = self.core.db().read().await?;
             let mut events = store::events::list(&mut conn.conn(), query).await?;
             drop(conn);
             let size = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::jwt::{KID_CHARS, header};
-use super::{Algorithm, Claims};
 use crate::config::Config;
+use crate::model::claims::Claims;
+use crate::tokens::{Algorithm, KID_CHARS, header};
 use crate::{Error, Result};
 
 /// Browsers drop a cookie of more than 4,096 bytes (RFC 6265, section 6.1); this many are left for its name and its

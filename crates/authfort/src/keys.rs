@@ -4,12 +4,40 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::Value;
 
-use super::schedule::{ahead, newest, overlap, settled, signing};
+use crate::core::Core;
 use crate::events::KeyRotated;
 use crate::store::keys::{KeyRow, NewKey};
+use crate::tokens::schedule::{ahead, newest, overlap, settled, signing};
 use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
+
+impl AuthFort {
+    /// The signing keys, newest first, without their secrets.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
+    pub async fn list_keys(&self) -> Result<Vec<KeyInfo>> {
+        let mut conn = self.core().db().read().await?;
+        let rows = store::keys::all(&mut conn.conn()).await?;
+        Ok(KeyInfo::all(&rows, self.now()))
+    }
+
+    /// Makes a new key and publishes it; it signs once every copy of the [JWKS](Self::jwks) without it has run out: after
+    /// [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the leeway. The old one signs until then and
+    /// verifies for as long as its tokens live. While a new key waits, that one is answered. Event: `key_rotated`; none
+    /// where one waits.
+    pub fn rotate_keys(&self) -> Write<RotateKeys> {
+        Write::new(self.core(), RotateKeys::default())
+    }
+
+    /// The public keys, as RFC 7517 has them, to be kept for at most [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE). They are
+    /// read again when they are five seconds old; while the database is away, those last read are answered.
+    pub async fn jwks(&self) -> Value {
+        self.core().keyring().jwks(self.now()).await
+    }
+}
 
 /// A signing key, without its secret.
 ///
@@ -87,15 +115,15 @@ impl Operation for RotateKeys {
     type Output = KeyInfo;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let auth = before.auth;
-        let key = auth.keyring().vault().draw(auth.config().algorithm, auth.now()).await?;
+        let core = before.core;
+        let key = core.keyring().vault().draw(core.config().algorithm, core.now()).await?;
         self.new = Some(Arc::new(key));
         Ok(())
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
         let new = self.new.as_deref().ok_or_else(|| Error::internal("no key was drawn"))?;
-        let (now, config) = (work.now, work.auth.config());
+        let (now, config) = (work.now, work.core.config());
         store::keys::forget(&mut work.conn, settled(now)).await?;
         for _ in 0..ATTEMPTS {
             let rows = store::keys::all(&mut work.conn).await?;
@@ -109,11 +137,13 @@ impl Operation for RotateKeys {
             }
             let signs_from = match end.filter(|_| signing.is_some() && !self.cut) {
                 // Later than the one before it also where this clock is behind.
-                Some(end) => (now + ahead(config)).max(end.signs_from + TimeDelta::microseconds(1)),
+                Some(end) => (now + ahead(config.leeway)).max(end.signs_from + TimeDelta::microseconds(1)),
                 None => now,
             };
             if let Some(end) = end
-                && store::keys::retire(&mut work.conn, &end.kid, signs_from + overlap(config)).await? == 0
+                && store::keys::retire(&mut work.conn, &end.kid, signs_from + overlap(config.access_ttl, config.leeway))
+                    .await?
+                    == 0
             {
                 continue;
             }
@@ -121,7 +151,7 @@ impl Operation for RotateKeys {
                 continue;
             }
             if self.cut {
-                store::keys::cut(&mut work.conn, now).await?;
+                work.revoke_keys().await?;
             }
             work.append(KeyRotated::draft(None, end.map(|row| row.kid.clone()), new.kid.clone()));
             return Ok(Verdict::Done(KeyInfo {
@@ -135,9 +165,9 @@ impl Operation for RotateKeys {
         Err(Error::internal("other nodes rotated the keys again and again"))
     }
 
-    async fn committed(&self, auth: &AuthFort) {
-        let now = auth.now();
-        if let Err(error) = auth.keyring().reload(now).await {
+    async fn committed(&self, core: &Core) {
+        let now = core.now();
+        if let Err(error) = core.keyring().reload(now).await {
             tracing::warn!(%error, "the keys could not be read after a rotation; they will be when next needed");
         }
     }
@@ -151,7 +181,7 @@ impl Operation for SealKeys {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
         for key in store::keys::in_clear(&mut work.conn).await? {
-            match work.auth.keyring().vault().seal(&key) {
+            match work.core.keyring().vault().seal(&key) {
                 Ok(Some(sealed)) => {
                     store::keys::replace_private_key(&mut work.conn, &key.kid, &key.private_key, &sealed).await?;
                     tracing::info!(kid = key.kid, "encrypted a signing key that lay in clear");

@@ -7,9 +7,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{SortBy, SortOrder, UserFilter};
+use super::filter::{SortBy, SortOrder, UserFilter};
+use crate::UserId;
 use crate::crypto::{base64url_decode, base64url_encode, sha256};
-use crate::store::users::UserRow;
 
 const VERSION: u8 = 1;
 const BINDING: usize = 8;
@@ -33,13 +33,8 @@ pub(crate) enum Key {
 }
 
 impl Cursor {
-    pub(crate) fn at(row: &UserRow, sort_by: SortBy, backward: bool) -> Self {
-        let key = match sort_by {
-            SortBy::CreatedAt => Key::Time(row.created_at),
-            SortBy::Email => Key::Text(row.email_key.clone()),
-            SortBy::Name => row.name_key.clone().map_or(Key::Missing, Key::Text),
-        };
-        Self { backward, key, id: row.id.0 }
+    pub(crate) fn at(id: UserId, key: Key, backward: bool) -> Self {
+        Self { backward, key, id: id.0 }
     }
 
     /// The last page where it leads backward, and the first where it leads forward.

@@ -1,0 +1,82 @@
+//! What everything below the handle takes: the services, and for whom a call is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Config;
+use crate::db::Db;
+use crate::hooks::Hooks;
+use crate::model::actor::Actor;
+use crate::passwords::Passwords;
+use crate::tokens::{Keyring, Rules};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    services: Arc<Services>,
+    actor: Arc<Actor>,
+}
+
+pub(crate) struct Services {
+    pub db: Db,
+    pub config: Config,
+    pub hooks: Hooks,
+    pub passwords: Passwords,
+    pub keyring: Arc<Keyring>,
+    pub rules: Rules,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("issuer", &self.services.config.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(services: Services) -> Self {
+        Self { services: Arc::new(services), actor: Arc::default() }
+    }
+
+    pub(crate) fn by(&self, actor: Actor) -> Self {
+        Self { services: Arc::clone(&self.services), actor: Arc::new(actor) }
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.services, &other.services)
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.services.db
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.services.config
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.services.hooks
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.services.passwords
+    }
+
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.services.keyring
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.services.rules
+    }
+
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The present, by the configured clock.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.services.config.clock.now()
+    }
+}

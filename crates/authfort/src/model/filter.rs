@@ -1,0 +1,132 @@
+//! Which users, in which order: what a list and a count are asked.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use super::role::role_name;
+use super::validate;
+use crate::{FieldError, Result};
+
+/// By what a list is sorted. The id breaks ties, in the same direction.
+///
+/// ```
+/// assert_eq!(authfort::SortBy::default(), authfort::SortBy::CreatedAt);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum SortBy {
+    /// When the user was created.
+    #[default]
+    CreatedAt,
+    /// The address, by the code points of its [`email_key`](crate::email_key).
+    Email,
+    /// The name in lower case, by code points; a missing name comes last in both directions.
+    Name,
+}
+
+/// In which direction a list is sorted.
+///
+/// ```
+/// assert_eq!(authfort::SortOrder::default(), authfort::SortOrder::Desc);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SortOrder {
+    /// Smallest first.
+    Asc,
+    /// Largest first; newest first.
+    #[default]
+    Desc,
+}
+
+/// Whether anonymised users belong to the answer.
+///
+/// ```
+/// assert_eq!(authfort::DeletedFilter::default(), authfort::DeletedFilter::Without);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DeletedFilter {
+    /// They do not.
+    #[default]
+    Without,
+    /// They do as well.
+    With,
+    /// Only they do.
+    Only,
+}
+
+/// How the users that match are counted.
+///
+/// ```
+/// assert_eq!(authfort::Total::default(), authfort::Total::Exact);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Total {
+    /// Exactly.
+    #[default]
+    Exact,
+    /// Not at all.
+    None,
+}
+
+/// Which users. The same type for a list and for a count.
+///
+/// ```
+/// let mut filter = authfort::UserFilter::default();
+/// filter.banned = Some(true);
+/// filter.roles = vec!["admin".into(), "editor".into()];
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct UserFilter {
+    /// A part of address or name, or a whole id; at most 256 characters.
+    pub query: Option<String>,
+    /// Banned now, or not.
+    pub banned: Option<bool>,
+    /// Having any of these roles.
+    pub roles: Vec<String>,
+    /// With a verified address, or not.
+    pub email_verified: Option<bool>,
+    /// With, without, or only anonymised users.
+    pub deleted: DeletedFilter,
+    /// Created at this time or later.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Created before this time.
+    pub created_before: Option<DateTime<Utc>>,
+}
+
+/// The most roles that one filter may name.
+const MAX_ROLES: usize = 20;
+
+impl UserFilter {
+    /// Validates, folds the search term, and brings the roles in order.
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        let mut faults = validate::Faults::default();
+        self.query = self.query.take().and_then(|query| faults.take(validate::query(&query)).flatten());
+        for role in &self.roles {
+            faults.take(role_name("role", role));
+        }
+        if self.roles.len() > MAX_ROLES {
+            faults.take::<()>(Err(FieldError::new("role", "too_many", "may be given at most 20 times")));
+        }
+        self.created_after = self.created_after.map(next_microsecond);
+        self.created_before = self.created_before.map(next_microsecond);
+        for (field, time) in [("created_after", self.created_after), ("created_before", self.created_before)] {
+            if let Some(time) = time {
+                faults.take(validate::time(field, time));
+            }
+        }
+        faults.finish()?;
+        self.roles.sort();
+        self.roles.dedup();
+        Ok(self)
+    }
+}
+
+/// Times are kept to the microsecond, and the engines differ on a bound that lies between two. None lies there, so the
+/// later of the two is the same bound.
+fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
+    let time = validate::without_leap_second(time);
+    let cut = time.trunc_subsecs(6);
+    // The last of all times stays what it is, and is refused.
+    if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut }
+}

@@ -1,0 +1,144 @@
+//! Whether an access token counts: what its user's standing has to be, decided without asking anybody.
+
+use chrono::{DateTime, Utc};
+
+use super::claims::Claims;
+use super::principal::Principal;
+use crate::{Error, Result, SessionId, UserId};
+
+/// A ban ends at its expiry, without anybody's doing.
+pub(crate) fn ban_lasts(banned: bool, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    banned && expires_at.is_none_or(|at| at > now)
+}
+
+/// What an access token says of its bearer, for the database to confirm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bearer {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    pub token_version: i64,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl From<&Claims> for Bearer {
+    fn from(claims: &Claims) -> Self {
+        Self {
+            user_id: UserId(claims.sub),
+            session_id: SessionId(claims.sid),
+            token_version: claims.ver,
+            expires_at: DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::UNIX_EPOCH),
+        }
+    }
+}
+
+/// Who somebody is now, and what their tokens hang on.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub email: String,
+    pub name: Option<String>,
+    /// Sorted.
+    pub roles: Vec<String>,
+    pub token_version: i64,
+    pub banned: bool,
+    pub ban_expires_at: Option<DateTime<Utc>>,
+    /// Whether the user was anonymised.
+    pub deleted: bool,
+    /// Whether the session of the token lives.
+    pub session_live: bool,
+    /// Whether the key of the token verifies, where it was asked for.
+    pub key_live: bool,
+}
+
+impl Standing {
+    /// Decides whether the token of this bearer counts, and says who the caller is. Its signature, issuer and times are
+    /// checked before.
+    ///
+    /// # Errors
+    /// The first reason against it, in the order in which a client has to hear them.
+    pub(crate) fn check(self, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
+        if self.deleted {
+            return Err(Error::TokenUserNotFound);
+        }
+        if !self.key_live {
+            return Err(Error::TokenInvalid);
+        }
+        if ban_lasts(self.banned, self.ban_expires_at, now) {
+            return Err(Error::UserBanned);
+        }
+        if !self.session_live {
+            return Err(Error::SessionRevoked);
+        }
+        if self.token_version != bearer.token_version {
+            return Err(Error::TokenVersionMismatch);
+        }
+        Ok(Principal {
+            user_id: bearer.user_id,
+            session_id: bearer.session_id,
+            email: self.email,
+            name: self.name,
+            roles: self.roles,
+            expires_at: bearer.expires_at,
+            token_version: bearer.token_version,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn standing() -> Standing {
+        Standing {
+            email: "jane@example.com".into(),
+            name: None,
+            roles: vec!["editor".into()],
+            token_version: 3,
+            banned: false,
+            ban_expires_at: None,
+            deleted: false,
+            session_live: true,
+            key_live: true,
+        }
+    }
+
+    fn code(standing: Standing) -> &'static str {
+        let bearer = Bearer {
+            user_id: UserId::new(at(0)),
+            session_id: SessionId::new(at(0)),
+            token_version: 3,
+            expires_at: at(900),
+        };
+        standing.check(&bearer, at(100)).map_or_else(|error| error.code(), |_| "ok")
+    }
+
+    #[test]
+    fn each_reason_against_a_token_has_its_own_answer() {
+        assert_eq!(code(standing()), "ok");
+        assert_eq!(code(Standing { deleted: true, ..standing() }), "user_not_found");
+        assert_eq!(code(Standing { key_live: false, ..standing() }), "token_invalid");
+        assert_eq!(code(Standing { banned: true, ..standing() }), "user_banned");
+        assert_eq!(code(Standing { session_live: false, ..standing() }), "session_revoked");
+        assert_eq!(code(Standing { token_version: 4, ..standing() }), "token_version_mismatch");
+        assert_eq!(code(Standing { token_version: 2, ..standing() }), "token_version_mismatch");
+    }
+
+    #[test]
+    fn a_ban_holds_until_its_end_and_not_at_it() {
+        let banned_until = |second| Standing { banned: true, ban_expires_at: Some(at(second)), ..standing() };
+        assert_eq!(code(banned_until(101)), "user_banned");
+        assert_eq!(code(banned_until(100)), "ok");
+        assert_eq!(code(Standing { ban_expires_at: Some(at(900)), ..standing() }), "ok");
+    }
+
+    #[test]
+    fn of_several_reasons_the_one_that_no_refresh_cures_is_told() {
+        let all = || Standing { banned: true, session_live: false, token_version: 9, ..standing() };
+        assert_eq!(code(all()), "user_banned");
+        assert_eq!(code(Standing { key_live: false, ..all() }), "token_invalid");
+        assert_eq!(code(Standing { deleted: true, key_live: false, ..all() }), "user_not_found");
+    }
+}

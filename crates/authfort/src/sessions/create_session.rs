@@ -1,0 +1,70 @@
+//! A session for somebody whom the application recognised by itself.
+
+use std::sync::Arc;
+
+use super::login::append_login;
+use super::{SignedIn, open, signer};
+use crate::core::Core;
+use crate::model::validate;
+use crate::tokens::SigningKey;
+use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
+use crate::{AuthFort, Error, Result, UserId, store};
+
+impl AuthFort {
+    /// Opens a session for a user whom the application recognised by itself. Event: `login`.
+    pub fn create_session(&self, id: UserId) -> Write<CreateSession> {
+        Write::new(self.core(), CreateSession::new(id))
+    }
+}
+
+/// Opens a session without a password; made by [`AuthFort::create_session`](crate::AuthFort::create_session).
+///
+/// Its options are methods of `Write<CreateSession>`: see [`Write`](crate::Write).
+#[derive(Clone)]
+pub struct CreateSession {
+    user: UserId,
+    provider: String,
+    signer: Option<Arc<SigningKey>>,
+}
+
+impl CreateSession {
+    pub(crate) fn new(user: UserId) -> Self {
+        Self { user, provider: "application".into(), signer: None }
+    }
+}
+
+impl Write<CreateSession> {
+    /// By what the user was recognised, for the event; `application` unless set.
+    pub fn provider(mut self, provider: impl Into<String>) -> Self {
+        self.op.provider = provider.into();
+        self
+    }
+}
+
+impl Joinable for CreateSession {}
+
+impl Operation for CreateSession {
+    type Output = SignedIn;
+
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        validate::provider(&self.provider).map_err(|fault| Error::Validation(vec![fault]))?;
+        self.signer = signer(before).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+        let mut row = work.lock_user(self.user).await?;
+        if row.is_banned(work.now) {
+            return Err(Error::UserBanned);
+        }
+        store::users::set_last_login(&mut work.conn, self.user, work.now).await?;
+        row.last_login_at = Some(work.now);
+        let signed_in = open(work, &row).await?;
+        append_login(work, self.user, &row.email, &self.provider);
+        Ok(Verdict::Done(signed_in))
+    }
+
+    fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
+    }
+}

@@ -1,0 +1,81 @@
+//! Signing up: a user and their first session, in one transaction.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::login::append_login;
+use super::{SignedIn, open, signer};
+use crate::core::Core;
+use crate::tokens::SigningKey;
+use crate::users::{CreateUser, insert_user, profile_options};
+use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
+use crate::{AuthFort, Error, Result, store};
+
+impl AuthFort {
+    /// Creates a user and signs them in, where sign-up is on. Events: `user_created`, `login`.
+    pub fn sign_up(&self, email: impl Into<String>, password: impl Into<SecretString>) -> Write<SignUp> {
+        Write::new(self.core(), SignUp::new(email.into(), password.into()))
+    }
+}
+
+/// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
+///
+/// Its options are methods of `Write<SignUp>`: see [`Write`](crate::Write).
+#[derive(Clone)]
+pub struct SignUp {
+    user: CreateUser,
+    admit: Option<Admit>,
+    signer: Option<Arc<SigningKey>>,
+}
+
+impl SignUp {
+    pub(crate) fn new(email: String, password: SecretString) -> Self {
+        Self {
+            user: CreateUser { email, password: Some(password), ..CreateUser::default() },
+            admit: None,
+            signer: None,
+        }
+    }
+}
+
+impl Write<SignUp> {
+    /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
+    /// from which an input that is refused takes nothing.
+    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.admit = Some(Arc::new(ask));
+        self
+    }
+}
+
+profile_options!(SignUp.user);
+
+impl Joinable for SignUp {}
+
+impl Operation for SignUp {
+    type Output = SignedIn;
+
+    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
+        let core = before.core;
+        if !core.config().signup {
+            return Err(Error::SignupDisabled);
+        }
+        self.user.check(core)?;
+        admitted(&mut self.admit)?;
+        self.user.hash(core).await?;
+        self.signer = signer(before).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+        let id = insert_user(work, &self.user, Some(work.now)).await?;
+        let row = store::users::by_id(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
+        let signed_in = open(work, &row).await?;
+        append_login(work, id, &row.email, "email");
+        Ok(Verdict::Done(signed_in))
+    }
+
+    fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
+        output.sign(self.signer.as_deref())
+    }
+}

@@ -1,0 +1,59 @@
+//! What the guard asks: user, roles, session and key, by one statement.
+
+use chrono::{DateTime, Utc};
+
+use super::users::role_list;
+use crate::Result;
+use crate::db::{Conn, fault, row, sql};
+use crate::model::standing::{Bearer, Standing};
+
+row! {
+    struct StandingRow {
+        email: String,
+        name: Option<String>,
+        roles: Option<String>,
+        token_version: i64,
+        banned: bool,
+        ban_expires_at: Option<DateTime<Utc>>,
+        deleted: bool,
+        session_live: bool,
+        key_live: bool,
+    }
+}
+
+/// The standing of a bearer; none where there is no such user. The key counts as live where none is named.
+pub(crate) async fn read(
+    conn: &mut Conn<'_>,
+    bearer: &Bearer,
+    kid: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Standing>> {
+    let row = sql!(
+        conn,
+        fetch_optional,
+        query_as::<_, StandingRow>,
+        "SELECT u.email, u.name, u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
+             (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles,
+             EXISTS (SELECT 1 FROM authfort_sessions s
+                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
+             $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
+                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
+         FROM authfort_users u WHERE u.id = $1",
+        bearer.user_id,
+        bearer.session_id,
+        kid,
+        now
+    )
+    .map_err(fault)?;
+    Ok(row.map(|row: StandingRow| Standing {
+        email: row.email,
+        name: row.name,
+        roles: role_list(row.roles.as_deref()),
+        token_version: row.token_version,
+        banned: row.banned,
+        ban_expires_at: row.ban_expires_at,
+        deleted: row.deleted,
+        session_live: row.session_live,
+        key_live: row.key_live,
+    }))
+}
