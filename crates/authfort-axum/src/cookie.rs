@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn row_50_the_defaults_are_the_strict_ones() {
+    fn the_defaults_are_the_strict_ones() {
         assert_eq!(
             set(CookieOptions::default()),
             [
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn row_50_cookies_are_cleared_with_the_attributes_they_were_set_with() {
+    fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
         for options in [
             CookieOptions::default(),
             CookieOptions::default().insecure_allow_http(),

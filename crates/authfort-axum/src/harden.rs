@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_55_an_unknown_path_under_the_mount_is_404_in_json() {
+    async fn an_unknown_path_under_the_mount_is_404_in_json() {
         for path in ["/nothing", "/users", "/users/1/2/3", "/%FF", "/../x", "//", "/nothing/"] {
             refused(request(Method::GET, path), 404, "not_found", "There is nothing here.").await;
         }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_55_a_wrong_method_is_405_in_json_and_keeps_allow() {
+    async fn a_wrong_method_is_405_in_json_and_keeps_allow() {
         let message = "This path does not answer to this method.";
         let headers = refused(request(Method::DELETE, "/login"), 405, "method_not_allowed", message).await;
         assert_eq!(headers[header::ALLOW], "POST");
@@ -211,14 +211,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_55_a_panic_is_500_and_says_nothing() {
+    async fn a_panic_is_500_and_says_nothing() {
         for method in [Method::GET, Method::PUT] {
             refused(request(method, "/panic"), 500, "internal", "An internal error occurred.").await;
         }
     }
 
     #[tokio::test]
-    async fn row_45_a_body_of_ten_megabytes_is_413_although_the_application_allows_more() {
+    async fn a_body_of_ten_megabytes_is_413_although_the_application_allows_more() {
         let mut request = request(Method::POST, "/login");
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Body::from(Bytes::from(vec![b' '; 10 * 1024 * 1024]));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_41_an_invalid_path_is_400() {
+    async fn an_invalid_path_is_400() {
         refused(request(Method::GET, "/users/%FF"), 400, "invalid_request", "The path is not valid UTF-8.").await;
         refused(request(Method::GET, "/users/me"), 400, "invalid_request", "`id` in the path must be a UUID.").await;
         let id = Uuid::nil();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_51_an_answer_keeps_its_own_cache_rule_and_otherwise_is_not_stored() {
+    async fn an_answer_keeps_its_own_cache_rule_and_otherwise_is_not_stored() {
         let answer = send(request(Method::GET, "/jwks")).await;
         assert_eq!(answer.headers[header::CACHE_CONTROL], "public, max-age=300");
         let answer = send(request(Method::GET, "")).await;

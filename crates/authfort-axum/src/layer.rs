@@ -330,7 +330,7 @@ impl Caller {
             None => Actor::system(),
         };
         if let Some(role) = must_hold {
-            actor = actor.holding(role);
+            actor = actor.require_role(role);
         }
         if let Some(id) = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()) {
             actor = actor.request_id(id);

@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_55_a_fault_of_ours_says_nothing_about_itself() {
+    async fn a_fault_of_ours_says_nothing_about_itself() {
         let faults = [
             Error::Database(sqlx::Error::Protocol("SELECT password".into())),
             Error::Internal(Box::new(secret())),
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn row_47_the_log_of_a_fault_stays_on_one_line() {
+    fn the_log_of_a_fault_stays_on_one_line() {
         let error = Error::Internal(Box::new(io::Error::other("a\nb\u{1b}[31m")));
         assert_eq!(Chain(&error).to_string(), "An internal error occurred.: a\\nb\\u{1b}[31m");
     }

@@ -31,7 +31,7 @@ const REVOKING: [&str; 8] = [
     "sessions::revoke",
     "sessions::revoke_all",
     "sessions::delete_all",
-    "keys::cut",
+    "keys::revoke_older",
 ];
 
 fn sources() -> PathBuf {

@@ -138,7 +138,7 @@ impl Operation for LinkAccount {
         }
         let linked = store::accounts::of_user(&mut work.conn, self.user).await?;
         match linked.into_iter().find(|account| account.provider == self.provider) {
-            Some(same) if same.provider_account_id == self.account => return Ok(Verdict::Done(same.into())),
+            Some(same) if same.provider_account_id == self.account => return Ok(Verdict::Commit(same.into())),
             // One account for each provider: the new one takes the place of the old.
             Some(_) => {
                 store::accounts::delete(&mut work.conn, self.user, &self.provider).await?;
@@ -148,7 +148,7 @@ impl Operation for LinkAccount {
         }
         store::accounts::insert(&mut work.conn, self.user, &self.provider, &self.account, work.now).await?;
         work.append(OauthLink::draft(self.user, row.email, self.provider.clone()));
-        Ok(Verdict::Done(OauthAccount {
+        Ok(Verdict::Commit(OauthAccount {
             provider: self.provider.clone(),
             provider_account_id: self.account.clone(),
             created_at: work.now,
@@ -178,7 +178,7 @@ impl Operation for UnlinkAccount {
         }
         store::accounts::delete(&mut work.conn, self.user, &self.provider).await?;
         work.append(OauthUnlink::draft(self.user, self.provider.clone()));
-        Ok(Verdict::Done(()))
+        Ok(Verdict::Commit(()))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::store;
 const BACKLOG: usize = 10_000;
 
 /// How long an open transaction of the application is watched. One that was rolled back is never seen.
-const PATIENCE: Duration = Duration::from_mins(10);
+const WATCH_TIMEOUT: Duration = Duration::from_mins(10);
 
 struct Hook {
     r#type: &'static str,
@@ -94,7 +94,7 @@ impl Hooks {
         self.runtime.spawn(async move {
             let mut pause = Duration::from_millis(10);
             let mut waited = Duration::ZERO;
-            while waited < PATIENCE {
+            while waited < WATCH_TIMEOUT {
                 tokio::time::sleep(pause).await;
                 waited += pause;
                 pause = (pause * 2).min(Duration::from_secs(1));

@@ -91,7 +91,7 @@ impl KeyInfo {
 #[derive(Clone, Default)]
 pub struct RotateKeys {
     new: Option<Arc<NewKey>>,
-    cut: bool,
+    revoke_old: bool,
     /// Only where the newest key is not of the configured algorithm: what every node does when it starts.
     if_needed: bool,
 }
@@ -100,8 +100,8 @@ impl Write<RotateKeys> {
     /// Ends every older key and its tokens at once, and signs with the new key at once: for a key that leaked. A
     /// verifier that keeps the old public keys takes the old tokens, and refuses new ones, until it fetches them again:
     /// for [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE) at most.
-    pub fn cut_old_tokens(mut self) -> Self {
-        self.op.cut = true;
+    pub fn revoke_old_tokens(mut self) -> Self {
+        self.op.revoke_old = true;
         self
     }
 }
@@ -116,13 +116,13 @@ impl Operation for RotateKeys {
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
-        let key = core.keyring().vault().draw(core.config().algorithm, core.now()).await?;
+        let key = core.keyring().vault().generate(core.config().algorithm, core.now()).await?;
         self.new = Some(Arc::new(key));
         Ok(())
     }
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<KeyInfo>> {
-        let new = self.new.as_deref().ok_or_else(|| Error::internal("no key was drawn"))?;
+        let new = self.new.as_deref().ok_or_else(|| Error::internal("no key was generated"))?;
         let (now, config) = (work.now, work.core.config());
         store::keys::forget(&mut work.conn, settled(now)).await?;
         for _ in 0..ATTEMPTS {
@@ -130,12 +130,12 @@ impl Operation for RotateKeys {
             let (end, signing) = (newest(&rows), signing(&rows, now));
             if let Some(end) = end {
                 let waits = signing.is_some_and(|key| key.kid != end.kid);
-                let enough = if self.if_needed { end.algorithm == new.algorithm } else { waits && !self.cut };
+                let enough = if self.if_needed { end.algorithm == new.algorithm } else { waits && !self.revoke_old };
                 if enough {
-                    return Ok(Verdict::Done(KeyInfo::new(end, signing)));
+                    return Ok(Verdict::Commit(KeyInfo::new(end, signing)));
                 }
             }
-            let signs_from = match end.filter(|_| signing.is_some() && !self.cut) {
+            let signs_from = match end.filter(|_| signing.is_some() && !self.revoke_old) {
                 // Later than the one before it also where this clock is behind.
                 Some(end) => (now + ahead(config.leeway)).max(end.signs_from + TimeDelta::microseconds(1)),
                 None => now,
@@ -150,11 +150,11 @@ impl Operation for RotateKeys {
             if store::keys::append(&mut work.conn, new, signs_from).await? == 0 {
                 continue;
             }
-            if self.cut {
+            if self.revoke_old {
                 work.revoke_keys().await?;
             }
             work.append(KeyRotated::draft(None, end.map(|row| row.kid.clone()), new.kid.clone()));
-            return Ok(Verdict::Done(KeyInfo {
+            return Ok(Verdict::Commit(KeyInfo {
                 kid: new.kid.clone(),
                 algorithm: new.algorithm.to_owned(),
                 current: signs_from <= now,
@@ -190,7 +190,7 @@ impl Operation for SealKeys {
                 Err(error) => tracing::error!(kid = key.kid, ?error, "a signing key in clear cannot be encrypted"),
             }
         }
-        Ok(Verdict::Done(()))
+        Ok(Verdict::Commit(()))
     }
 }
 

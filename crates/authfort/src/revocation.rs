@@ -71,7 +71,7 @@ impl Work<'_> {
 
     /// Ends every signing key but the newest, and with it the access tokens that it signed.
     pub(crate) async fn revoke_keys(&mut self) -> Result<()> {
-        store::keys::cut(&mut self.conn, self.now).await?;
+        store::keys::revoke_older(&mut self.conn, self.now).await?;
         Ok(())
     }
 }

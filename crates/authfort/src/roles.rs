@@ -111,7 +111,7 @@ impl RoleChange {
             work.revoke_access_tokens(self.user).await?;
         }
         store::users::touch(&mut work.conn, self.user, work.now).await?;
-        Ok(Verdict::Done(work.read_user(self.user).await?.roles))
+        Ok(Verdict::Commit(work.read_user(self.user).await?.roles))
     }
 }
 
@@ -134,13 +134,13 @@ impl Operation for AddRole {
         }
         let held = row.role_list();
         if held.contains(&change.role) {
-            return Ok(Verdict::Done(held));
+            return Ok(Verdict::Commit(held));
         }
         let mut wanted = held;
         wanted.push(change.role.clone());
         token_size::check(work.core.config(), None, (&row.email, row.name.as_deref(), &wanted))?;
         if store::roles::add(&mut work.conn, change.user, &change.role, work.now).await? == 0 {
-            return Ok(Verdict::Done(row.role_list()));
+            return Ok(Verdict::Commit(row.role_list()));
         }
         work.append(RoleAdded::draft(change.user, change.role.clone()));
         change.finish(work).await
@@ -164,7 +164,7 @@ impl Operation for RemoveRole {
         let row = work.lock_user(change.user).await?;
         let held = row.role_list();
         if !held.contains(&change.role) {
-            return Ok(Verdict::Done(held));
+            return Ok(Verdict::Commit(held));
         }
         if change.role == work.core.config().admin_role {
             work.protect_admins(&row).await?;

@@ -22,7 +22,7 @@ use crate::model::user::User;
 use crate::model::validate::key_to_find;
 use crate::store::users::UserRow;
 use crate::users::{prove_email, proven_by_another};
-use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
+use crate::work::{Before, Joinable, Operation, RateCheck, Verdict, Work, Write, check_rate};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
@@ -133,19 +133,19 @@ impl Operation for RequestToken {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Option<IssuedToken>>> {
         let Some(key) = &self.email_key else {
-            return Ok(Verdict::Done(None));
+            return Ok(Verdict::Commit(None));
         };
         let Some(found) = store::users::by_email_key(&mut work.conn, key).await? else {
-            return Ok(Verdict::Done(None));
+            return Ok(Verdict::Commit(None));
         };
         let user = match work.lock_user(found.id).await {
             Ok(user) if user.email_key == *key && !user.is_banned(work.now) => user,
-            Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Done(None)),
+            Ok(_) | Err(Error::UserNotFound) => return Ok(Verdict::Commit(None)),
             Err(error) => return Err(error),
         };
         let config = work.core.config();
         let ttl = match self.purpose {
-            Purpose::Email if user.email_verified => return Ok(Verdict::Done(None)),
+            Purpose::Email if user.email_verified => return Ok(Verdict::Commit(None)),
             Purpose::Email => config.email_verification_ttl,
             Purpose::Password => config.password_reset_ttl,
         };
@@ -159,7 +159,12 @@ impl Operation for RequestToken {
             Purpose::Password => PasswordResetRequested::draft(user.id, user.email.clone()),
         };
         work.append(draft.carrying(token.expose()));
-        Ok(Verdict::Done(Some(IssuedToken { user_id: user.id, email: user.email, token: token.expose(), expires_at })))
+        Ok(Verdict::Commit(Some(IssuedToken {
+            user_id: user.id,
+            email: user.email,
+            token: token.expose(),
+            expires_at,
+        })))
     }
 
     async fn committed(&self, _core: &Core) {
@@ -205,7 +210,7 @@ impl Operation for VerifyEmail {
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
         let user = redeem(work, self.0.as_deref(), Purpose::Email).await?;
         prove_email(work, &user).await?;
-        Ok(Verdict::Done(work.read_user(user.id).await?))
+        Ok(Verdict::Commit(work.read_user(user.id).await?))
     }
 }
 
@@ -214,21 +219,21 @@ impl Operation for VerifyEmail {
 pub struct ResetPassword {
     token: Option<Arc<OpaqueToken>>,
     password: SecretString,
-    admit: Option<Admit>,
+    rate_check: Option<RateCheck>,
     hash: Option<String>,
 }
 
 impl ResetPassword {
     pub(crate) fn new(token: &str, password: SecretString) -> Self {
-        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, admit: None, hash: None }
+        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, rate_check: None, hash: None }
     }
 }
 
 impl Write<ResetPassword> {
     /// Asks, once the new password is known to be acceptable in length and before the token is looked at, whether to go
     /// on: for limits, from which an input that is refused takes nothing.
-    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.admit = Some(Arc::new(ask));
+    pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.rate_check = Some(Arc::new(ask));
         self
     }
 }
@@ -241,7 +246,7 @@ impl Operation for ResetPassword {
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
         core.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
-        admitted(&mut self.admit)?;
+        check_rate(&mut self.rate_check)?;
         // A guess must not cost a password hash.
         let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
         let mut conn = before.read().await?;
@@ -263,6 +268,6 @@ impl Operation for ResetPassword {
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));
         work.revoke_access(id, None).await?;
-        Ok(Verdict::Done(id))
+        Ok(Verdict::Commit(id))
     }
 }

@@ -7,11 +7,11 @@
 //!   gives up the place. The transaction runs in a task of its own: a client that hangs up cannot leave it open or half
 //!   done.
 //! - Nothing slow happens inside the transaction. Where what was prepared does not fit what is found under the locks
-//!   ([`Verdict::Again`]), it is rolled back, prepared anew and run again, a few times.
+//!   ([`Verdict::PrepareAgain`]), it is rolled back, prepared anew and run again, a few times.
 //! - The caller is asked once more under the locks of the change, and their row is kept as it is until the commit.
 //! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times and
 //!   for a few seconds.
-//! - An operation may commit and still fail ([`Verdict::Refuse`]): a detected theft is recorded before it is reported.
+//! - An operation may commit and still fail ([`Verdict::CommitAndFail`]): a detected theft is recorded before it is reported.
 
 mod locks;
 
@@ -38,11 +38,11 @@ use crate::{Error, EventId, Result, UserId, store};
 #[derive(Debug)]
 pub enum Verdict<T> {
     /// Commit, and succeed.
-    Done(T),
+    Commit(T),
     /// Commit, and fail with this.
-    Refuse(Error),
+    CommitAndFail(Error),
     /// Roll back, prepare anew, and run again: what was prepared is out of date. Nothing was written yet.
-    Again,
+    PrepareAgain,
 }
 
 /// A change that [`Write`] can make. Each type of change says here what it answers; only this library implements it.
@@ -97,10 +97,10 @@ pub trait Operation: Send + Sync + 'static {
 pub trait Joinable: Operation {}
 
 /// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
-pub(crate) type Admit = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+pub(crate) type RateCheck = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// Takes the question: it is asked once, not again when the change is prepared again.
-pub(crate) fn admitted(ask: &mut Option<Admit>) -> Result<()> {
+pub(crate) fn check_rate(ask: &mut Option<RateCheck>) -> Result<()> {
     ask.take().map_or(Ok(()), |ask| ask())
 }
 
@@ -318,7 +318,7 @@ impl<O: Conditional> Write<O> {
 
 const ATTEMPTS: u32 = 6;
 /// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a change is prepared: once, and again for as many others as changed what it was prepared for.
 const ROUNDS: u32 = 4;
 
@@ -380,10 +380,10 @@ impl<O: Joinable> Write<O> {
                 .prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: Some(conn.reborrow()) })
                 .await?;
             let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
-            match settle(&self.op, &mut work).await? {
-                Verdict::Done(output) => return Ok((output, work.events)),
-                Verdict::Refuse(error) => return Err(error),
-                Verdict::Again => {}
+            match execute(&self.op, &mut work).await? {
+                Verdict::Commit(output) => return Ok((output, work.events)),
+                Verdict::CommitAndFail(error) => return Err(error),
+                Verdict::PrepareAgain => {}
             }
         }
         Err(Error::Overloaded)
@@ -398,7 +398,7 @@ async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
     loop {
         match attempt_once(write).await {
             Err(Error::DatabaseUnavailable(error))
-                if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < PATIENCE =>
+                if crate::db::is_conflict(&error) && attempt < ATTEMPTS && started.elapsed() < RETRY_TIMEOUT =>
             {
                 tracing::debug!(%error, attempt, "running the transaction again");
                 tokio::time::sleep(pause + jitter(pause)).await;
@@ -434,23 +434,23 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let Write { core, op, if_version } = write;
     let mut tx: Tx = core.db().begin().await?;
     let mut work = Work::new(core, tx.conn(), *if_version);
-    let verdict = settle(op, &mut work).await;
+    let verdict = execute(op, &mut work).await;
     let events = work.events;
     match verdict {
-        Ok(Verdict::Done(mut output)) => {
+        Ok(Verdict::Commit(mut output)) => {
             tx.commit().await?;
             core.hooks().publish(events);
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
-        Ok(Verdict::Refuse(error)) => {
+        Ok(Verdict::CommitAndFail(error)) => {
             tx.commit().await?;
             core.hooks().publish(events);
             op.committed(core).await;
             Err(error)
         }
-        Ok(Verdict::Again) => {
+        Ok(Verdict::PrepareAgain) => {
             tx.rollback().await?;
             Ok(None)
         }
@@ -464,9 +464,9 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     }
 }
 
-async fn settle<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::Output>> {
+async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O::Output>> {
     let verdict = op.apply(work).await?;
-    if matches!(verdict, Verdict::Again) {
+    if matches!(verdict, Verdict::PrepareAgain) {
         return Ok(verdict);
     }
     work.confirm_caller().await?;

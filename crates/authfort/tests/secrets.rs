@@ -109,7 +109,7 @@ fn forms(error: &Error) -> String {
 }
 
 both_engines! {
-    async fn row_87_a_whole_life_at_the_finest_log_level_shows_no_secret(db: TestDatabase) {
+    async fn a_whole_life_at_the_finest_log_level_shows_no_secret(db: TestDatabase) {
         const EMAIL: &str = "jane@example.com";
         capture();
         let engine = db.engine();
@@ -233,7 +233,7 @@ both_engines! {
         }
     }
 
-    async fn row_87_a_database_url_is_repeated_nowhere(db: TestDatabase) {
+    async fn a_database_url_is_repeated_nowhere(db: TestDatabase) {
         capture();
         let planted = ["planted-url-password".to_owned()];
         let (engine, url) = match db.engine() {
@@ -255,7 +255,7 @@ both_engines! {
         assert_none(&planted, &captured(), "the log");
     }
 
-    async fn row_87_pools_and_connections_show_no_password(db: TestDatabase) {
+    async fn pools_and_connections_show_no_password(db: TestDatabase) {
         let (url, password) = with_password(&db);
         let planted = [password];
         let mut shown = String::new();
@@ -281,7 +281,7 @@ both_engines! {
 }
 
 #[test]
-fn row_87_a_secret_that_is_too_short_is_not_repeated() {
+fn a_secret_that_is_too_short_is_not_repeated() {
     authfort_testkit::run(Engine::Sqlite, async |_| {
         let secret = SecretString::from("planted, short");
         let error = builder(&clock()).secret(secret.clone()).connect("sqlite::memory:").await.unwrap_err();
@@ -294,7 +294,7 @@ fn row_87_a_secret_that_is_too_short_is_not_repeated() {
 }
 
 both_engines! {
-    async fn row_87_a_row_that_the_database_refuses_is_not_repeated(db: TestDatabase) {
+    async fn a_row_that_the_database_refuses_is_not_repeated(db: TestDatabase) {
         const EMAIL: &str = "jane@example.com";
         capture();
         let auth = builder(&clock()).connect(db.url()).await.unwrap();

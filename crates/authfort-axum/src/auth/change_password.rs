@@ -37,7 +37,7 @@ pub(crate) async fn change_password(
     let email = user.email.clone();
     let call = auth.change_password(user.user_id, body.current_password, body.new_password);
     // A stolen access token is no licence to guess the password.
-    let call = call.keep_session(user.session_id).admit(move || {
+    let call = call.keep_session(user.session_id).check_rate(move || {
         limits.client(Action::Login)?;
         limits.account(Action::Login, &email)
     });

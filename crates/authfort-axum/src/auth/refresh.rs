@@ -53,6 +53,6 @@ pub(crate) async fn refresh(
     for other in tokens {
         call = call.or(other);
     }
-    let user = call.admit(move |user| limits.account(Action::Refresh, &user.to_string())).await?;
+    let user = call.check_rate(move |user| limits.account(Action::Refresh, &user.to_string())).await?;
     visitor.signed_in(StatusCode::OK, user)
 }

@@ -34,6 +34,6 @@ pub(crate) async fn reset_password(
     Json(body): Json<ResetPassword>,
 ) -> Result<StatusCode, Rejection> {
     let limits = visitor.limits;
-    auth.reset_password(body.token, body.new_password).admit(move || limits.client(Action::Login)).await?;
+    auth.reset_password(body.token, body.new_password).check_rate(move || limits.client(Action::Login)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -37,7 +37,8 @@ pub(crate) struct SignUp {
 )]
 pub(crate) async fn signup(visitor: Visitor, _: NoQuery, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
     let (asked, email) = (visitor.clone(), body.email.clone());
-    let mut call = visitor.auth.sign_up(body.email, body.password).admit(move || asked.check(Action::SignUp, &email));
+    let mut call =
+        visitor.auth.sign_up(body.email, body.password).check_rate(move || asked.check(Action::SignUp, &email));
     if let Some(name) = body.name {
         call = call.name(name);
     }

@@ -41,7 +41,7 @@ use crate::{Action, Query, Rejection};
 /// In cookie mode such a handler hands out cookies, so a page of another site may not use it: it could sign its visitor in
 /// as somebody else. That is 403 `cross_site_request`, before the handler runs.
 ///
-/// Clones count in the same limits, for [`admit`](authfort::SignUp).
+/// Clones count in the same limits, for [`check_rate`](authfort::SignUp).
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub(super) caller: Caller,

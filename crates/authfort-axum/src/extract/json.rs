@@ -119,10 +119,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(15);
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
-    let whole = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await;
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
     let whole = whole.map_err(|_| Rejection::invalid_request("The body took too long to arrive."))?;
     whole.map_err(|rejection| {
         if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn row_45_what_is_not_json_is_400() {
+    fn what_is_not_json_is_400() {
         for body in [
             "",
             " ",
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn row_41_invalid_utf8_and_lone_surrogates_are_400() {
+    fn invalid_utf8_and_lone_surrogates_are_400() {
         assert_eq!(fault(b"{\"email\": \"\xff\"}"), malformed());
         for escape in [r"\ud800", r"\udc00", r"\ud800x", r"\ud800\ud800"] {
             assert_eq!(fault(format!(r#"{{"email": "{escape}"}}"#)), malformed(), "{escape}");
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn row_41_nul_is_422_on_the_member_that_holds_it() {
+    fn nul_is_422_on_the_member_that_holds_it() {
         let nul = |name: &str| (422, name.to_owned(), "nul");
         assert_eq!(fault(r#"{"email": "a\u0000", "password": ""}"#), nul("email"));
         assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"a": [{"b": "\u0000"}]}}"#), nul("metadata"));
@@ -374,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn row_45_a_member_twice_is_400_on_every_level_and_in_every_spelling() {
+    fn a_member_twice_is_400_on_every_level_and_in_every_spelling() {
         assert_eq!(fault(r#"{"email": "a", "email": "b"}"#), malformed());
         assert_eq!(fault(r#"{"email": "a", "\u0065mail": "a"}"#), malformed());
         assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"x": [{"y": 1, "y": 1}]}}"#), malformed());
     }
 
     #[test]
-    fn row_45_depth_is_bounded() {
+    fn depth_is_bounded() {
         for depth in [200, 20_000] {
             let body = format!(r#"{{"metadata": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
             assert_eq!(fault(body), malformed());
@@ -390,14 +390,14 @@ mod tests {
     }
 
     #[test]
-    fn row_45_only_an_object_is_a_body() {
+    fn only_an_object_is_a_body() {
         for body in ["null", "true", "5", "-5", "2.5", "\"a\"", "[]", r#"["a@b.c", "hunter2", null]"#] {
             assert_eq!(fault(body), (422, "body".into(), "invalid_type"), "{body}");
         }
     }
 
     #[test]
-    fn row_33_and_45_types_and_names_are_checked_member_by_member() {
+    fn types_and_names_are_checked_member_by_member() {
         let on = |field: &str, code| (422, field.to_owned(), code);
         assert_eq!(fault(r#"{"email": "a"}"#), on("password", "required"));
         assert_eq!(fault(r#"{"email": 1, "password": ""}"#), on("email", "invalid_type"));
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_45_a_body_over_the_limit_is_413_and_is_not_read_to_its_end() {
+    async fn a_body_over_the_limit_is_413_and_is_not_read_to_its_end() {
         use std::sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},

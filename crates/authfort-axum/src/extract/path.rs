@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_41_nul_and_invalid_utf8_in_a_path_are_400() {
+    async fn nul_and_invalid_utf8_in_a_path_are_400() {
         let nul = r#"{"error":"invalid_request","message":"The path contains a NUL character."}"#;
         assert_eq!(ask(&format!("/users/{ID}/roles/a%00")).await, (400, nul.into()));
         let utf8 = r#"{"error":"invalid_request","message":"The path is not valid UTF-8."}"#;

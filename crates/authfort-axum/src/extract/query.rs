@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn row_41_nul_invalid_utf8_and_broken_encodings_are_400() {
+    fn nul_invalid_utf8_and_broken_encodings_are_400() {
         for query in [
             "query=%00",
             "%00=1",
@@ -397,14 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn row_43_a_parameter_twice_is_400_unless_it_is_a_list() {
+    fn a_parameter_twice_is_400_unless_it_is_a_list() {
         assert_eq!(params("role=b&role=a").many("role"), ["b", "a"]);
         assert_eq!(refusal(params("limit=1&limit=1").int("limit")), (400, "`limit` may be given once only.".into()));
         assert_eq!(refusal(params("banned=true&banned=").bool("banned")).0, 400);
     }
 
     #[test]
-    fn row_43_a_boolean_is_true_or_false_and_nothing_else() {
+    fn a_boolean_is_true_or_false_and_nothing_else() {
         assert_eq!(params("banned=true").bool("banned").unwrap(), Some(true));
         assert_eq!(params("banned=false").bool("banned").unwrap(), Some(false));
         assert_eq!(params("").bool("banned").unwrap(), None);
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn row_42_a_number_is_digits_and_fits_64_bits() {
+    fn a_number_is_digits_and_fits_64_bits() {
         for (value, number) in [("0", 0), ("-1", -1), ("0020", 20), ("9223372036854775807", i64::MAX)] {
             assert_eq!(params(&format!("limit={value}")).int("limit").unwrap(), Some(number));
         }
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn row_43_a_choice_is_one_of_its_list_in_exact_case() {
+    fn a_choice_is_one_of_its_list_in_exact_case() {
         let choices = [("created_at", 1), ("email", 2), ("name", 3)];
         assert_eq!(params("sort_by=email").choice("sort_by", &choices).unwrap(), Some(2));
         assert_eq!(params("").choice("sort_by", &choices).unwrap(), None);

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn row_58_a_full_table_stays_bounded_and_newcomers_share_buckets_with_their_neighbours() {
+    fn a_full_table_stays_bounded_and_newcomers_share_buckets_with_their_neighbours() {
         let clock = FakeRelativeClock::default();
         let limiter = Limiter::new(Rate::per_minute(5), 100, clock.clone());
         for own in 0..100 {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn row_58_a_full_table_lets_go_of_buckets_that_have_refilled() {
+    fn a_full_table_lets_go_of_buckets_that_have_refilled() {
         let clock = FakeRelativeClock::default();
         let limiter = Limiter::new(Rate::per_minute(60), 100, clock.clone());
         for own in 0..100 {

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn row_56_fifty_attempts_at_once_are_no_more_than_fifty_in_a_row() {
+    async fn fifty_attempts_at_once_are_no_more_than_fifty_in_a_row() {
         let limits = RateLimits::off().account(Action::Login, slow(5)).client(Action::Login, slow(7));
         let barrier = Arc::new(tokio::sync::Barrier::new(50));
         let tasks: Vec<_> = (0..50)
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn row_58_one_64_and_one_mapped_address_are_one_client_and_the_unknown_are_limited_too() {
+    fn one_64_and_one_mapped_address_are_one_client_and_the_unknown_are_limited_too() {
         let limits = RateLimits::off().client(Action::Login, slow(1));
         limits.check_client(Action::Login, address("2001:db8::1")).unwrap();
         assert!(limits.check_client(Action::Login, address("2001:DB8::2")).is_err());
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn row_59_one_client_cannot_take_all_that_an_account_has() {
+    fn one_client_cannot_take_all_that_an_account_has() {
         let limits = RateLimits::off().account(Action::Login, slow(6)).account_from_client(Action::Login, slow(2));
         let (attacker, owner) = (address("203.0.113.7"), address("198.51.100.1"));
         assert_eq!(allowed(|| limits.check_account(Action::Login, attacker, "Victim@example.com")), 2);

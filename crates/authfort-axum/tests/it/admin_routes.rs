@@ -314,7 +314,7 @@ both_engines! {
         call.send().await.refused(404, "user_not_found");
     }
 
-    async fn row_38_deleting_takes_everything_and_is_told_once(db: TestDatabase) {
+    async fn deleting_takes_everything_and_is_told_once(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let jane = app.user("jane@example.com").await;
@@ -447,7 +447,7 @@ both_engines! {
         }
     }
 
-    async fn row_36_roles_are_given_and_taken_and_a_no_op_is_200_without_an_event(db: TestDatabase) {
+    async fn roles_are_given_and_taken_and_a_no_op_is_200_without_an_event(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let jane = app.user("jane@example.com").await;
@@ -486,7 +486,7 @@ both_engines! {
         }
     }
 
-    async fn row_34_a_role_that_nobody_declared_is_refused_where_roles_are_declared(db: TestDatabase) {
+    async fn a_role_that_nobody_declared_is_refused_where_roles_are_declared(db: TestDatabase) {
         let app = App::with(&db, |options| options.roles(["editor"]), |layer| layer).await;
         let admin = app.admin().await;
         let jane = app.user("jane@example.com").await;
@@ -497,7 +497,7 @@ both_engines! {
         app.post("/admin/users").by(&admin).json(&body).send().await.refused(422, "validation_failed");
     }
 
-    async fn row_31_nobody_acts_on_themself_and_the_last_admin_stays(db: TestDatabase) {
+    async fn nobody_acts_on_themself_and_the_last_admin_stays(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let raw = Raw::open(&db).await;

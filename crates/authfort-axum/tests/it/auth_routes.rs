@@ -96,7 +96,7 @@ both_engines! {
         assert_eq!(app.event_types(1).await, ["user_created", "login"]);
     }
 
-    async fn row_47_a_client_describes_itself_as_it_likes_and_stays_on_one_line(db: TestDatabase) {
+    async fn a_client_describes_itself_as_it_likes_and_stays_on_one_line(db: TestDatabase) {
         let app = App::new(&db).await;
         app.user("jane@example.com").await;
         let body = json!({"email": "jane@example.com", "password": PASSWORD});
@@ -134,7 +134,7 @@ both_engines! {
         assert!(fields.as_array().unwrap().iter().all(|fault| fault.as_object().unwrap().len() == 3), "{fields}");
     }
 
-    async fn row_24_a_login_has_one_answer_for_every_reason_it_fails(db: TestDatabase) {
+    async fn a_login_has_one_answer_for_every_reason_it_fails(db: TestDatabase) {
         let app = App::new(&db).await;
         let jane = app.user("jane@example.com").await;
         let banned = app.user("banned@example.com").await;
@@ -207,7 +207,7 @@ both_engines! {
         assert_eq!(app.events(before).await, [refreshed]);
     }
 
-    async fn row_13_a_refresh_token_that_comes_back_ends_its_session(db: TestDatabase) {
+    async fn a_refresh_token_that_comes_back_ends_its_session(db: TestDatabase) {
         let app = App::with(&db, |options| options.refresh_grace(std::time::Duration::ZERO), |layer| layer).await;
         app.user("jane@example.com").await;
         let first = app.login("jane@example.com").await;

@@ -121,7 +121,7 @@ fn small(answer: &crate::support::Answer, context: &str) {
 }
 
 both_engines! {
-    async fn row_45_a_body_that_cannot_be_read_is_refused_by_every_route(db: TestDatabase) {
+    async fn a_body_that_cannot_be_read_is_refused_by_every_route(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
         let json = "application/json";
         for (method, path, _, good) in bodies(&id) {
@@ -244,7 +244,7 @@ both_engines! {
         assert_eq!(now, before);
     }
 
-    async fn row_49_a_form_of_another_site_cannot_pass_for_json(db: TestDatabase) {
+    async fn a_form_of_another_site_cannot_pass_for_json(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         let admin = app.admin().await;
         let raw = Raw::open(&db).await;
@@ -259,7 +259,7 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
-    async fn row_33_what_only_the_service_may_say_is_refused(db: TestDatabase) {
+    async fn what_only_the_service_may_say_is_refused(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
         for member in [
             "id",
@@ -297,7 +297,7 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
-    async fn row_42_and_43_a_parameter_is_what_it_must_be_or_refused(db: TestDatabase) {
+    async fn a_parameter_is_what_it_must_be_or_refused(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
         let (bad, out) = ((400, "invalid_request"), (422, "validation_failed"));
         let cases = [
@@ -390,7 +390,7 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
-    async fn row_40_the_search_takes_every_character_literally(db: TestDatabase) {
+    async fn the_search_takes_every_character_literally(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         for name in ["100%", "a_b", "back\\slash", "O'Neil", "plain", "\"quoted\"", "Straße ÄÖ"] {
@@ -433,7 +433,7 @@ both_engines! {
         }
     }
 
-    async fn row_41_a_path_that_names_nothing_is_refused(db: TestDatabase) {
+    async fn a_path_that_names_nothing_is_refused(db: TestDatabase) {
         let (app, admin, id, raw, before) = set_up(&db).await;
         for segment in [
             "me",
@@ -515,7 +515,7 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
-    async fn row_46_every_spelling_of_an_address_is_one_account(db: TestDatabase) {
+    async fn every_spelling_of_an_address_is_one_account(db: TestDatabase) {
         let (app, _, _, raw, before) = set_up(&db).await;
         for (email, expected) in [
             ("JANE@EXAMPLE.COM", (409, "user_exists")),
@@ -540,7 +540,7 @@ both_engines! {
         assert_eq!(raw.dump().await, before);
     }
 
-    async fn row_22_a_long_password_is_refused_without_hashing_and_a_strange_one_accepted(db: TestDatabase) {
+    async fn a_long_password_is_refused_without_hashing_and_a_strange_one_accepted(db: TestDatabase) {
         let app = App::new(&db).await;
         let sign_up = async |email: &str, password: &str| {
             app.post("/auth/signup").json(&json!({"email": email, "password": password})).send().await
@@ -562,7 +562,7 @@ both_engines! {
         }
     }
 
-    async fn row_45_ten_megabytes_are_not_kept_in_memory(db: TestDatabase) {
+    async fn ten_megabytes_are_not_kept_in_memory(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let address = app.serve().await;

@@ -66,7 +66,7 @@ async fn exchange_status(app: &App, token: &str) -> u16 {
 }
 
 both_engines! {
-    async fn row_50_a_browser_signs_up_refreshes_and_signs_out_by_cookie_alone(db: TestDatabase) {
+    async fn a_browser_signs_up_refreshes_and_signs_out_by_cookie_alone(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         let mut jar = Jar::default();
         let answer = jar.send(app.post("/auth/signup").json(&credentials())).await;
@@ -170,7 +170,7 @@ both_engines! {
         assert!(app.post("/auth/logout").send().await.cookies().is_empty());
     }
 
-    async fn row_48_a_page_of_another_site_can_use_no_cookie_and_sign_nobody_in(db: TestDatabase) {
+    async fn a_page_of_another_site_can_use_no_cookie_and_sign_nobody_in(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         app.user("jane@example.com").await;
         let mut jar = Jar::default();
@@ -392,7 +392,7 @@ both_engines! {
         }
     }
 
-    async fn row_18_a_session_that_was_chosen_beforehand_is_not_taken_over(db: TestDatabase) {
+    async fn a_session_that_was_chosen_beforehand_is_not_taken_over(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         app.user("jane@example.com").await;
         let attacker = app.nobody().await;
@@ -416,7 +416,7 @@ both_engines! {
         assert_eq!(app.get("/profile").by(&cookie).send().await.status, 200);
     }
 
-    async fn row_53_no_origin_is_reflected_and_no_preflight_granted(db: TestDatabase) {
+    async fn no_origin_is_reflected_and_no_preflight_granted(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         let admin = app.admin().await;
         for path in ["/auth/login", "/auth/me", "/admin/users", "/.well-known/jwks.json"] {

@@ -223,7 +223,7 @@ both_engines! {
         assert!(sent.len() <= 1 + 1, "{sent:?}");
     }
 
-    async fn row_11_a_token_counts_in_one_place_only(db: TestDatabase) {
+    async fn a_token_counts_in_one_place_only(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let token = &admin.token;
@@ -258,7 +258,7 @@ both_engines! {
         assert_eq!(app.get("/profile").header("authorization", format!("bEARER {token}")).send().await.status, 200);
     }
 
-    async fn row_04_a_token_that_names_its_own_key_opens_no_connection(db: TestDatabase) {
+    async fn a_token_that_names_its_own_key_opens_no_connection(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let lure = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -290,7 +290,7 @@ both_engines! {
         assert!(nobody.is_err(), "somebody came to ask");
     }
 
-    async fn row_08_a_token_of_any_size_is_refused_at_once(db: TestDatabase) {
+    async fn a_token_of_any_size_is_refused_at_once(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let deep = encode(format!("{}1{}", "[".repeat(3_000), "]".repeat(3_000)).as_bytes());
@@ -320,7 +320,7 @@ both_engines! {
         assert!([&b"HTTP/1.1 431"[..], b"HTTP/1.1 401"].contains(&&status[..]), "{}", String::from_utf8_lossy(&status));
     }
 
-    async fn row_30_a_live_token_of_who_is_no_administrator_any_more_is_refused(db: TestDatabase) {
+    async fn a_live_token_of_who_is_no_administrator_any_more_is_refused(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let cases = [

@@ -86,7 +86,7 @@ both_engines! {
         assert_ne!(one["keys"][0]["kid"], json!(kid));
     }
 
-    async fn row_55_a_fault_is_500_with_a_request_id_and_says_nothing_else(db: TestDatabase) {
+    async fn a_fault_is_500_with_a_request_id_and_says_nothing_else(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let raw = Raw::open(&db).await;
@@ -118,7 +118,7 @@ both_engines! {
         assert_eq!(app.post(&ban).by(&admin).send().await.status, 200, "and nothing is broken for good");
     }
 
-    async fn row_61_without_its_database_everything_is_503(db: TestDatabase) {
+    async fn without_its_database_everything_is_503(db: TestDatabase) {
         let app = App::with(&db, |options| options.acquire_timeout(Duration::from_secs(2)), |layer| layer).await;
         let admin = app.admin().await;
         // A SQLite file that was opened outlives its name, so there the pools are closed.
@@ -145,7 +145,7 @@ both_engines! {
         assert_eq!((keys.status, keys.json()["keys"].as_array().unwrap().len()), (200, 1));
     }
 
-    async fn row_64_a_pool_that_others_hold_is_503_within_its_timeout(db: TestDatabase) {
+    async fn a_pool_that_others_hold_is_503_within_its_timeout(db: TestDatabase) {
         let timeout = Duration::from_millis(300);
         let app = App::with(&db, |options| options.max_connections(1).acquire_timeout(timeout), |layer| layer).await;
         let admin = app.admin().await;
@@ -193,7 +193,7 @@ both_engines! {
         assert_eq!(fine.text().await.unwrap(), "fine");
     }
 
-    async fn row_51_every_answer_forbids_keeping_and_sniffing(db: TestDatabase) {
+    async fn every_answer_forbids_keeping_and_sniffing(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         for call in [
@@ -251,7 +251,7 @@ both_engines! {
         assert_eq!(login[3]["ip_address"], "127.0.0.1");
     }
 
-    async fn row_62_a_thousand_clients_that_hang_up_leave_nothing_behind(db: TestDatabase) {
+    async fn a_thousand_clients_that_hang_up_leave_nothing_behind(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let address = app.serve().await;

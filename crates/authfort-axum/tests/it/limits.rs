@@ -35,7 +35,7 @@ fn limited(answer: &Answer) {
 }
 
 both_engines! {
-    async fn row_56_of_fifty_attempts_at_once_five_reach_the_hash(db: TestDatabase) {
+    async fn of_fifty_attempts_at_once_five_reach_the_hash(db: TestDatabase) {
         let app = app(&db, RateLimits::off().account(Action::Login, only(5)), |layer| layer).await;
         let before = app.event_count().await;
         let attempts = (0..50).map(|n| {
@@ -62,7 +62,7 @@ both_engines! {
         unknown.refused(401, "invalid_credentials");
     }
 
-    async fn row_56_a_client_that_tries_many_accounts_is_stopped(db: TestDatabase) {
+    async fn a_client_that_tries_many_accounts_is_stopped(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(3)), |layer| layer).await;
         for n in 0..3 {
             let answer = try_from(&app, "203.0.113.7", &format!("u{n}@example.com"), "wrong password").await;
@@ -84,7 +84,7 @@ both_engines! {
         }
     }
 
-    async fn row_59_one_client_cannot_bar_somebody_from_their_account(db: TestDatabase) {
+    async fn one_client_cannot_bar_somebody_from_their_account(db: TestDatabase) {
         let limits = RateLimits::off().account(Action::Login, only(6)).account_from_client(Action::Login, only(2));
         let app = app(&db, limits, |layer| layer).await;
         for _ in 0..2 {
@@ -126,7 +126,7 @@ both_engines! {
         }
     }
 
-    async fn row_57_behind_a_trusted_proxy_the_right_most_untrusted_hop_counts(db: TestDatabase) {
+    async fn behind_a_trusted_proxy_the_right_most_untrusted_hop_counts(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(2)), |layer| {
             layer.trusted_proxies(TrustedProxies::parse(["10.0.0.0/8"]).unwrap())
         })
@@ -155,7 +155,7 @@ both_engines! {
         assert_eq!(sessions.await.unwrap().sessions[0].ip_address.as_deref(), Some("198.51.100.1"));
     }
 
-    async fn row_58_a_household_is_one_client_and_the_unknown_share_a_bucket(db: TestDatabase) {
+    async fn a_household_is_one_client_and_the_unknown_share_a_bucket(db: TestDatabase) {
         let app = app(&db, RateLimits::off().client(Action::Login, only(1)), |layer| layer).await;
         let from = async |address: &str| try_from(&app, address, "jane@example.com", PASSWORD).await.status;
         assert_eq!(

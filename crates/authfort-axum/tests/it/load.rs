@@ -55,7 +55,7 @@ async fn p99_beside(app: &App, work: impl Future<Output = ()>) -> Duration {
 
 // Hashing knows nothing of the database: one engine tells.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_26_two_hundred_logins_at_once_leave_the_runtime_free() {
+async fn two_hundred_logins_at_once_leave_the_runtime_free() {
     let _alone = crate::heavy::alone().await;
     let db = TestDatabase::create(Engine::Sqlite).await;
     let app = app(&db, Hashing::default()).await;
@@ -72,7 +72,7 @@ async fn row_26_two_hundred_logins_at_once_leave_the_runtime_free() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_26_more_logins_than_may_wait_are_told_to_come_back() {
+async fn more_logins_than_may_wait_are_told_to_come_back() {
     let db = TestDatabase::create(Engine::Sqlite).await;
     let app = app(&db, Hashing::default().permits(1).queue(4)).await;
     let answers = logins(&app, 60).await;

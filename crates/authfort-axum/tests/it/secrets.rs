@@ -8,7 +8,7 @@ use crate::support::App;
 use crate::trace::Capture;
 
 both_engines! {
-    async fn row_87_a_whole_run_logs_no_secret_at_any_level(db: TestDatabase) {
+    async fn a_whole_run_logs_no_secret_at_any_level(db: TestDatabase) {
         const PLANTED: [&str; 6] = [
             "planted-password-1",
             "planted-password-2",
@@ -106,7 +106,7 @@ both_engines! {
         }
     }
 
-    async fn row_35_no_answer_shows_a_hash_or_a_key(db: TestDatabase) {
+    async fn no_answer_shows_a_hash_or_a_key(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let jane = app.user("jane@example.com").await;
@@ -124,7 +124,7 @@ both_engines! {
         }
     }
 
-    async fn row_87_the_public_types_show_no_secret(db: TestDatabase) {
+    async fn the_public_types_show_no_secret(db: TestDatabase) {
         let app = App::with(
             &db,
             |options| options.secret("planted-wrapping-secret-of-the-keys"),

@@ -118,7 +118,7 @@ both_engines! {
         }
     }
 
-    async fn row_29_every_admin_route_is_closed_before_it_reads_anything(db: TestDatabase) {
+    async fn every_admin_route_is_closed_before_it_reads_anything(db: TestDatabase) {
         let app = App::with_cookies(&db).await;
         let (admin, nobody) = (app.admin().await, app.nobody().await);
         let mut operations = admin_operations(&app, &admin).await;

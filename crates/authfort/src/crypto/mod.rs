@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn row_89_comparison_knows_equal_unequal_and_other_lengths() {
+    fn comparison_knows_equal_unequal_and_other_lengths() {
         assert!(constant_time_eq(b"same", b"same"));
         assert!(!constant_time_eq(b"same", b"sama"));
         assert!(!constant_time_eq(b"same", b"same "));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn row_09_only_canonical_base64url_is_read() {
+    fn only_canonical_base64url_is_read() {
         assert_eq!(base64url_encode([0xfb, 0xff]), "-_8");
         assert_eq!(base64url_decode("-_8"), Some(vec![0xfb, 0xff]));
         for other in ["-_8=", "+/8", "-_9", "-_8 ", " -_8", "-_\n8", "-", "-_8\0", "é"] {

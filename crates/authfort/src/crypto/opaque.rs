@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn row_18_tokens_are_256_random_bits() {
+    fn tokens_are_256_random_bits() {
         let (a, b) = (OpaqueToken::generate("afr").unwrap(), OpaqueToken::generate("afr").unwrap());
         assert_eq!(a.secret.len() * 8, 256);
         assert_ne!(a.hash(), b.hash());
     }
 
     #[test]
-    fn row_19_the_stored_hash_is_not_the_token() {
+    fn the_stored_hash_is_not_the_token() {
         let token = OpaqueToken::generate("afr").unwrap();
         assert_ne!(&token.hash(), &*token.secret);
         let stolen = format!("afr_{}", base64url_encode(token.hash()));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn row_14_a_parent_and_a_salt_have_one_child() {
+    fn a_parent_and_a_salt_have_one_child() {
         let parent = OpaqueToken::generate("afr").unwrap();
         let again = OpaqueToken::parse("afr", &text(&parent)).unwrap();
         let child = parent.derive_child(&[1; 32]);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn row_87_debug_shows_no_secret() {
+    fn debug_shows_no_secret() {
         let token = OpaqueToken::generate("afr").unwrap();
         assert_eq!(format!("{token:?}"), "OpaqueToken(afr_[redacted])");
     }

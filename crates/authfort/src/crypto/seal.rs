@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn row_90_a_short_secret_is_refused() {
+    fn a_short_secret_is_refused() {
         for secret in ["", "secret", &"x".repeat(31)] {
             let error = Sealer::new(&SecretString::from(secret)).unwrap_err();
             assert!(matches!(error, Error::Config { field: "secret", .. }));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn row_87_debug_shows_no_key() {
+    fn debug_shows_no_key() {
         assert_eq!(format!("{:?}", sealer(SECRET)), "Sealer([redacted])");
     }
 }

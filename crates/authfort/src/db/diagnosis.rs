@@ -166,7 +166,7 @@ mod postgres {
                         remedy: "Wait longer by it, or give the pool more connections: all may be in use.",
                         source: sqlx::Error::PoolTimedOut,
                     },
-                    Ok(Err(reason)) => explained(crate::db::fault(reason), |error| diagnose(error, options)),
+                    Ok(Err(reason)) => explained(crate::db::classify(reason), |error| diagnose(error, options)),
                     Err(_) => Error::Start {
                         cause: format!("{} does not answer.", server(options)),
                         remedy: "Correct host and port in the URL, and see whether a firewall lies between.",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, Db, Pool, Tx, fault, sql};
+use super::{Conn, Db, Pool, Tx, classify, sql};
 use crate::{Error, Result};
 
 struct Migration {
@@ -36,7 +36,7 @@ macro_rules! migrations {
 const MIGRATIONS: &[Migration] = migrations![1 "0001_users", 2 "0002_sessions", 3 "0003_events"];
 
 /// How long a node waits for the one that migrates.
-const PATIENCE: Duration = Duration::from_mins(5);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Db {
@@ -60,7 +60,7 @@ impl Db {
             if let Some(tx) = self.begin_migration().await? {
                 break tx;
             }
-            if waited >= PATIENCE {
+            if waited >= LOCK_TIMEOUT {
                 return Err(Error::Migration("another node has been migrating for five minutes".into()));
             }
             tokio::time::sleep(PAUSE).await;
@@ -73,7 +73,7 @@ impl Db {
             "CREATE TABLE IF NOT EXISTS authfort_migrations (
                  version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied_at text NOT NULL)"
         )
-        .map_err(fault)?;
+        .map_err(classify)?;
         let applied = applied(&mut conn).await?;
         for migration in MIGRATIONS.iter().filter(|m| !applied.contains(&m.version)) {
             tracing::info!(version = migration.version, name = migration.name, "migrating");
@@ -83,7 +83,7 @@ impl Db {
                 #[cfg(feature = "postgres")]
                 Conn::Postgres(c) => sqlx::raw_sql(migration.postgres).execute(&mut **c).await.map(|_| ()),
             }
-            .map_err(fault)?;
+            .map_err(classify)?;
             sql!(
                 &mut conn,
                 execute,
@@ -92,7 +92,7 @@ impl Db {
                 migration.name,
                 now.to_rfc3339()
             )
-            .map_err(fault)?;
+            .map_err(classify)?;
         }
         tx.commit().await
     }
@@ -124,7 +124,7 @@ impl Db {
                     .await
             }
         }
-        .map_err(fault)?;
+        .map_err(classify)?;
         if found.is_none() {
             return Ok(None);
         }
@@ -136,7 +136,7 @@ impl Db {
 async fn applied(conn: &mut Conn<'_>) -> Result<Vec<i64>> {
     let versions: Vec<i64> =
         sql!(conn, fetch_all, query_scalar, "SELECT version FROM authfort_migrations ORDER BY version")
-            .map_err(fault)?;
+            .map_err(classify)?;
     if let Some(unknown) = versions.iter().find(|v| !MIGRATIONS.iter().any(|m| m.version == **v)) {
         return Err(Error::Migration(format!(
             "the database is at version {unknown}, which this build does not know; start a newer build"

@@ -42,7 +42,7 @@ use crate::{Error, Result};
 /// ```
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        fault(error)
+        classify(error)
     }
 }
 
@@ -301,7 +301,7 @@ impl Db {
 
     /// A connection for reading.
     pub(crate) async fn read(&self) -> Result<PooledConn> {
-        self.read.acquire().await.map_err(fault)
+        self.read.acquire().await.map_err(classify)
     }
 
     /// Reads for the guard, on a connection that does not wait behind lists. See [`Pool::read`].
@@ -452,7 +452,7 @@ impl Conn<'_> {
 }
 
 /// Sorts an error of the driver: the database is not there, or it is a fault of ours.
-pub(crate) fn fault(error: sqlx::Error) -> Error {
+pub(crate) fn classify(error: sqlx::Error) -> Error {
     if is_unavailable(&error) || is_conflict(&error) {
         Error::DatabaseUnavailable(error)
     } else {
@@ -530,13 +530,13 @@ fn engine_says(
     false
 }
 
-/// Like [`fault`], where rows go that the application's own may refer to.
+/// Like [`classify`], where rows go that the application's own may refer to.
 pub(crate) fn blocked(error: sqlx::Error) -> Error {
     match violation(&error) {
         Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
         // What the application's `SET NULL` made of its row is against a rule of its table.
         Some(Violation::Row(table)) => Error::BlockedByReference { table: Some(table) },
-        _ => fault(error),
+        _ => classify(error),
     }
 }
 

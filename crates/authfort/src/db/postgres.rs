@@ -8,7 +8,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Db, Pool, PoolOptions, Tx, fault, sql};
+use super::{Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result, UserId};
 
 /// Advisory locks are shared by all of a database: these two numbers are ours ("auth" in ASCII, then a count).
@@ -20,7 +20,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
     let base = parsed.application_name("authfort");
     let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
-    let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(fault)?;
+    let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
     let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
     Ok(Db { read: Pool::Postgres(main.clone()), write: Pool::Postgres(main), guard: Pool::Postgres(guard) })
@@ -28,7 +28,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 
 /// Refuses a database that cannot hold every text.
 pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
-    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await.map_err(fault)?;
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await.map_err(classify)?;
     if encoding == "UTF8" {
         Ok(())
     } else {
@@ -47,7 +47,7 @@ pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
 
 pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
-    Tx::begin(pool, BEGIN).await.map_err(fault)
+    Tx::begin(pool, BEGIN).await.map_err(classify)
 }
 
 /// Opens a transaction that alone may migrate, or says that another node does.
@@ -55,10 +55,10 @@ pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
 /// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
 /// The lock belongs to the transaction, so a node that dies leaves none.
 pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
-    let mut tx = Tx::begin(pool, "BEGIN").await.map_err(fault)?;
+    let mut tx = Tx::begin(pool, "BEGIN").await.map_err(classify)?;
     let mine: bool =
         sql!(&mut tx.conn(), fetch_one, query_scalar, "SELECT pg_try_advisory_xact_lock($1)", LOCK_MIGRATIONS)
-            .map_err(fault)?;
+            .map_err(classify)?;
     if mine {
         return Ok(Some(tx));
     }
@@ -68,7 +68,7 @@ pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
 
 /// Makes changes to administrators wait for each other until the transaction ends.
 pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_ADMINS).execute(conn).await.map_err(fault)?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_ADMINS).execute(conn).await.map_err(classify)?;
     Ok(())
 }
 

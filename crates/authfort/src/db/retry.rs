@@ -3,7 +3,7 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Conn, Pool, PooledConn, fault, is_broken};
+use super::{Conn, Pool, PooledConn, classify, is_broken};
 use crate::{Error, Result};
 
 /// A short query that changes nothing, so it may be run again on another connection.
@@ -43,12 +43,12 @@ impl Pool {
         let mut attempts = Attempts::new(self);
         loop {
             let acquired = timeout_at(deadline, attempts.connection()).await;
-            let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(fault)?;
+            let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(classify)?;
             let answer = timeout_at(deadline, query.run(&mut conn.conn())).await;
             match answer {
                 Ok(Err(Error::DatabaseUnavailable(error) | Error::Database(error))) if is_broken(&error) => {
                     conn.close_on_drop();
-                    attempts.another(error).map_err(fault)?;
+                    attempts.another(error).map_err(classify)?;
                 }
                 Ok(answer) => return answer,
                 Err(_) => {

@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub(crate) use blocking::blocking_table;
 
-use super::{Conn, Db, Pool, PoolOptions, Tx, fault};
+use super::{Conn, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
 
 /// How every connection of this library is set up.
@@ -60,7 +60,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         // The database lives as long as its one connection.
         let only = pool().max_connections(1).min_connections(1).idle_timeout(None);
         let only = only.connect_with(settings(url, timeout)?).await;
-        let db = Db::of_pool(Pool::Sqlite(only.map_err(fault)?));
+        let db = Db::of_pool(Pool::Sqlite(only.map_err(classify)?));
         db.check_pool().await?;
         return Ok(db);
     }
@@ -128,7 +128,7 @@ async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: D
             Err(error) if super::is_conflict(&error) && started.elapsed() < patience => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            outcome => return outcome.map_err(fault),
+            outcome => return outcome.map_err(classify),
         }
     }
 }
@@ -144,18 +144,18 @@ fn create_private(path: &std::path::Path) -> Result<()> {
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| fault(error.into()))
+    options.open(path).map(drop).map_err(|error| classify(error.into()))
 }
 
 /// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
 pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
-    let mut conn = pool.acquire().await.map_err(fault)?;
+    let mut conn = pool.acquire().await.map_err(classify)?;
     check_conn(&mut conn).await
 }
 
 /// Refuses a connection that does not keep foreign keys.
 pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> {
-    let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(fault)?;
+    let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(classify)?;
     if on {
         Ok(())
     } else {
@@ -164,7 +164,7 @@ pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> 
 }
 
 pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
-    let mut tx = Tx::begin(pool, "BEGIN IMMEDIATE").await.map_err(fault)?;
+    let mut tx = Tx::begin(pool, "BEGIN IMMEDIATE").await.map_err(classify)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
     let checked = match tx.conn() {
         Conn::Sqlite(conn) => check_conn(conn).await,
@@ -185,7 +185,7 @@ pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
     match Tx::begin(pool, "BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),
         Err(error) if super::is_conflict(&error) => Ok(None),
-        Err(error) => Err(fault(error)),
+        Err(error) => Err(classify(error)),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
 
     /// As many of each pool as it holds, all at once.
     #[tokio::test]
-    async fn row_70_and_defect_13_every_connection_keeps_foreign_keys_and_what_was_committed() {
+    async fn and_defect_13_every_connection_keeps_foreign_keys_and_what_was_committed() {
         let file = TestDatabase::create(Engine::Sqlite).await;
         let options = PoolOptions { max_connections: Some(3), guard_connections: Some(4), ..PoolOptions::default() };
         let db = connect(file.url(), &options).await.unwrap();
@@ -279,6 +279,6 @@ mod tests {
         }
         let Pool::Sqlite(read) = &db.read else { panic!("of the other engine") };
         let error = sqlx::query("CREATE TABLE t (n int)").execute(read).await.unwrap_err();
-        assert!(super::super::fault(error).code() == "database_unavailable", "a reader cannot write");
+        assert!(super::super::classify(error).code() == "database_unavailable", "a reader cannot write");
     }
 }

@@ -1,7 +1,7 @@
 //! Transactions of our own, and savepoints inside the application's.
 
 use super::retry::Attempts;
-use super::{Conn, Pool, PooledConn, blocked, fault, is_conflict, sql, violation};
+use super::{Conn, Pool, PooledConn, blocked, classify, is_conflict, sql, violation};
 use crate::Result;
 
 /// A transaction of our own, on a connection that it holds until it has ended.
@@ -54,7 +54,7 @@ impl Tx {
 
     pub(crate) async fn rollback(mut self) -> Result<()> {
         // Fails as well where the engine has rolled back by itself, as SQLite does when the disk is full.
-        self.conn.run("ROLLBACK").await.map_err(fault)?;
+        self.conn.run("ROLLBACK").await.map_err(classify)?;
         self.ended = true;
         Ok(())
     }
@@ -74,17 +74,17 @@ pub(crate) struct Savepoint;
 
 impl Savepoint {
     pub(crate) async fn begin(conn: &mut Conn<'_>) -> Result<()> {
-        sql!(conn, execute, "SAVEPOINT authfort").map_err(fault)?;
+        sql!(conn, execute, "SAVEPOINT authfort").map_err(classify)?;
         Ok(())
     }
 
     pub(crate) async fn release(conn: &mut Conn<'_>) -> Result<()> {
-        sql!(conn, execute, "RELEASE SAVEPOINT authfort").map_err(fault)?;
+        sql!(conn, execute, "RELEASE SAVEPOINT authfort").map_err(classify)?;
         Ok(())
     }
 
     pub(crate) async fn roll_back(conn: &mut Conn<'_>) -> Result<()> {
-        sql!(conn, execute, "ROLLBACK TO SAVEPOINT authfort").map_err(fault)?;
+        sql!(conn, execute, "ROLLBACK TO SAVEPOINT authfort").map_err(classify)?;
         Self::release(conn).await
     }
 }

@@ -64,7 +64,7 @@ impl Actor {
     /// one succeeds; the other gets [`Error::InsufficientRole`](crate::Error::InsufficientRole). The admin router
     /// sets this.
     #[must_use]
-    pub fn holding(mut self, role: impl Into<String>) -> Self {
+    pub fn require_role(mut self, role: impl Into<String>) -> Self {
         self.must_hold = Some(role.into());
         self
     }

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn row_09_an_object_has_each_member_once() {
+    fn an_object_has_each_member_once() {
         assert_eq!(read_object(br#"{"a":1,"b":{"c":[]}}"#).unwrap().len(), 2);
         for text in [
             r#"{"a":1,"a":1}"#,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn row_08_nesting_is_bounded() {
+    fn nesting_is_bounded() {
         let deep = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(read_object(deep(20).as_bytes()).is_some());
         assert!(read_object(deep(200).as_bytes()).is_none());

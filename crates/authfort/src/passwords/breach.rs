@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_27_a_breached_password_is_refused_and_another_passes() {
+    async fn a_breached_password_is_refused_and_another_passes() {
         let known =
             |password: SecretString| async move { Ok::<_, io::Error>(password.expose_secret() == "planted-password") };
         assert_eq!(outcome(known, OnFailure::FailOpen).await, Some("password_breached"));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_27_failing_panicking_and_hanging_hooks_do_as_configured() {
+    async fn failing_panicking_and_hanging_hooks_do_as_configured() {
         for (on_failure, expected) in
             [(OnFailure::FailOpen, None), (OnFailure::FailClosed, Some("password_check_unavailable"))]
         {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn row_27_a_hook_that_blocks_its_thread_does_not_block_the_request() {
+    async fn a_hook_that_blocks_its_thread_does_not_block_the_request() {
         let start = std::time::Instant::now();
         let blocks = |_| async {
             std::thread::sleep(Duration::from_millis(1500));

@@ -12,7 +12,7 @@
 //! - What a row says is not trusted: a hash that asks for more than [`Hashing`] tolerates is not computed. It counts as a
 //!   wrong password, and the log gets an error without the hash.
 //!
-//! Argon2i, Argon2d, version 16 and weaker parameters still verify, and are reported as [`Verdict::RightButWeaker`].
+//! Argon2i, Argon2d, version 16 and weaker parameters still verify, and are reported as [`PasswordMatch::RightButWeaker`].
 //! bcrypt, scrypt and PBKDF2 are not understood and count as unusable.
 
 use std::{num::NonZero, sync::Arc};
@@ -153,7 +153,7 @@ fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<()> {
 
 /// What a check found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PasswordMatch {
     /// Not this user's password, or nothing to compare with.
     Wrong,
     /// The user's password.
@@ -221,7 +221,7 @@ impl PasswordHasher {
     /// # Errors
     /// - [`Error::Overloaded`] when as many wait as may wait.
     /// - [`Error::Internal`] when there is no memory or no randomness.
-    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<PasswordMatch> {
         let password = NormalisedPassword::of(password);
         let stored = stored.and_then(|stored| {
             Stored::parse(stored, &self.params)
@@ -236,7 +236,7 @@ impl PasswordHasher {
             let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
             let salt = random::<SALT_BYTES>()?;
             compute(&argon2, memory, b"no password to compare with", &salt, output.as_mut())?;
-            Ok(Verdict::Wrong)
+            Ok(PasswordMatch::Wrong)
         })
         .await
     }
@@ -305,13 +305,13 @@ impl Stored {
         })
     }
 
-    fn verify(&self, memory: &Memory, password: &str) -> Result<Verdict> {
+    fn verify(&self, memory: &Memory, password: &str) -> Result<PasswordMatch> {
         let mut output = Zeroizing::new(vec![0; self.expected.len()]);
         compute(&self.argon2, memory, password.as_bytes(), &self.salt, &mut output)?;
         Ok(match (constant_time_eq(&output, &self.expected), self.weaker) {
-            (false, _) => Verdict::Wrong,
-            (true, false) => Verdict::Right,
-            (true, true) => Verdict::RightButWeaker,
+            (false, _) => PasswordMatch::Wrong,
+            (true, false) => PasswordMatch::Right,
+            (true, true) => PasswordMatch::RightButWeaker,
         })
     }
 }
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_21_a_new_hash_is_argon2id_with_the_default_parameters() {
+    async fn a_new_hash_is_argon2id_with_the_default_parameters() {
         let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
         let one = hasher.hash(&normalised("correct horse")).await.unwrap();
         let two = hasher.hash(&normalised("correct horse")).await.unwrap();
@@ -361,17 +361,17 @@ mod tests {
         assert_ne!(one, two);
         let salt = PasswordHash::new(&one).unwrap().salt.unwrap();
         assert_eq!(salt.as_ref().len(), 16);
-        assert_eq!(hasher.verify(&secret("correct horse"), Some(&one)).await.unwrap(), Verdict::Right);
-        assert_eq!(hasher.verify(&secret("correct horsE"), Some(&one)).await.unwrap(), Verdict::Wrong);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&one)).await.unwrap(), PasswordMatch::Right);
+        assert_eq!(hasher.verify(&secret("correct horsE"), Some(&one)).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
-    async fn row_21_weaker_hashes_verify_and_are_reported() {
+    async fn weaker_hashes_verify_and_are_reported() {
         let hasher = PasswordHasher::new(&Hashing { insecure: true, ..Hashing::default().memory_kib(64) }).unwrap();
         let current = stored(Algorithm::Argon2id, Version::V0x13, (64, 2, 1), 32);
-        assert_eq!(hasher.verify(&secret("correct horse"), Some(&current)).await.unwrap(), Verdict::Right);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&current)).await.unwrap(), PasswordMatch::Right);
         let stronger = stored(Algorithm::Argon2id, Version::V0x13, (256, 3, 4), 64);
-        assert_eq!(hasher.verify(&secret("correct horse"), Some(&stronger)).await.unwrap(), Verdict::Right);
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&stronger)).await.unwrap(), PasswordMatch::Right);
         for weaker in [
             stored(Algorithm::Argon2id, Version::V0x13, (63, 2, 1), 32),
             stored(Algorithm::Argon2id, Version::V0x13, (64, 1, 1), 32),
@@ -382,8 +382,8 @@ mod tests {
             stored(Algorithm::Argon2id, Version::V0x13, (64, 2, 1), 16),
         ] {
             let right = hasher.verify(&secret("correct horse"), Some(&weaker)).await.unwrap();
-            assert_eq!(right, Verdict::RightButWeaker, "{weaker}");
-            assert_eq!(hasher.verify(&secret("wrong"), Some(&weaker)).await.unwrap(), Verdict::Wrong, "{weaker}");
+            assert_eq!(right, PasswordMatch::RightButWeaker, "{weaker}");
+            assert_eq!(hasher.verify(&secret("wrong"), Some(&weaker)).await.unwrap(), PasswordMatch::Wrong, "{weaker}");
         }
     }
 
@@ -392,32 +392,32 @@ mod tests {
         // RFC 9106's reference implementation: `echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e`.
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
-        assert_ne!(hasher.verify(&secret("password"), Some(reference)).await.unwrap(), Verdict::Wrong);
-        assert_eq!(hasher.verify(&secret("passwore"), Some(reference)).await.unwrap(), Verdict::Wrong);
+        assert_ne!(hasher.verify(&secret("password"), Some(reference)).await.unwrap(), PasswordMatch::Wrong);
+        assert_eq!(hasher.verify(&secret("passwore"), Some(reference)).await.unwrap(), PasswordMatch::Wrong);
     }
 
     #[tokio::test]
-    async fn row_23_both_spellings_of_a_password_verify() {
+    async fn both_spellings_of_a_password_verify() {
         let hasher = fast();
         let hash = hasher.hash(&normalised("caf\u{e9} au lait")).await.unwrap();
         for spelling in ["cafe\u{301} au lait", "caf\u{e9} au lait"] {
-            assert_eq!(hasher.verify(&secret(spelling), Some(&hash)).await.unwrap(), Verdict::Right);
+            assert_eq!(hasher.verify(&secret(spelling), Some(&hash)).await.unwrap(), PasswordMatch::Right);
         }
     }
 
     #[tokio::test]
-    async fn row_22_nothing_is_truncated() {
+    async fn nothing_is_truncated() {
         let hasher = fast();
         let long = "a".repeat(1024);
         let hash = hasher.hash(&normalised(&long)).await.unwrap();
-        assert_eq!(hasher.verify(&secret(&long), Some(&hash)).await.unwrap(), Verdict::Right);
+        assert_eq!(hasher.verify(&secret(&long), Some(&hash)).await.unwrap(), PasswordMatch::Right);
         for other in [&long[1..], &format!("{}b", &long[1..]), &format!("{long}a")] {
-            assert_eq!(hasher.verify(&secret(other), Some(&hash)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(hasher.verify(&secret(other), Some(&hash)).await.unwrap(), PasswordMatch::Wrong);
         }
     }
 
     #[tokio::test]
-    async fn row_28_a_malformed_or_foreign_hash_is_a_wrong_password() {
+    async fn a_malformed_or_foreign_hash_is_a_wrong_password() {
         let hasher = fast();
         let good = hasher.hash(&normalised("correct horse")).await.unwrap();
         let (without_hash, _) = good.rsplit_once('$').unwrap();
@@ -440,12 +440,12 @@ mod tests {
             &format!(" {good}"),
             &good.repeat(1000),
         ] {
-            assert_eq!(hasher.verify(&secret("correct horse"), Some(unusable)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(hasher.verify(&secret("correct horse"), Some(unusable)).await.unwrap(), PasswordMatch::Wrong);
         }
     }
 
     #[tokio::test]
-    async fn row_28_absurd_parameters_are_not_computed() {
+    async fn absurd_parameters_are_not_computed() {
         let hasher = fast();
         let start = Instant::now();
         for (m, t) in [(u32::MAX, 1), (4 << 20, 1), ((256 << 10) + 1, 1), (8, u32::MAX), (64 << 10, 33)] {
@@ -453,13 +453,13 @@ mod tests {
                 "$argon2id$v=19$m={m},t={t},p=1$c2l4dGVlbiBieXRlcyBvaw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
             );
             assert!(matches!(Stored::parse(&text, &hasher.params), Err("parameters beyond what is tolerated")));
-            assert_eq!(hasher.verify(&secret("correct horse"), Some(&text)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(hasher.verify(&secret("correct horse"), Some(&text)).await.unwrap(), PasswordMatch::Wrong);
         }
         assert!(start.elapsed() < Duration::from_secs(2));
     }
 
     #[tokio::test]
-    async fn row_24_nothing_to_compare_with_costs_as_much_as_a_wrong_password() {
+    async fn nothing_to_compare_with_costs_as_much_as_a_wrong_password() {
         let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
         let good = hasher.hash(&normalised("correct horse")).await.unwrap();
         let megabyte = "x".repeat(1 << 20);
@@ -469,7 +469,7 @@ mod tests {
             for ((password, stored), times) in cases.iter().zip(&mut times) {
                 let password = secret(password);
                 let start = Instant::now();
-                assert_eq!(hasher.verify(&password, *stored).await.unwrap(), Verdict::Wrong);
+                assert_eq!(hasher.verify(&password, *stored).await.unwrap(), PasswordMatch::Wrong);
                 times.push(start.elapsed());
             }
         }
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn row_26_more_than_may_wait_are_refused_at_once() {
+    async fn more_than_may_wait_are_refused_at_once() {
         let hasher = PasswordHasher::new(&Hashing::default().permits(1).queue(3)).unwrap();
         let attempts: Vec<_> = (0..20)
             .map(|_| {
@@ -495,7 +495,7 @@ mod tests {
         let mut refused = 0;
         for attempt in attempts {
             match attempt.await.unwrap() {
-                Ok(verdict) => assert_eq!(verdict, Verdict::Wrong),
+                Ok(verdict) => assert_eq!(verdict, PasswordMatch::Wrong),
                 Err(Error::Overloaded) => refused += 1,
                 Err(other) => panic!("{other:?}"),
             }
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_26_who_goes_away_gives_the_place_back() {
+    async fn who_goes_away_gives_the_place_back() {
         let hasher = PasswordHasher::new(&Hashing::default().permits(1).queue(1)).unwrap();
         for _ in 0..5 {
             let (password, other) = (secret("wrong"), secret("other"));
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn row_26_the_runtime_stays_free_while_hashing() {
+    async fn the_runtime_stays_free_while_hashing() {
         let hasher = PasswordHasher::new(&Hashing::default().permits(1)).unwrap();
         let (password, busy) = (secret("wrong"), Instant::now());
         let ticks = async {
@@ -540,7 +540,7 @@ mod tests {
             ticks
         };
         let (verdict, ticks) = tokio::join!(hasher.verify(&password, None), ticks);
-        assert_eq!(verdict.unwrap(), Verdict::Wrong);
+        assert_eq!(verdict.unwrap(), PasswordMatch::Wrong);
         assert!(ticks > 10, "{ticks}");
     }
 

@@ -21,7 +21,7 @@ pub use hash::Hashing;
 pub use policy::PasswordPolicy;
 
 pub(crate) use breach::BreachGuard;
-pub(crate) use hash::{PasswordHasher, Verdict};
+pub(crate) use hash::{PasswordHasher, PasswordMatch};
 pub(crate) use policy::NormalisedPassword;
 
 use secrecy::SecretString;
@@ -65,7 +65,7 @@ impl Passwords {
         self.hasher.hash(&normalised).await
     }
 
-    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<PasswordMatch> {
         self.hasher.verify(password, stored).await
     }
 }

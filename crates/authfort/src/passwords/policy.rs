@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn row_22_long_spaced_and_emoji_passwords_are_accepted_whole() {
+    fn long_spaced_and_emoji_passwords_are_accepted_whole() {
         for password in [
             "a".repeat(64),
             "a".repeat(256),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn row_22_code_points_are_counted_not_bytes() {
+    fn code_points_are_counted_not_bytes() {
         assert_eq!(check(&"🦀".repeat(7)), Err("too_short"));
         assert_eq!(check("1234567"), Err("too_short"));
         assert_eq!(check(""), Err("too_short"));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn row_22_a_megabyte_is_refused_before_any_work() {
+    fn a_megabyte_is_refused_before_any_work() {
         assert_eq!(check(&"a".repeat(1025)), Err("too_long"));
         let megabyte = SecretString::from("\u{FDFA}".repeat(350_000));
         let start = std::time::Instant::now();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn row_23_both_spellings_are_one_password() {
+    fn both_spellings_are_one_password() {
         assert_eq!(check("cafe\u{301} au lait"), check("caf\u{e9} au lait"));
         assert_eq!(check("１２３４５６７８").as_deref(), Ok("12345678"));
         // Counted after normalisation: eight code points typed, four left.
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn row_87_debug_shows_no_password() {
+    fn debug_shows_no_password() {
         let normalised = NormalisedPassword::of(&SecretString::from("planted-password")).unwrap();
         assert!(!format!("{normalised:?}").contains("planted"));
     }

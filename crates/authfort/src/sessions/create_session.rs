@@ -61,7 +61,7 @@ impl Operation for CreateSession {
         row.last_login_at = Some(work.now);
         let signed_in = open(work, &row).await?;
         append_login(work, self.user, &row.email, &self.provider);
-        Ok(Verdict::Done(signed_in))
+        Ok(Verdict::Commit(signed_in))
     }
 
     fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {

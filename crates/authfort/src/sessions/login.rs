@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::events;
 use crate::model::standing::ban_lasts;
 use crate::model::validate;
-use crate::passwords::Verdict as PasswordVerdict;
+use crate::passwords::PasswordMatch;
 use crate::tokens::SigningKey;
 use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
@@ -92,7 +92,7 @@ impl Operation for Login {
         let failed = |user, detail| Some(Checked::Failed { user, detail });
         self.checked = match (found, verdict) {
             (None, _) => failed(None, Detail::UnknownUser),
-            (Some(user), PasswordVerdict::Wrong) => {
+            (Some(user), PasswordMatch::Wrong) => {
                 let detail = if user.password_hash.is_some() { Detail::WrongPassword } else { Detail::NoPassword };
                 failed(Some(user.id), detail)
             }
@@ -101,7 +101,7 @@ impl Operation for Login {
             }
             (Some(user), verdict) => {
                 let stronger = match verdict {
-                    PasswordVerdict::RightButWeaker => Some(core.passwords().rehash(&self.password).await?),
+                    PasswordMatch::RightButWeaker => Some(core.passwords().rehash(&self.password).await?),
                     _ => None,
                 };
                 let hash = user.password_hash.unwrap_or_default();
@@ -129,7 +129,7 @@ impl Operation for Login {
         let current = store::users::password_hash(&mut work.conn, user).await?.unwrap_or_default();
         if current != *hash {
             // Replaced in the meantime: by a parallel login's stronger hash of this password, or by another password.
-            return Ok(Verdict::Again);
+            return Ok(Verdict::PrepareAgain);
         }
         if let Some(stronger) = stronger {
             store::users::rehash_password(&mut work.conn, user, hash, stronger).await?;
@@ -139,7 +139,7 @@ impl Operation for Login {
         row.last_login_at = Some(work.now);
         let signed_in = open(work, &row).await?;
         append_login(work, user, &row.email, "email");
-        Ok(Verdict::Done(signed_in))
+        Ok(Verdict::Commit(signed_in))
     }
 
     fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
@@ -158,5 +158,5 @@ fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, d
     let error = detail.error();
     let reason = error.code().to_owned();
     work.append(events::LoginFailed::draft(user, email, reason, detail.as_str().to_owned(), address, agent));
-    Verdict::Refuse(error)
+    Verdict::CommitAndFail(error)
 }

@@ -61,10 +61,10 @@ impl Operation for EndSession {
         let (user, session) = match &self.0 {
             By::RefreshToken(token) => match store::sessions::refresh_token(&mut work.conn, &token.hash()).await? {
                 Some(row) => (row.user_id, row.session_id),
-                None => return Ok(Verdict::Done(false)),
+                None => return Ok(Verdict::Commit(false)),
             },
             By::Session(user, session) => (*user, *session),
-            By::AccessToken(_) | By::Nothing => return Ok(Verdict::Done(false)),
+            By::AccessToken(_) | By::Nothing => return Ok(Verdict::Commit(false)),
         };
         // In the order of all locks; a change that the user makes in this session comes before its end or not at all.
         work.lock_row(user).await?;
@@ -72,6 +72,6 @@ impl Operation for EndSession {
         if ended {
             work.append(events::Logout::draft(user));
         }
-        Ok(Verdict::Done(ended))
+        Ok(Verdict::Commit(ended))
     }
 }

@@ -39,7 +39,7 @@ impl AuthFort {
 /// that comes back later is unknown. A device that was asleep for a night still finds out.
 const KEPT: TimeDelta = TimeDelta::hours(24);
 
-type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
+type RateCheck = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
 /// Exchanges a refresh token; made by [`AuthFort::refresh`](crate::AuthFort::refresh).
 ///
@@ -48,14 +48,14 @@ type Admit = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 pub struct Refresh {
     token: Option<Arc<OpaqueToken>>,
     others: Vec<Arc<OpaqueToken>>,
-    admit: Option<Admit>,
+    rate_check: Option<RateCheck>,
     signer: Option<Arc<SigningKey>>,
 }
 
 impl Refresh {
     pub(crate) fn new(token: &str) -> Self {
         let token = OpaqueToken::parse(REFRESH_PREFIX, token).map(Arc::new);
-        Self { token, others: Vec::new(), admit: None, signer: None }
+        Self { token, others: Vec::new(), rate_check: None, signer: None }
     }
 }
 
@@ -83,8 +83,8 @@ impl Write<Refresh> {
     }
 
     /// Asks, once the token's user is known and before anything is written, whether to go on: for limits per user.
-    pub fn admit(mut self, ask: impl Fn(UserId) -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.admit = Some(Arc::new(ask));
+    pub fn check_rate(mut self, ask: impl Fn(UserId) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.rate_check = Some(Arc::new(ask));
         self
     }
 }
@@ -101,7 +101,7 @@ enum TokenState {
     Exchangeable,
 }
 
-async fn classify(
+async fn state_of(
     core: &Core,
     conn: &mut Conn<'_>,
     token: &OpaqueToken,
@@ -127,7 +127,7 @@ impl Refresh {
         let mut best = None;
         for token in self.token.take().into_iter().chain(std::mem::take(&mut self.others)) {
             let mut conn = before.read().await?;
-            let (state, row) = classify(core, &mut conn.conn(), &token, now).await?;
+            let (state, row) = state_of(core, &mut conn.conn(), &token, now).await?;
             let rank = (state, row.map(|row| row.session_id));
             if best.as_ref().is_none_or(|(other, _)| *other < rank) {
                 best = Some((rank, token));
@@ -147,13 +147,13 @@ impl Operation for Refresh {
         self.signer = signer(before).await?;
         // Asked once, not again when it is prepared again; and only for what could be exchanged, or else whoever
         // has an old token of somebody's could use up what they are allowed.
-        if let Some(admit) = self.admit.take() {
+        if let Some(check) = self.rate_check.take() {
             let (core, now) = (before.core, before.core.now());
             let mut conn = before.read().await?;
             if let (TokenState::Exchangeable | TokenState::WithinGrace, Some(row)) =
-                classify(core, &mut conn.conn(), token, now).await?
+                state_of(core, &mut conn.conn(), token, now).await?
             {
-                admit(row.user_id)?;
+                check(row.user_id)?;
             }
         }
         Ok(())
@@ -194,7 +194,7 @@ impl Operation for Refresh {
         store::sessions::drop_spent(conn, session.id, work.now - kept).await?;
         let (address, agent) = work.client();
         work.append(TokenRefreshed::draft(user.id, address, agent));
-        answer(work, &user, session.id, &child, expires_at).map(Verdict::Done)
+        answer(work, &user, session.id, &child, expires_at).map(Verdict::Commit)
     }
 
     fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
@@ -212,11 +212,11 @@ async fn spent(
     session: &SessionRow,
 ) -> Result<Verdict<SignedIn>> {
     if let Some((child, found)) = graced_child(work.core, &mut work.conn, token, row, work.now).await? {
-        return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Done);
+        return answer(work, user, session.id, &child, found.expires_at).map(Verdict::Commit);
     }
     work.revoke_session(session.id).await?;
     work.append(SessionRevoked::draft(user.id, Some(session.id), false));
-    Ok(Verdict::Refuse(Error::RefreshTokenReused))
+    Ok(Verdict::CommitAndFail(Error::RefreshTokenReused))
 }
 
 /// The unused child of a token that was exchanged within the grace period.

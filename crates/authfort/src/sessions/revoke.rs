@@ -57,7 +57,7 @@ impl Operation for RevokeSession {
         if ended > 0 {
             work.append(SessionRevoked::draft(self.user, Some(self.session), false));
         }
-        Ok(Verdict::Done(ended))
+        Ok(Verdict::Commit(ended))
     }
 }
 
@@ -80,6 +80,6 @@ impl Operation for RevokeSessions {
         if ended > 0 {
             work.append(SessionRevoked::draft(self.user, None, true));
         }
-        Ok(Verdict::Done(ended))
+        Ok(Verdict::Commit(ended))
     }
 }

@@ -9,7 +9,7 @@ use super::{SignedIn, open, signer};
 use crate::core::Core;
 use crate::tokens::SigningKey;
 use crate::users::{CreateUser, insert_user, profile_options};
-use crate::work::{Admit, Before, Joinable, Operation, Verdict, Work, Write, admitted};
+use crate::work::{Before, Joinable, Operation, RateCheck, Verdict, Work, Write, check_rate};
 use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
@@ -25,7 +25,7 @@ impl AuthFort {
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,
-    admit: Option<Admit>,
+    rate_check: Option<RateCheck>,
     signer: Option<Arc<SigningKey>>,
 }
 
@@ -33,7 +33,7 @@ impl SignUp {
     pub(crate) fn new(email: String, password: SecretString) -> Self {
         Self {
             user: CreateUser { email, password: Some(password), ..CreateUser::default() },
-            admit: None,
+            rate_check: None,
             signer: None,
         }
     }
@@ -42,8 +42,8 @@ impl SignUp {
 impl Write<SignUp> {
     /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
     /// from which an input that is refused takes nothing.
-    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.admit = Some(Arc::new(ask));
+    pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.rate_check = Some(Arc::new(ask));
         self
     }
 }
@@ -61,7 +61,7 @@ impl Operation for SignUp {
             return Err(Error::SignupDisabled);
         }
         self.user.check(core)?;
-        admitted(&mut self.admit)?;
+        check_rate(&mut self.rate_check)?;
         self.user.hash(core).await?;
         self.signer = signer(before).await?;
         Ok(())
@@ -72,7 +72,7 @@ impl Operation for SignUp {
         let row = store::users::by_id(&mut work.conn, id).await?.ok_or(Error::UserNotFound)?;
         let signed_in = open(work, &row).await?;
         append_login(work, id, &row.email, "email");
-        Ok(Verdict::Done(signed_in))
+        Ok(Verdict::Commit(signed_in))
     }
 
     fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
+use crate::db::{Conn, Violation, blocked, classify, row, sql, violation};
 use crate::{Error, Result, UserId};
 
 row! {
@@ -23,7 +23,7 @@ pub(crate) async fn of_user(conn: &mut Conn<'_>, user: UserId) -> Result<Vec<Acc
          ORDER BY provider",
         user
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn owner(conn: &mut Conn<'_>, provider: &str, account: &str) -> Result<Option<UserId>> {
@@ -35,7 +35,7 @@ pub(crate) async fn owner(conn: &mut Conn<'_>, provider: &str, account: &str) ->
         provider,
         account
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn insert(
@@ -57,14 +57,14 @@ pub(crate) async fn insert(
     )
     .map_err(|error| match violation(&error) {
         Some(Violation::Unique(_)) => Error::AccountLinkedElsewhere,
-        _ => fault(error),
+        _ => classify(error),
     })?;
     Ok(())
 }
 
 pub(crate) async fn delete(conn: &mut Conn<'_>, user: UserId, provider: &str) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_oauth_accounts WHERE user_id = $1 AND provider = $2", user, provider)
-        .map_err(fault)
+        .map_err(classify)
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {

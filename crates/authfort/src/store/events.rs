@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, classify, row, sql};
 use crate::model::actor::Actor;
 use crate::model::events::{Event, EventQuery};
 use crate::model::filter::SortOrder;
@@ -27,13 +27,13 @@ pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor)
         statement.push(", ").bind(serde_json::to_string(&event.data).map_err(Error::internal)?);
         statement.push(")");
     }
-    run!(conn, execute, statement).map_err(fault)?;
+    run!(conn, execute, statement).map_err(classify)?;
     Ok(())
 }
 
 pub(crate) async fn exists(conn: &mut Conn<'_>, id: EventId) -> Result<bool> {
     sql!(conn, fetch_one, query_scalar::<_, bool>, "SELECT EXISTS (SELECT 1 FROM authfort_events WHERE id = $1)", id)
-        .map_err(fault)
+        .map_err(classify)
 }
 
 row! {
@@ -73,7 +73,7 @@ pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<E
         SortOrder::Desc => " ORDER BY id DESC LIMIT ",
     });
     statement.bind(query.limit);
-    let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(fault)?;
+    let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
     rows.into_iter()
         .map(|row| {
             Ok(Event {

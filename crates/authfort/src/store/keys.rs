@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::Result;
-use crate::db::{Conn, ReadQuery, fault, row, sql};
+use crate::db::{Conn, ReadQuery, classify, row, sql};
 
 row! {
     /// A key without its private half.
@@ -40,7 +40,7 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
         "SELECT kid, algorithm, public_jwk, private_key <> '' AS can_sign, created_at, signs_from, expires_at
          FROM authfort_signing_keys ORDER BY created_at DESC, signs_from DESC"
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// [`all`], where it may be asked again.
@@ -63,7 +63,7 @@ pub(crate) async fn private_key(conn: &mut Conn<'_>, kid: &str) -> Result<Option
         "SELECT private_key FROM authfort_signing_keys WHERE kid = $1 AND private_key <> ''",
         kid
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Puts a key at the end of the line: 1, or 0 where another node has put one there in the meantime.
@@ -80,7 +80,7 @@ pub(crate) async fn append(conn: &mut Conn<'_>, key: &NewKey, signs_from: DateTi
         key.created_at,
         signs_from
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Makes room at the end of the line: 1, or 0 where the key is not there any more.
@@ -92,11 +92,11 @@ pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<
         kid,
         expires_at
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Ends all keys but the last of the line, and forgets their private halves.
-pub(crate) async fn cut(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
+pub(crate) async fn revoke_older(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
         execute,
@@ -105,7 +105,7 @@ pub(crate) async fn cut(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> 
          WHERE expires_at IS NOT NULL",
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Forgets the private halves of keys whose successors sign since then.
@@ -118,7 +118,7 @@ pub(crate) async fn forget(conn: &mut Conn<'_>, since: DateTime<Utc>) -> Result<
              SELECT max(k.signs_from) FROM authfort_signing_keys k WHERE k.signs_from <= $1 AND k.private_key <> '')",
         since
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Stores the private half in another form, where it is still in the one that was read.
@@ -131,7 +131,7 @@ pub(crate) async fn replace_private_key(conn: &mut Conn<'_>, kid: &str, old: &st
         old,
         new
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 row! {
@@ -152,5 +152,5 @@ pub(crate) async fn in_clear(conn: &mut Conn<'_>) -> Result<Vec<InClear>> {
         "SELECT kid, algorithm, private_key FROM authfort_signing_keys
          WHERE private_key <> '' AND private_key NOT LIKE 'v1.%' ORDER BY kid"
     )
-    .map_err(fault)
+    .map_err(classify)
 }

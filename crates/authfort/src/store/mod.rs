@@ -10,7 +10,7 @@ pub(crate) mod users;
 pub(crate) mod verification;
 
 use crate::Result;
-use crate::db::{Conn, ReadQuery, fault, sql};
+use crate::db::{Conn, ReadQuery, classify, sql};
 
 /// A sign of life.
 pub(crate) struct Ping;
@@ -19,7 +19,7 @@ impl ReadQuery for Ping {
     type Answer = ();
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<()> {
-        sql!(conn, execute, "SELECT 1").map_err(fault)?;
+        sql!(conn, execute, "SELECT 1").map_err(classify)?;
         Ok(())
     }
 }

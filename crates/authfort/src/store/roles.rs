@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, blocked, fault, sql};
+use crate::db::{Conn, blocked, classify, sql};
 use crate::{Result, UserId};
 
 pub(crate) async fn add(conn: &mut Conn<'_>, id: UserId, role: &str, now: DateTime<Utc>) -> Result<u64> {
@@ -14,11 +14,11 @@ pub(crate) async fn add(conn: &mut Conn<'_>, id: UserId, role: &str, now: DateTi
         role,
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn remove(conn: &mut Conn<'_>, id: UserId, role: &str) -> Result<u64> {
-    sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1 AND role = $2", id, role).map_err(fault)
+    sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1 AND role = $2", id, role).map_err(classify)
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
@@ -38,7 +38,7 @@ pub(crate) async fn is_usable_holder(conn: &mut Conn<'_>, id: UserId, role: &str
         role,
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Whether somebody besides this user holds the role and can use it.
@@ -59,5 +59,5 @@ pub(crate) async fn another_usable_holder(
         role,
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, blocked, fault, row, sql};
+use crate::db::{Conn, blocked, classify, row, sql};
 use crate::{Result, SessionId, UserId};
 
 row! {
@@ -52,7 +52,7 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<
         session.expires_at,
         session.final_expires_at
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn of_user(
         statement.push(" AND revoked_at IS NULL AND expires_at > ").bind(now);
     }
     statement.push(" ORDER BY id DESC LIMIT ").bind(limit);
-    run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(fault)
+    run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(classify)
 }
 
 /// The oldest of the user's live sessions beyond so many; at most a hundred of them.
@@ -88,13 +88,13 @@ pub(crate) async fn beyond(conn: &mut Conn<'_>, user: UserId, most: i64, now: Da
         now,
         most
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Drops the refresh tokens of a session that were spent before a time.
 pub(crate) async fn drop_spent(conn: &mut Conn<'_>, session: SessionId, before: DateTime<Utc>) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE session_id = $1 AND used_at < $2", session, before)
-        .map_err(fault)
+        .map_err(classify)
 }
 
 /// Whether the user has more than so many sessions, or refresh tokens.
@@ -108,7 +108,7 @@ pub(crate) async fn has_many(conn: &mut Conn<'_>, user: UserId, number: i64) -> 
         user,
         number
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Deletes some of the user's refresh tokens that count no more: spent, or of a session that has ended.
@@ -158,9 +158,9 @@ pub(crate) async fn delete_dead_sessions(
 /// as new as the lock.
 pub(crate) async fn lock(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<SessionRow>> {
     if conn.has_row_locks() {
-        sql!(conn, execute, "SELECT 1 FROM authfort_sessions WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
+        sql!(conn, execute, "SELECT 1 FROM authfort_sessions WHERE id = $1 FOR UPDATE", id).map_err(classify)?;
     }
-    sql!(conn, fetch_optional, query_as::<_, SessionRow>, select!("id = $1"), id).map_err(fault)
+    sql!(conn, fetch_optional, query_as::<_, SessionRow>, select!("id = $1"), id).map_err(classify)
 }
 
 pub(crate) async fn seen(
@@ -177,7 +177,7 @@ pub(crate) async fn seen(
         now,
         expires_at
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn revoke(conn: &mut Conn<'_>, id: SessionId, now: DateTime<Utc
         id,
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Ends the user's live sessions, all or all but one.
@@ -208,7 +208,7 @@ pub(crate) async fn revoke_all(
         except,
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {
@@ -234,7 +234,7 @@ pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Resul
         "SELECT session_id, user_id, expires_at, used_at, child_salt FROM authfort_refresh_tokens WHERE token_hash = $1",
         hash.as_slice()
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// The same, while its session lives.
@@ -253,7 +253,7 @@ pub(crate) async fn live_refresh_token(
         hash.as_slice(),
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn insert_refresh_token(
@@ -275,7 +275,7 @@ pub(crate) async fn insert_refresh_token(
         now,
         expires_at
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -294,7 +294,7 @@ pub(crate) async fn use_refresh_token(
         now,
         child_salt.as_slice()
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn delete_refresh_tokens(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {

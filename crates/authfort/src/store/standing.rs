@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::users::role_list;
 use crate::Result;
-use crate::db::{Conn, fault, row, sql};
+use crate::db::{Conn, classify, row, sql};
 use crate::model::standing::{Bearer, Standing};
 
 row! {
@@ -44,7 +44,7 @@ pub(crate) async fn read(
         kid,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(row.map(|row: StandingRow| Standing {
         email: row.email,
         name: row.name,

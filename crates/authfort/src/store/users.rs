@@ -4,7 +4,7 @@ pub(crate) mod list;
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Violation, blocked, fault, row, sql, violation};
+use crate::db::{Conn, Violation, blocked, classify, row, sql, violation};
 use crate::model::cursor::Key;
 use crate::model::filter::SortBy;
 use crate::model::standing::ban_lasts;
@@ -144,7 +144,7 @@ impl Profile {
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.id = $1");
-    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(fault)
+    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(classify)
 }
 
 /// The user as the library gives it out.
@@ -154,14 +154,14 @@ pub(crate) async fn read(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) ->
 
 pub(crate) async fn by_email_key(conn: &mut Conn<'_>, key: &str) -> Result<Option<UserRow>> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.email_key = $1");
-    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, key).map_err(fault)
+    sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, key).map_err(classify)
 }
 
 /// Locks the user's row until the transaction ends. What is read afterwards, by a statement of its own, is as new as the
 /// lock: a statement that waited for it would read other tables as they were before.
 pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
-        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR UPDATE", id).map_err(fault)?;
+        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR UPDATE", id).map_err(classify)?;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
 /// Keeps the user's row as it is until the transaction ends; others may do so at the same time.
 pub(crate) async fn keep(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
-        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR SHARE", id).map_err(fault)?;
+        sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR SHARE", id).map_err(classify)?;
     }
     Ok(())
 }
@@ -216,7 +216,7 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, user: NewUser<'_>) -> Result<()>
 fn duplicate(error: sqlx::Error) -> Error {
     match violation(&error) {
         Some(Violation::Unique(_)) => Error::UserExists,
-        _ => fault(error),
+        _ => classify(error),
     }
 }
 
@@ -252,14 +252,14 @@ pub(crate) async fn update_profile(
 /// Marks a change that sits in another table.
 pub(crate) async fn touch(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
     sql!(conn, execute, "UPDATE authfort_users SET updated_at = $2, version = version + 1 WHERE id = $1", id, now)
-        .map_err(fault)?;
+        .map_err(classify)?;
     Ok(())
 }
 
 /// Makes every access token of the user worthless.
 pub(crate) async fn bump_token_version(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     sql!(conn, execute, "UPDATE authfort_users SET token_version = token_version + 1 WHERE id = $1", id)
-        .map_err(fault)?;
+        .map_err(classify)?;
     Ok(())
 }
 
@@ -271,12 +271,12 @@ pub(crate) async fn set_email_verified(conn: &mut Conn<'_>, id: UserId, now: Dat
         id,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
 pub(crate) async fn set_last_login(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
-    sql!(conn, execute, "UPDATE authfort_users SET last_login_at = $2 WHERE id = $1", id, now).map_err(fault)?;
+    sql!(conn, execute, "UPDATE authfort_users SET last_login_at = $2 WHERE id = $1", id, now).map_err(classify)?;
     Ok(())
 }
 
@@ -299,7 +299,7 @@ pub(crate) async fn ban(
         reason,
         expires_at
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -312,7 +312,7 @@ pub(crate) async fn unban(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -
         id,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -322,7 +322,7 @@ pub(crate) async fn delete(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
 
 /// Forgets who banned others, where that was this user: nothing but the log names somebody who is gone.
 pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
-    sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(fault)
+    sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(classify)
 }
 
 /// Leaves of the person only what is shown of everybody who was anonymised.
@@ -350,7 +350,7 @@ pub(crate) async fn anonymize(
         &keys.search,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -374,7 +374,7 @@ pub(crate) async fn credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<
          WHERE email_key = $1 AND deleted_at IS NULL",
         email_key
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn password_hash(conn: &mut Conn<'_>, id: UserId) -> Result<Option<String>> {
@@ -385,7 +385,7 @@ pub(crate) async fn password_hash(conn: &mut Conn<'_>, id: UserId) -> Result<Opt
         "SELECT password_hash FROM authfort_users WHERE id = $1 AND deleted_at IS NULL",
         id
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(found.flatten())
 }
 
@@ -398,7 +398,7 @@ pub(crate) async fn set_password_hash(conn: &mut Conn<'_>, id: UserId, hash: &st
         hash,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -411,7 +411,7 @@ pub(crate) async fn clear_password(conn: &mut Conn<'_>, id: UserId, now: DateTim
         id,
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -425,7 +425,7 @@ pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, 
         old,
         new
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// What is kept of a blocked address.
@@ -441,7 +441,7 @@ pub(crate) async fn email_is_blocked(conn: &mut Conn<'_>, email_key: &str) -> Re
         "SELECT CAST(1 AS bigint) FROM authfort_blocked_emails WHERE email_hash = $1",
         email_hash(email_key).as_slice()
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(found.is_some())
 }
 
@@ -453,11 +453,11 @@ pub(crate) async fn block_email(conn: &mut Conn<'_>, email_key: &str, now: DateT
         email_hash(email_key).as_slice(),
         now
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
 pub(crate) async fn unblock_email(conn: &mut Conn<'_>, email_key: &str) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_blocked_emails WHERE email_hash = $1", email_hash(email_key).as_slice())
-        .map_err(fault)
+        .map_err(classify)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, blocked, fault, row, sql};
+use crate::db::{Conn, blocked, classify, row, sql};
 use crate::{Result, UserId};
 
 row! {
@@ -25,7 +25,7 @@ pub(crate) async fn find(conn: &mut Conn<'_>, hash: &[u8; 32], purpose: &str) ->
         hash.as_slice(),
         purpose
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 pub(crate) async fn insert(
@@ -49,7 +49,7 @@ pub(crate) async fn insert(
         now,
         expires_at
     )
-    .map_err(fault)?;
+    .map_err(classify)?;
     Ok(())
 }
 
@@ -62,13 +62,13 @@ pub(crate) async fn spend(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Ut
         hash.as_slice(),
         now
     )
-    .map_err(fault)
+    .map_err(classify)
 }
 
 /// Makes the user's open tokens of one purpose worthless.
 pub(crate) async fn void(conn: &mut Conn<'_>, user: UserId, purpose: &str) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
-        .map_err(fault)
+        .map_err(classify)
 }
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, user: UserId) -> Result<u64> {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn row_01_there_are_no_other_algorithms() {
+    fn there_are_no_other_algorithms() {
         for name in
             ["", "none", "None", "NONE", "HS256", "HS384", "HS512", "RS384", "PS256", "ES384", "rs256", "RS256 "]
         {

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn row_10_a_public_jwk_has_the_public_members_and_no_others() {
+    fn a_public_jwk_has_the_public_members_and_no_others() {
         for (algorithm, expected) in [
             (Algorithm::Rs256, vec!["alg", "e", "kid", "kty", "n", "use"]),
             (Algorithm::Es256, vec!["alg", "crv", "kid", "kty", "use", "x", "y"]),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn row_10_a_jwk_that_is_not_ours_is_refused() {
+    fn a_jwk_that_is_not_ours_is_refused() {
         let altered = |algorithm, member: &str, value: serde_json::Value| {
             let mut jwk = SigningKey::generate(algorithm).unwrap().public_jwk();
             jwk[member] = value;
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn row_87_debug_shows_no_key() {
+    fn debug_shows_no_key() {
         for algorithm in ALL {
             let key = SigningKey::generate(algorithm).unwrap();
             let kid = key.kid();

@@ -53,7 +53,7 @@ impl Vault {
     }
 
     /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
-    pub(crate) async fn draw(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<NewKey> {
+    pub(crate) async fn generate(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<NewKey> {
         let key =
             tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
         super::self_test(&key)?;

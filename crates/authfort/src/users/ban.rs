@@ -72,12 +72,12 @@ impl Operation for BanUser {
         let row = work.lock_user(self.id).await?;
         let same = row.is_banned(work.now) && row.ban_reason == self.reason && row.ban_expires_at == self.expires_at;
         if same {
-            return Ok(Verdict::Done(row.into_user(work.now)?));
+            return Ok(Verdict::Commit(row.into_user(work.now)?));
         }
         work.protect_admins(&row).await?;
         work.ban(self.id, self.reason.as_deref(), self.expires_at).await?;
         work.append(UserBanned::draft(self.id, self.reason.clone(), self.expires_at));
-        Ok(Verdict::Done(work.read_user(self.id).await?))
+        Ok(Verdict::Commit(work.read_user(self.id).await?))
     }
 }
 
@@ -92,10 +92,10 @@ impl Operation for UnbanUser {
         let row = work.lock_user(self.0).await?;
         // A ban that ran out is gone already.
         if !row.is_banned(work.now) {
-            return Ok(Verdict::Done(row.into_user(work.now)?));
+            return Ok(Verdict::Commit(row.into_user(work.now)?));
         }
         store::users::unban(&mut work.conn, self.0, work.now).await?;
         work.append(UserUnbanned::draft(self.0));
-        Ok(Verdict::Done(work.read_user(self.0).await?))
+        Ok(Verdict::Commit(work.read_user(self.0).await?))
     }
 }

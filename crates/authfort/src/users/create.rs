@@ -160,7 +160,7 @@ impl Operation for CreateUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
         let id = insert_user(work, self, None).await?;
-        Ok(Verdict::Done(work.read_user(id).await?))
+        Ok(Verdict::Commit(work.read_user(id).await?))
     }
 }
 

@@ -107,7 +107,7 @@ impl Operation for UnblockEmail {
     type Output = bool;
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<bool>> {
-        Ok(Verdict::Done(store::users::unblock_email(&mut work.conn, &self.0).await? > 0))
+        Ok(Verdict::Commit(store::users::unblock_email(&mut work.conn, &self.0).await? > 0))
     }
 }
 
@@ -133,7 +133,7 @@ impl Operation for DeleteEnded {
         } else {
             0
         };
-        Ok(Verdict::Done(Ended { refresh_tokens, sessions }))
+        Ok(Verdict::Commit(Ended { refresh_tokens, sessions }))
     }
 }
 
@@ -177,7 +177,7 @@ impl Operation for DeleteUser {
         // What was anonymised can still be deleted.
         let row = work.lock_any_user(id).await?;
         if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
-            return Ok(Verdict::Done(DeleteReceipt::default()));
+            return Ok(Verdict::Commit(DeleteReceipt::default()));
         }
         work.protect_admins(&row).await?;
         if self.block_email {
@@ -197,6 +197,13 @@ impl Operation for DeleteUser {
             }
         };
         work.append(UserDeleted::draft(id, row.email, self.mode));
-        Ok(Verdict::Done(DeleteReceipt { roles, refresh_tokens, sessions, oauth_accounts, verification_tokens, users }))
+        Ok(Verdict::Commit(DeleteReceipt {
+            roles,
+            refresh_tokens,
+            sessions,
+            oauth_accounts,
+            verification_tokens,
+            users,
+        }))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::events::{PasswordChanged, PasswordSet};
-use crate::passwords::{HashedPassword, Verdict as PasswordVerdict};
-use crate::work::{Admit, Before, Conditional, Joinable, Operation, Verdict, Work, Write, admitted, at_version};
+use crate::passwords::{HashedPassword, PasswordMatch};
+use crate::work::{Before, Conditional, Joinable, Operation, RateCheck, Verdict, Work, Write, at_version, check_rate};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
@@ -75,7 +75,7 @@ impl Operation for SetPassword {
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
         work.append(if row.has_password { PasswordChanged::draft(self.user) } else { PasswordSet::draft(self.user) });
         work.revoke_access(self.user, None).await?;
-        Ok(Verdict::Done(()))
+        Ok(Verdict::Commit(()))
     }
 }
 
@@ -88,22 +88,22 @@ pub struct ChangePassword {
     current: SecretString,
     new: SecretString,
     keep: Option<SessionId>,
-    admit: Option<Admit>,
+    rate_check: Option<RateCheck>,
     old_hash: Option<String>,
     new_hash: Option<String>,
 }
 
 impl ChangePassword {
     pub(crate) fn new(user: UserId, current: SecretString, new: SecretString) -> Self {
-        Self { user, current, new, keep: None, admit: None, old_hash: None, new_hash: None }
+        Self { user, current, new, keep: None, rate_check: None, old_hash: None, new_hash: None }
     }
 }
 
 impl Write<ChangePassword> {
     /// Asks, once the new password is known to be acceptable in length and before the current one is looked at, whether
     /// to go on: for limits, from which an input that is refused takes nothing.
-    pub fn admit(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.admit = Some(Arc::new(ask));
+    pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        self.op.rate_check = Some(Arc::new(ask));
         self
     }
 
@@ -125,11 +125,11 @@ impl Operation for ChangePassword {
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
         core.passwords().check_shape("new_password", &self.new).map_err(|fault| Error::Validation(vec![fault]))?;
-        admitted(&mut self.admit)?;
+        check_rate(&mut self.rate_check)?;
         let mut conn = before.read().await?;
         let stored = store::users::password_hash(&mut conn.conn(), self.user).await?;
         drop(conn);
-        if core.passwords().verify(&self.current, stored.as_deref()).await? == PasswordVerdict::Wrong {
+        if core.passwords().verify(&self.current, stored.as_deref()).await? == PasswordMatch::Wrong {
             return Err(Error::InvalidCredentials);
         }
         self.old_hash = stored;
@@ -142,11 +142,11 @@ impl Operation for ChangePassword {
         work.lock_user(self.user).await?;
         if store::users::password_hash(&mut work.conn, self.user).await? != self.old_hash {
             // By a login that made the hash stronger, or by another change.
-            return Ok(Verdict::Again);
+            return Ok(Verdict::PrepareAgain);
         }
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;
         work.append(PasswordChanged::draft(self.user));
         work.revoke_access(self.user, self.keep).await?;
-        Ok(Verdict::Done(()))
+        Ok(Verdict::Commit(()))
     }
 }

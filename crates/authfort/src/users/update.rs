@@ -183,7 +183,7 @@ impl Operation for UpdateUser {
         }
         let fields = before.differences(&after);
         if fields.is_empty() {
-            return Ok(Verdict::Done(row.into_user(work.now)?));
+            return Ok(Verdict::Commit(row.into_user(work.now)?));
         }
 
         let new_address = after.email != before.email;
@@ -203,7 +203,7 @@ impl Operation for UpdateUser {
         if new_address {
             work.revoke_access(self.id, None).await?;
         }
-        Ok(Verdict::Done(work.read_user(self.id).await?))
+        Ok(Verdict::Commit(work.read_user(self.id).await?))
     }
 }
 

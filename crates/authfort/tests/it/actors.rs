@@ -19,7 +19,7 @@ async fn signed_in(auth: &AuthFort, email: &str) -> Principal {
 
 /// What every kind of write by this actor is answered.
 async fn answers(auth: &AuthFort, principal: &Principal, email: &str) -> [String; 3] {
-    let acting = auth.by(Actor::from(principal).holding("admin"));
+    let acting = auth.by(Actor::from(principal).require_role("admin"));
     let jane = auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id;
     let name = auth.now().timestamp_micros().to_string();
     let code =
@@ -32,7 +32,7 @@ async fn answers(auth: &AuthFort, principal: &Principal, email: &str) -> [String
 }
 
 both_engines! {
-    async fn row_30_a_write_that_was_held_back_does_not_outlive_the_standing_of_who_sent_it(db: TestDatabase) {
+    async fn a_write_that_was_held_back_does_not_outlive_the_standing_of_who_sent_it(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let root = admin(&auth, "root@example.com").await.id;
         user(&auth, "jane@example.com").await;
@@ -65,7 +65,7 @@ both_engines! {
         assert_eq!(answers(&auth, &well, "g@example.com").await, ["token_expired"; 3]);
     }
 
-    async fn row_64_a_lock_that_somebody_else_holds_is_waited_for_a_bounded_time(db: TestDatabase) {
+    async fn a_lock_that_somebody_else_holds_is_waited_for_a_bounded_time(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await.id;
         let raw = Raw::open(&db, 1).await;
@@ -129,7 +129,7 @@ both_engines! {
         let younger = signed_in(&auth, "younger@example.com").await;
         for caller in [older, younger] {
             let held = hold(&db, target).await;
-            let acting = auth.by(Actor::from(&caller).holding("admin"));
+            let acting = auth.by(Actor::from(&caller).require_role("admin"));
             let change = tokio::spawn(acting.set_password(target, "another password").into_future());
             held.until_one_waits(&db).await;
             let ban = tokio::spawn(auth.ban_user(caller.user_id).into_future());
@@ -151,7 +151,7 @@ both_engines! {
         admin(&auth, "root@example.com").await;
         let jane = user(&auth, "jane@example.com").await.id;
         let editor = auth.create_user("editor@example.com").role("editor").await.unwrap().id;
-        let acting = auth.by(Actor::user(editor).holding("support"));
+        let acting = auth.by(Actor::user(editor).require_role("support"));
         let code = |outcome: Result<(), authfort::Error>| outcome.unwrap_err().code();
         assert_eq!(code(acting.update_user(jane).name("Jane").await.map(drop)), "insufficient_role");
         assert_eq!(code(acting.create_user("john@example.com").await.map(drop)), "insufficient_role");

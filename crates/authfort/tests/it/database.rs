@@ -69,7 +69,7 @@ both_engines! {
     }
 
     /// Defect 12 too: they make one signing key, and each of them signs with it.
-    async fn row_68_five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
+    async fn five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
         for round in 0..2 {
             let other = TestDatabase::create(db.engine()).await;
             let nodes = five_start(other.url()).await;
@@ -92,7 +92,7 @@ both_engines! {
     }
 
     /// It holds the lock and has made tables; then its connection is gone.
-    async fn row_68_a_node_that_dies_while_it_migrates_holds_nobody_up(db: TestDatabase) {
+    async fn a_node_that_dies_while_it_migrates_holds_nobody_up(db: TestDatabase) {
         let raw = Raw::open(&db, 1).await;
         let mut dying = raw.begin().await;
         if matches!(raw, Raw::Postgres(_)) {
@@ -131,7 +131,7 @@ both_engines! {
         assert_eq!(nodes[0].list_keys().await.unwrap().len(), 1);
     }
 
-    async fn row_68_a_newer_schema_is_refused(db: TestDatabase) {
+    async fn a_newer_schema_is_refused(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, "jane@example.com").await;
         let raw = Raw::open(&db, 1).await;
@@ -271,7 +271,7 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "user_deleted"]);
     }
 
-    async fn row_72_a_rolled_back_transaction_of_the_application_leaves_nothing(db: TestDatabase) {
+    async fn a_rolled_back_transaction_of_the_application_leaves_nothing(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let raw = Raw::open(&db, 1).await;
         raw.execute("CREATE TABLE app_workspaces (name text PRIMARY KEY)").await.unwrap();
@@ -366,7 +366,7 @@ both_engines! {
             auth.update_user(id).name("Jane").await.unwrap();
             auth.by(root).add_role(id, "editor").await.unwrap();
             auth.by(root).remove_role(id, "editor").await.unwrap();
-            let next = auth.refresh(signed_in.tokens.refresh_token.expose_secret()).admit(|_| Ok(())).await.unwrap();
+            let next = auth.refresh(signed_in.tokens.refresh_token.expose_secret()).check_rate(|_| Ok(())).await.unwrap();
             auth.logout(next.tokens.refresh_token.expose_secret()).await.unwrap();
             auth.login("jane@example.com", PASSWORD).await.unwrap();
             auth.login("jane@example.com", "wrong password").await.unwrap_err();

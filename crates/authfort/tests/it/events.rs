@@ -18,10 +18,10 @@ use crate::support::{PASSWORD, admin, builder, clock, service, user};
 use crate::users::faults;
 
 /// A hook that is late by this much is lost.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+    tokio::time::timeout(TIMEOUT, future).await.expect("in time")
 }
 
 async fn all(auth: &AuthFort) -> Vec<Event> {
@@ -350,7 +350,7 @@ both_engines! {
     }
 
     /// On a pool of one connection, where whatever is held twice is a deadlock.
-    async fn row_77_a_hook_may_call_back_into_the_library(db: TestDatabase) {
+    async fn a_hook_may_call_back_into_the_library(db: TestDatabase) {
         let raw = Raw::open(&db, 1).await;
         let auth = builder(&clock()).from_pool(raw.pool()).await.unwrap();
         let (sender, mut gone) = mpsc::unbounded_channel();

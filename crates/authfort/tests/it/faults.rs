@@ -78,7 +78,7 @@ async fn quiet(raw: &mut Raw) {
 }
 
 both_engines! {
-    async fn row_62_a_thousand_callers_who_hang_up_leave_nothing_behind(db: TestDatabase) {
+    async fn a_thousand_callers_who_hang_up_leave_nothing_behind(db: TestDatabase) {
         const CONNECTIONS: u32 = 3;
         let auth = builder(&clock()).max_connections(CONNECTIONS).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
@@ -132,7 +132,7 @@ both_engines! {
         }
     }
 
-    async fn row_64_a_used_up_pool_is_an_error_in_time_and_the_guard_goes_on(db: TestDatabase) {
+    async fn a_used_up_pool_is_an_error_in_time_and_the_guard_goes_on(db: TestDatabase) {
         const LISTS: usize = 4;
         let timeout = Duration::from_millis(700);
         let options = builder(&clock()).max_connections(1).acquire_timeout(timeout);
@@ -186,7 +186,7 @@ both_engines! {
         assert_eq!(code(&auth.introspect(access(&signed_in)).await), "database_unavailable");
     }
 
-    async fn row_65_calls_that_cross_each_other_take_their_locks_in_one_order(db: TestDatabase) {
+    async fn calls_that_cross_each_other_take_their_locks_in_one_order(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
@@ -219,7 +219,7 @@ both_engines! {
 }
 
 #[test]
-fn row_65_a_deadlock_or_a_failed_serialisation_is_run_again() {
+fn a_deadlock_or_a_failed_serialisation_is_run_again() {
     for state in ["40P01", "40001", "55P03"] {
         run(Engine::Postgres, async |db| {
             let (auth, _) = service(&db).await;
@@ -238,7 +238,7 @@ fn row_65_a_deadlock_or_a_failed_serialisation_is_run_again() {
 }
 
 #[test]
-fn row_65_what_fails_again_and_again_is_an_unavailable_database() {
+fn what_fails_again_and_again_is_an_unavailable_database() {
     for state in ["40P01", "40001"] {
         run(Engine::Postgres, async |db| {
             let (auth, _) = service(&db).await;
@@ -274,7 +274,7 @@ fn what_an_administrators_timeout_cuts_off_is_an_unavailable_database() {
 }
 
 #[test]
-fn row_65_a_locked_file_is_waited_for_and_then_given_up() {
+fn a_locked_file_is_waited_for_and_then_given_up() {
     run(Engine::Sqlite, async |db| {
         let timeout = Duration::from_millis(100);
         let auth = builder(&clock()).acquire_timeout(timeout).connect(db.url()).await.unwrap();

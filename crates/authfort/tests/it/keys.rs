@@ -35,7 +35,7 @@ async fn spoil(raw: &mut Raw, kid: &str, column: &str, value: &str) {
 }
 
 both_engines! {
-    async fn row_10_whoever_kept_the_public_keys_for_their_whole_time_reads_every_token(db: TestDatabase) {
+    async fn whoever_kept_the_public_keys_for_their_whole_time_reads_every_token(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
@@ -96,7 +96,7 @@ both_engines! {
         assert_eq!(kid_that_signs(&auth.list_keys().await.unwrap()), new.kid);
     }
 
-    async fn defect_04_row_10_a_retired_key_verifies_until_its_tokens_have_run_out_and_no_longer(db: TestDatabase) {
+    async fn defect_04_a_retired_key_verifies_until_its_tokens_have_run_out_and_no_longer(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
         // A token that outlives its key: from a node with other settings.
@@ -122,7 +122,7 @@ both_engines! {
         assert!(rows.contains(&kid(access(&long))), "the row is there, and counts for nothing");
     }
 
-    async fn row_10_tokens_of_a_leaked_key_are_cut_at_once_on_every_node(db: TestDatabase) {
+    async fn tokens_of_a_leaked_key_are_cut_at_once_on_every_node(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
@@ -136,7 +136,7 @@ both_engines! {
             assert_eq!(guard(&elsewhere, access(token)).await, "ok");
         }
 
-        let new = auth.rotate_keys().cut_old_tokens().await.unwrap();
+        let new = auth.rotate_keys().revoke_old_tokens().await.unwrap();
         assert!(new.current && new.kid != waiting.kid);
         for auth in [&auth, &elsewhere] {
             assert_eq!(guard(auth, access(&older)).await, "token_invalid");
@@ -155,7 +155,7 @@ both_engines! {
         assert_eq!(kid_that_signs(&auth.list_keys().await.unwrap()), new.kid);
     }
 
-    async fn defect_12_row_10_nodes_that_rotate_at_once_leave_one_current_key(db: TestDatabase) {
+    async fn defect_12_nodes_that_rotate_at_once_leave_one_current_key(db: TestDatabase) {
         // Clocks a few seconds apart, the last one the furthest behind.
         let clocks: Vec<_> = (0..5).map(|n| Clock::fixed(clock().now() - TimeDelta::seconds(n))).collect();
         let mut nodes = Vec::new();
@@ -196,7 +196,7 @@ both_engines! {
         assert_eq!(page.events.len(), 6);
     }
 
-    async fn row_10_cutting_holds_also_when_another_node_rotates_at_the_same_instant(db: TestDatabase) {
+    async fn cutting_holds_also_when_another_node_rotates_at_the_same_instant(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
@@ -207,7 +207,7 @@ both_engines! {
         // On PostgreSQL both have read which key signs and wait for its row, the other node first.
         let mut calls = Vec::new();
         for (node, cut) in [(&elsewhere, false), (&auth, true)] {
-            let call = if cut { node.rotate_keys().cut_old_tokens() } else { node.rotate_keys() };
+            let call = if cut { node.rotate_keys().revoke_old_tokens() } else { node.rotate_keys() };
             calls.push(tokio::spawn(call.into_future()));
             if db.engine() == Engine::Postgres {
                 lock_waiters(&db, calls.len()).await;
@@ -224,13 +224,13 @@ both_engines! {
         assert_eq!(guard(&elsewhere, access(&fresh)).await, "ok");
     }
 
-    async fn row_10_a_token_of_another_nodes_fresh_key_is_accepted_at_once(db: TestDatabase) {
+    async fn a_token_of_another_nodes_fresh_key_is_accepted_at_once(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
         // Its keys are as fresh as can be, and yet it does not know this one.
         assert_eq!(guard(&elsewhere, access(&auth.create_session(jane.id).await.unwrap())).await, "ok");
-        auth.rotate_keys().cut_old_tokens().await.unwrap();
+        auth.rotate_keys().revoke_old_tokens().await.unwrap();
         let signed_in = auth.create_session(jane.id).await.unwrap();
         let calls: Vec<_> = (0..10)
             .map(|_| {
@@ -248,7 +248,7 @@ both_engines! {
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
         elsewhere.create_session(jane.id).await.unwrap();
-        let new = auth.rotate_keys().cut_old_tokens().await.unwrap();
+        let new = auth.rotate_keys().revoke_old_tokens().await.unwrap();
         let old = elsewhere.create_session(jane.id).await.unwrap();
         assert_ne!(kid(access(&old)), new.kid);
         for node in [&auth, &elsewhere] {
@@ -370,7 +370,7 @@ both_engines! {
                 assert_eq!((error.code(), cause), ("internal", format!("the signing key {signs} cannot be read")));
                 assert_eq!(guard(node, access(&old)).await, "ok");
             }
-            restarted.rotate_keys().cut_old_tokens().await.unwrap();
+            restarted.rotate_keys().revoke_old_tokens().await.unwrap();
             let fresh = restarted.create_session(jane.id).await.unwrap();
             assert_eq!(guard(&restarted, access(&fresh)).await, "ok");
         }

@@ -189,7 +189,7 @@ both_engines! {
         }
     }
 
-    async fn defect_22_and_row_40_wildcards_and_quotes_are_letters(db: TestDatabase) {
+    async fn defect_22_wildcards_and_quotes_are_letters(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         awkward(&auth).await;
         for (term, expected) in [
@@ -261,7 +261,7 @@ both_engines! {
         assert_eq!(auth.get_user_count().query(nobody).await.unwrap(), 0);
     }
 
-    async fn defect_21_and_row_44_a_walk_by_cursor_shows_each_user_once_forward_and_back(db: TestDatabase) {
+    async fn defect_21_a_walk_by_cursor_shows_each_user_once_forward_and_back(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let ids = crowd(&auth, &db, 1000, Some("Same Name")).await;
         let crowd: BTreeSet<UserId> = ids.iter().copied().collect();
@@ -431,7 +431,7 @@ both_engines! {
         }
     }
 
-    async fn defect_23_and_row_42_limit_and_offset_have_bounds(db: TestDatabase) {
+    async fn defect_23_limit_and_offset_have_bounds(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         auth.create_user("jane@example.com").await.unwrap();
         for limit in [i64::MIN, -1, 0, 201, 1_000_000_000, i64::MAX] {
@@ -449,7 +449,7 @@ both_engines! {
         }
     }
 
-    async fn row_43_what_is_no_role_or_no_time_is_refused_and_no_sql(db: TestDatabase) {
+    async fn what_is_no_role_or_no_time_is_refused_and_no_sql(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         auth.create_user("jane@example.com").await.unwrap();
         for role in ["", "Admin", "a,b", "x'; DROP TABLE authfort_users; --", "\0"] {

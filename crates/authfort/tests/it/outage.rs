@@ -108,7 +108,7 @@ both_engines! {
         // But nobody signs with keys that may be out of date.
         assert_eq!(code(&auth.create_session(jane.id).await), "database_unavailable");
         drop(held);
-        let new = auth.rotate_keys().cut_old_tokens().await.unwrap();
+        let new = auth.rotate_keys().revoke_old_tokens().await.unwrap();
         assert_eq!(kids(&auth.jwks().await), [new.kid]);
     }
 

@@ -136,7 +136,7 @@ both_engines! {
         }
     }
 
-    async fn row_21_a_password_is_kept_as_argon2id_and_a_weaker_hash_is_replaced_once(db: TestDatabase) {
+    async fn a_password_is_kept_as_argon2id_and_a_weaker_hash_is_replaced_once(db: TestDatabase) {
         let (weak, clock) = service(&db).await;
         user(&weak, EMAIL).await;
         let auth = real(&clock).connect(db.url()).await.unwrap();
@@ -188,7 +188,7 @@ both_engines! {
         assert_eq!(code(&auth.login(EMAIL, NEW).await), "ok");
     }
 
-    async fn row_22_long_passwords_are_taken_whole_and_endless_ones_refused_without_hashing(db: TestDatabase) {
+    async fn long_passwords_are_taken_whole_and_endless_ones_refused_without_hashing(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let emoji = "🦀".repeat(256);
         for (n, password) in ["a".repeat(64), "a".repeat(256), emoji, "  two  spaces  ".to_owned()].iter().enumerate() {
@@ -216,7 +216,7 @@ both_engines! {
         assert_eq!(auth.get_user_count().await.unwrap(), users + 1);
     }
 
-    async fn row_23_composed_and_decomposed_spellings_are_one_password(db: TestDatabase) {
+    async fn composed_and_decomposed_spellings_are_one_password(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (composed, decomposed) = ("caf\u{e9} au lait", "cafe\u{301} au lait");
         for (email, set) in [(EMAIL, composed), ("john@example.com", decomposed)] {
@@ -228,7 +228,7 @@ both_engines! {
         }
     }
 
-    async fn defect_15_row_24_every_failed_login_is_answered_alike(db: TestDatabase) {
+    async fn defect_15_every_failed_login_is_answered_alike(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let cases = users_who_fail(&auth).await;
         for (detail, email, password) in &cases {
@@ -264,7 +264,7 @@ both_engines! {
         assert_eq!(Value::from(event.data), facts);
     }
 
-    async fn row_26_what_cannot_wait_to_be_hashed_is_told_so_and_the_rest_goes_on(db: TestDatabase) {
+    async fn what_cannot_wait_to_be_hashed_is_told_so_and_the_rest_goes_on(db: TestDatabase) {
         let clock = clock();
         let hashing = Hashing::default().permits(1).queue(3);
         let auth = builder(&clock).hashing(hashing).connect(db.url()).await.unwrap();
@@ -291,7 +291,7 @@ both_engines! {
         assert_eq!(code(&auth.login(EMAIL, PASSWORD).await), "ok");
     }
 
-    async fn row_27_a_breached_password_is_refused_wherever_one_is_set(db: TestDatabase) {
+    async fn a_breached_password_is_refused_wherever_one_is_set(db: TestDatabase) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         let hook = move |password: SecretString| {
@@ -324,7 +324,7 @@ both_engines! {
         assert_eq!(code(&auth.reset_password(reset, NEW).await), "ok");
     }
 
-    async fn row_27_a_breach_hook_that_fails_does_as_configured(db: TestDatabase) {
+    async fn a_breach_hook_that_fails_does_as_configured(db: TestDatabase) {
         let hang = |_: SecretString| std::future::pending::<io::Result<bool>>();
         let fail = |_: SecretString| async { Err::<bool, _>(io::Error::other("the list is down")) };
         let options = || builder(&clock()).breach_timeout(Duration::from_millis(20));
@@ -343,7 +343,7 @@ both_engines! {
         }
     }
 
-    async fn defect_19_row_28_a_row_without_a_usable_hash_is_a_wrong_password(db: TestDatabase) {
+    async fn defect_19_a_row_without_a_usable_hash_is_a_wrong_password(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let mut raw = Raw::open(&db).await;
@@ -434,7 +434,7 @@ both_engines! {
 
 /// On one engine: what takes the time is the hash.
 #[test]
-fn defect_15_row_24_every_failed_login_takes_the_same_time() {
+fn defect_15_every_failed_login_takes_the_same_time() {
     const TRIES: usize = 25;
     run(Engine::Sqlite, async |db| {
         let auth = real(&clock()).connect(db.url()).await.unwrap();

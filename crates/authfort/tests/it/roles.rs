@@ -73,7 +73,7 @@ both_engines! {
         ]);
     }
 
-    async fn row_34_a_role_has_a_plain_name(db: TestDatabase) {
+    async fn a_role_has_a_plain_name(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
         let long = "a".repeat(51);
@@ -97,7 +97,7 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "role_added"]);
     }
 
-    async fn row_34_only_declared_roles_can_be_given(db: TestDatabase) {
+    async fn only_declared_roles_can_be_given(db: TestDatabase) {
         let clock = clock();
         let free = builder(&clock).connect(db.url()).await.unwrap();
         let jane = free.create_user("jane@example.com").role("legacy").await.unwrap();
@@ -198,7 +198,7 @@ both_engines! {
         assert!(auth.authenticate(signed_in.tokens.access_token.expose_secret()).await.is_ok());
     }
 
-    async fn row_36_a_role_given_eight_times_at_once_is_one_row_and_one_event(db: TestDatabase) {
+    async fn a_role_given_eight_times_at_once_is_one_row_and_one_event(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
         let before = mark(&auth).await;
@@ -233,7 +233,7 @@ both_engines! {
         auth.create_user("editor@example.com").role("editor").await.unwrap();
 
         let before = (auth.get_user(root.id).await.unwrap(), mark(&auth).await);
-        for handle in [auth.clone(), auth.by(root.id), auth.by(Actor::user(root.id).holding("admin"))] {
+        for handle in [auth.clone(), auth.by(root.id), auth.by(Actor::user(root.id).require_role("admin"))] {
             for (way, call) in ways_out(&handle, root.id) {
                 let error = call.await.unwrap_err();
                 assert!(matches!(error, Error::LastAdmin), "{way}: {error:?}");
@@ -268,7 +268,7 @@ both_engines! {
         let root = admin(&auth, "root@example.com").await;
         let other = admin(&auth, "other@example.com").await;
         let jane = user(&auth, "jane@example.com").await;
-        let as_other = auth.by(Actor::user(other.id).holding("admin"));
+        let as_other = auth.by(Actor::user(other.id).require_role("admin"));
         auth.remove_role(other.id, "admin").await.unwrap();
         let before = mark(&auth).await;
         let (ban, add, create) = (
@@ -287,7 +287,7 @@ both_engines! {
     }
 
     /// Two administrators, and nobody asks at the door: the rule of the last one decides.
-    async fn row_32_of_two_who_demote_each_other_exactly_one_succeeds(db: TestDatabase) {
+    async fn of_two_who_demote_each_other_exactly_one_succeeds(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let a = admin(&auth, "a@example.com").await.id;
         let b = admin(&auth, "b@example.com").await.id;
@@ -307,12 +307,12 @@ both_engines! {
     }
 
     /// With a third, nobody is the last: that each must still be one decides.
-    async fn row_32_of_three_the_one_who_was_demoted_first_cannot_demote_back(db: TestDatabase) {
+    async fn of_three_the_one_who_was_demoted_first_cannot_demote_back(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let a = admin(&auth, "a@example.com").await.id;
         let b = admin(&auth, "b@example.com").await.id;
         admin(&auth, "c@example.com").await;
-        let holding = |id| auth.by(Actor::user(id).holding("admin"));
+        let holding = |id| auth.by(Actor::user(id).require_role("admin"));
         for round in 0..200 {
             let (left, right) = tokio::join!(
                 tokio::spawn(holding(a).remove_role(b, "admin").into_future()),
@@ -328,7 +328,7 @@ both_engines! {
         }
     }
 
-    async fn row_32_every_pair_of_ways_to_remove_each_other_leaves_one_of_the_two(db: TestDatabase) {
+    async fn every_pair_of_ways_to_remove_each_other_leaves_one_of_the_two(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let mut number = 0;
         for with_a_third in [false, true] {
@@ -339,7 +339,7 @@ both_engines! {
                     ids.push(auth.create_user(format!("admin{number}@example.com")).role("admin").await.unwrap().id);
                 }
                 only_admins(&auth, &ids).await;
-                let holding = |id| auth.by(Actor::user(id).holding("admin"));
+                let holding = |id| auth.by(Actor::user(id).require_role("admin"));
                 let (way, one) = ways_out(&holding(ids[0]), ids[1]).into_iter().nth(left).unwrap();
                 let (way_back, two) = ways_out(&holding(ids[1]), ids[0]).into_iter().nth(right).unwrap();
                 let (one, two) = tokio::join!(tokio::spawn(one), tokio::spawn(two));
@@ -352,7 +352,7 @@ both_engines! {
     }
 
     /// Eight administrators remove each other in a ring, all at once: somebody is left, and nothing deadlocks.
-    async fn row_32_a_ring_of_administrators_leaves_one(db: TestDatabase) {
+    async fn a_ring_of_administrators_leaves_one(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         for round in 0..5 {
             let mut ids = Vec::new();

@@ -38,7 +38,7 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "login", "token_refreshed"]);
     }
 
-    async fn row_12_twenty_parallel_refreshes_mint_one_child_and_all_are_answered_it(db: TestDatabase) {
+    async fn twenty_parallel_refreshes_mint_one_child_and_all_are_answered_it(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -57,7 +57,7 @@ both_engines! {
         assert!(auth.refresh(refresh(&children[0])).await.is_ok());
     }
 
-    async fn defect_01_row_13_a_token_that_comes_back_ends_its_whole_session_for_good(db: TestDatabase) {
+    async fn defect_01_a_token_that_comes_back_ends_its_whole_session_for_good(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -81,7 +81,7 @@ both_engines! {
         assert!(auth.refresh(refresh(&other)).await.is_ok());
     }
 
-    async fn row_13_many_who_replay_a_token_at_once_leave_one_event(db: TestDatabase) {
+    async fn many_who_replay_a_token_at_once_leave_one_event(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -100,7 +100,7 @@ both_engines! {
         assert_eq!(guard(&auth, access(&child)).await, "session_revoked");
     }
 
-    async fn row_14_within_the_grace_period_the_same_child_is_answered(db: TestDatabase) {
+    async fn within_the_grace_period_the_same_child_is_answered(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -116,7 +116,7 @@ both_engines! {
         assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_reused");
     }
 
-    async fn row_14_once_the_child_was_used_its_parent_is_a_replay(db: TestDatabase) {
+    async fn once_the_child_was_used_its_parent_is_a_replay(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -127,7 +127,7 @@ both_engines! {
         assert_eq!(guard(&auth, access(&grandchild)).await, "session_revoked");
     }
 
-    async fn row_14_without_grace_the_second_use_is_a_replay_at_once(db: TestDatabase) {
+    async fn without_grace_the_second_use_is_a_replay_at_once(db: TestDatabase) {
         let auth = builder(&clock()).refresh_grace(Duration::ZERO).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -136,7 +136,7 @@ both_engines! {
         assert_eq!(code(&auth.refresh(refresh(&child)).await), "refresh_token_invalid");
     }
 
-    async fn row_15_an_expired_token_ends_no_other_session(db: TestDatabase) {
+    async fn an_expired_token_ends_no_other_session(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let old = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -150,7 +150,7 @@ both_engines! {
         assert_eq!(count(&auth, jane.id, "session_revoked").await, 0);
     }
 
-    async fn row_15_a_spent_token_of_an_ended_session_ends_no_other(db: TestDatabase) {
+    async fn a_spent_token_of_an_ended_session_ends_no_other(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -199,7 +199,7 @@ both_engines! {
         assert!(auth.refresh(refresh(&other)).await.is_ok());
     }
 
-    async fn row_17_no_token_survives_a_committed_end_of_its_session(db: TestDatabase) {
+    async fn no_token_survives_a_committed_end_of_its_session(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         for round in 0..40 {
@@ -227,7 +227,7 @@ both_engines! {
         assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions, []);
     }
 
-    async fn row_17_no_token_survives_a_committed_ban(db: TestDatabase) {
+    async fn no_token_survives_a_committed_ban(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         for round in 0..20 {
@@ -247,7 +247,7 @@ both_engines! {
         }
     }
 
-    async fn row_18_every_sign_in_has_a_session_of_its_own(db: TestDatabase) {
+    async fn every_sign_in_has_a_session_of_its_own(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -259,7 +259,7 @@ both_engines! {
         assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions.len(), 2);
     }
 
-    async fn row_19_a_session_ends_at_its_last_moment_however_often_it_is_refreshed(db: TestDatabase) {
+    async fn a_session_ends_at_its_last_moment_however_often_it_is_refreshed(db: TestDatabase) {
         let clock = clock();
         let hour = Duration::from_hours(1);
         let auth = builder(&clock).refresh_ttl(hour).session_ttl(2 * hour).connect(db.url()).await.unwrap();
@@ -282,7 +282,7 @@ both_engines! {
         assert_eq!(auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions, []);
     }
 
-    async fn row_19_a_dump_of_the_database_holds_no_token_that_works(db: TestDatabase) {
+    async fn a_dump_of_the_database_holds_no_token_that_works(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -305,7 +305,7 @@ both_engines! {
         assert!(!dump.contains(PASSWORD));
     }
 
-    async fn row_20_a_refresh_token_whose_row_is_gone_is_invalid(db: TestDatabase) {
+    async fn a_refresh_token_whose_row_is_gone_is_invalid(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -323,7 +323,7 @@ both_engines! {
         }
     }
 
-    async fn row_20_a_session_of_somebody_else_is_not_found(db: TestDatabase) {
+    async fn a_session_of_somebody_else_is_not_found(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);
         let janes = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -579,9 +579,9 @@ both_engines! {
         let jane = user(&auth, EMAIL).await;
         let first = auth.login(EMAIL, PASSWORD).await.unwrap();
         let retry_after = Duration::from_secs(7);
-        let refused = auth.refresh(refresh(&first)).admit(move |_| Err(Error::RateLimited { retry_after })).await;
+        let refused = auth.refresh(refresh(&first)).check_rate(move |_| Err(Error::RateLimited { retry_after })).await;
         assert_eq!(code(&refused), "rate_limited");
-        let admitted = auth.refresh(refresh(&first)).admit(move |id| {
+        let admitted = auth.refresh(refresh(&first)).check_rate(move |id| {
             assert_eq!(id, jane.id);
             Ok(())
         });
@@ -590,7 +590,7 @@ both_engines! {
         let asked = Arc::new(AtomicUsize::new(0));
         let replay = async |token: &str| {
             let asked = Arc::clone(&asked);
-            let call = auth.refresh(token).admit(move |_| {
+            let call = auth.refresh(token).check_rate(move |_| {
                 asked.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             });

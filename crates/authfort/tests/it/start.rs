@@ -10,7 +10,7 @@ use authfort_testkit::{Engine, SmallDisk, TestDatabase, run};
 
 use crate::support::{builder, clock};
 
-const PATIENCE: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 fn said(outcome: authfort::Result<AuthFort>) -> String {
     let error = outcome.unwrap_err();
@@ -51,8 +51,8 @@ async fn an_sqlite_file_that_cannot_be_opened_is_named_with_its_remedy() {
 async fn an_sqlite_file_that_cannot_be_written_or_is_held_is_named_with_its_remedy() {
     let db = TestDatabase::create(Engine::Sqlite).await;
     let options: SqliteConnectOptions = db.url().parse().unwrap();
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
-    let pool = |options: SqliteConnectOptions| pool.clone().connect_with(options.busy_timeout(PATIENCE));
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(TIMEOUT);
+    let pool = |options: SqliteConnectOptions| pool.clone().connect_with(options.busy_timeout(TIMEOUT));
     let writer = pool(options.clone()).await.unwrap();
     let from = |pool| async { said(builder(&clock()).from_pool(pool).await) };
 
@@ -63,7 +63,7 @@ async fn an_sqlite_file_that_cannot_be_written_or_is_held_is_named_with_its_reme
 
     let mut tx = writer.begin_with("BEGIN EXCLUSIVE").await.unwrap();
     sqlx::query("CREATE TABLE application (id INTEGER)").execute(&mut *tx).await.unwrap();
-    let text = said(builder(&clock()).acquire_timeout(PATIENCE).connect(db.url()).await);
+    let text = said(builder(&clock()).acquire_timeout(TIMEOUT).connect(db.url()).await);
     assert!(text.to_lowercase().contains("another process holds") && text.contains("Stop "), "{text}");
 }
 

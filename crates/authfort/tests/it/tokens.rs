@@ -130,7 +130,7 @@ both_engines! {
         clock.advance(TimeDelta::seconds(1));
         assert_eq!(guard(&auth, access(&unbanned)).await, "session_revoked");
         // A key that does not count any more.
-        auth.rotate_keys().cut_old_tokens().await.unwrap();
+        auth.rotate_keys().revoke_old_tokens().await.unwrap();
         for (token, expected) in &cases {
             let expected = if *expected == "token_expired" { "token_expired" } else { "token_invalid" };
             assert!([expected, "token_invalid"].contains(&guard(&auth, token).await), "{token}");
@@ -155,7 +155,7 @@ both_engines! {
         assert_eq!(principal.roles, ["author", "editor"]);
     }
 
-    async fn row_16_each_of_these_changes_cuts_what_was_handed_out(db: TestDatabase) {
+    async fn each_of_these_changes_cuts_what_was_handed_out(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         admin(&auth, "root@example.com").await;
         // The change, what the guard says after it, and what a refresh says.
@@ -209,7 +209,7 @@ both_engines! {
         }
     }
 
-    async fn row_16_the_session_that_is_kept_goes_on_after_a_refresh(db: TestDatabase) {
+    async fn the_session_that_is_kept_goes_on_after_a_refresh(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let (here, there) = (auth.login(EMAIL, PASSWORD).await.unwrap(), auth.login(EMAIL, PASSWORD).await.unwrap());
@@ -221,7 +221,7 @@ both_engines! {
         assert_eq!(guard(&auth, access(&here)).await, "ok");
     }
 
-    async fn row_03_a_flood_of_unknown_key_ids_asks_the_database_once(db: TestDatabase) {
+    async fn a_flood_of_unknown_key_ids_asks_the_database_once(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let signed_in = auth.create_session(jane.id).await.unwrap();
@@ -265,7 +265,7 @@ both_engines! {
         assert!(decode(access(&signed_in), &jwks, |v| v.set_audience(&["blog"])).is_none());
     }
 
-    async fn row_06_leeway_counts_at_the_end_of_a_token(db: TestDatabase) {
+    async fn leeway_counts_at_the_end_of_a_token(db: TestDatabase) {
         let clock = clock();
         let auth = builder(&clock).leeway(Duration::from_secs(30)).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
@@ -276,7 +276,7 @@ both_engines! {
         assert_eq!(guard(&auth, access(&signed_in)).await, "token_expired");
     }
 
-    async fn row_05_a_token_of_another_services_database_is_refused(db: TestDatabase) {
+    async fn a_token_of_another_services_database_is_refused(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let other_db = TestDatabase::create(db.engine()).await;
         let other = builder(&clock).connect(other_db.url()).await.unwrap();
@@ -299,7 +299,7 @@ both_engines! {
 
 /// Each algorithm with and without a secret, on one engine: nothing of this depends on it.
 #[test]
-fn row_10_the_jwks_never_holds_a_private_member_and_others_verify_by_it() {
+fn the_jwks_never_holds_a_private_member_and_others_verify_by_it() {
     run(Engine::Sqlite, async |db| {
         drop(db);
         let clock = clock();

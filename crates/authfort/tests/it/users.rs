@@ -203,7 +203,7 @@ both_engines! {
     }
 
     /// Normalised first, then validated: one person has one account however the address is spelled.
-    async fn row_46_spellings_of_one_address_are_one_account(db: TestDatabase) {
+    async fn spellings_of_one_address_are_one_account(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, "jane@example.com").await;
         for spelling in ["JANE@EXAMPLE.COM", "\tjane@example.com\n", "ｊａｎｅ＠ｅｘａｍｐｌｅ.com", "jane@ｅxample.com"] {
@@ -387,7 +387,7 @@ both_engines! {
         assert_eq!(types_after(&auth, before).await, Vec::<String>::new());
     }
 
-    async fn row_39_nobody_is_given_an_address_that_is_taken(db: TestDatabase) {
+    async fn nobody_is_given_an_address_that_is_taken(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
         user(&auth, "john@example.com").await;
@@ -549,7 +549,7 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created"]);
     }
 
-    async fn row_72_the_same_ban_twice_is_one_and_another_ban_is_one_more_event(db: TestDatabase) {
+    async fn the_same_ban_twice_is_one_and_another_ban_is_one_more_event(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
         let until = clock.now() + TimeDelta::days(1);
@@ -763,7 +763,7 @@ both_engines! {
         assert_eq!(faults(&auth.create_user("jane@example.com").await.unwrap_err()), ["email email_blocked"]);
     }
 
-    async fn row_38_a_table_of_the_application_can_hold_a_user_back(db: TestDatabase) {
+    async fn a_table_of_the_application_can_hold_a_user_back(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let raw = Raw::open(&db, 1).await;
         raw.execute(format!(
@@ -799,7 +799,7 @@ both_engines! {
     }
 
     /// A reference that is checked at the commit, and one to a session instead of a user.
-    async fn row_38_a_reference_that_is_not_seen_beforehand_holds_a_user_back_too(db: TestDatabase) {
+    async fn a_reference_that_is_not_seen_beforehand_holds_a_user_back_too(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let raw = Raw::open(&db, 1).await;
         raw.execute(format!(
@@ -846,7 +846,7 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "login", "user_created"]);
     }
 
-    async fn row_67_of_parallel_deletions_one_has_an_effect(db: TestDatabase) {
+    async fn of_parallel_deletions_one_has_an_effect(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         for anonymize in [false, true] {
             let jane = user(&auth, "jane@example.com").await;

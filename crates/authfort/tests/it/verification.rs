@@ -149,7 +149,7 @@ both_engines! {
         assert_eq!(code(&auth.login(EMAIL, NEW).await), "ok");
     }
 
-    async fn row_28_ten_parallel_resets_with_one_token_are_one_change(db: TestDatabase) {
+    async fn ten_parallel_resets_with_one_token_are_one_change(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let issued = reset_token(&auth).await;
@@ -226,7 +226,7 @@ both_engines! {
         assert!(auth.request_password_reset(&erased).await.unwrap().is_none());
     }
 
-    async fn defect_18_row_07_each_token_is_accepted_as_its_own_kind_only(db: TestDatabase) {
+    async fn defect_18_each_token_is_accepted_as_its_own_kind_only(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
         let session = auth.login(EMAIL, PASSWORD).await.unwrap();
@@ -245,7 +245,7 @@ both_engines! {
         assert_eq!(code(&auth.reset_password(reset.token, NEW).await), "ok");
     }
 
-    async fn row_25_an_unknown_address_is_answered_like_a_known_one(db: TestDatabase) {
+    async fn an_unknown_address_is_answered_like_a_known_one(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
         let long = "a".repeat(1 << 20);

@@ -5,16 +5,16 @@ use std::net::TcpStream;
 
 use authfort_testkit::{TestDatabase, both_engines};
 
-use crate::support::{Folder, PATIENCE, Server};
+use crate::support::{Folder, Server, TIMEOUT};
 
 async fn is_well(server: &Server) -> bool {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
     client.get(server.url("/healthz")).send().await.unwrap().status().is_success()
 }
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(&server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 

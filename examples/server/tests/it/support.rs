@@ -11,7 +11,7 @@ use std::time::Duration;
 use authfort_testkit::{Engine, TestDatabase};
 
 /// Longer than anything here takes on any machine; only a failure waits for it.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+pub const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A folder that goes with it.
 pub struct Folder(TestDatabase);
@@ -96,7 +96,7 @@ impl Server {
             return line.clone();
         }
         loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { panic!("no `{text}` in {:#?}", self.log) };
+            let Ok(line) = self.lines.recv_timeout(TIMEOUT) else { panic!("no `{text}` in {:#?}", self.log) };
             self.log.push(line.clone());
             if line.contains(text) {
                 return line;

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::db::fault;
+use crate::db::classify;
 use crate::{Result, UserId};
 
 /// A foreign key: these columns of a table refer to those of its parent.
@@ -61,7 +61,7 @@ pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: User
         }
         text.push(')');
         let blocks: bool =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(user).fetch_one(&mut *conn).await.map_err(fault)?;
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(user).fetch_one(&mut *conn).await.map_err(classify)?;
         if blocks {
             return Ok(Some(key.table.clone()));
         }
@@ -90,7 +90,7 @@ async fn keys(conn: &mut sqlx::SqliteConnection) -> Result<Vec<Key>> {
     )
     .fetch_all(conn)
     .await
-    .map_err(fault)?;
+    .map_err(classify)?;
     let mut keys: Vec<Key> = Vec::new();
     for (table, seq, parent, column, referred, action) in rows {
         // To a table that is not there.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{UserRow, columns};
 use crate::db::dynamic::{Arg, Statement, run};
-use crate::db::{Conn, fault};
+use crate::db::{Conn, classify};
 use crate::model::cursor::{Cursor, Key};
 use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 use crate::model::page::{Page, Seek};
@@ -156,12 +156,12 @@ where
 
 pub(crate) async fn page(conn: &mut Conn<'_>, page: &Page, now: DateTime<Utc>) -> Result<(Vec<UserRow>, Option<i64>)> {
     let statement = page_statement(conn, page, now);
-    let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(fault)?;
+    let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(classify)?;
     let total = rows.first().and_then(|row| row.total);
     Ok((rows.into_iter().filter_map(|row| row.user).collect(), total))
 }
 
 pub(crate) async fn count(conn: &mut Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Result<i64> {
     let statement = count_statement(conn, filter, now);
-    run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(fault)
+    run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
 }
