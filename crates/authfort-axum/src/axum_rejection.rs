@@ -5,33 +5,54 @@
 //! does `From` for a handler that takes a `Result<Json<T>, JsonRejection>`. What was wanted is kept, what came is
 //! dropped.
 //!
-//! An answer counts as axum's by three signs together: its status, `text/plain` with a body that is there at once, and
-//! one of the sentences by which axum begins. Anything else is the application's own and passes as it is. The sentences
-//! are axum's, and a release can change them: then the text passes as it is too, and the tests below fail.
+//! An answer counts as axum's by three signs together: its status, plain text whose whole body is there at once, and one
+//! of the sentences by which axum begins. Anything else is the application's own and passes byte by byte; so does a text
+//! that a layer between the handler and the [`AuthLayer`](crate::AuthLayer) has compressed. The sentences are axum's, and
+//! a release can change them: then the text passes as it is too, and the tests fail.
 //!
 //! | extractor | refuses | answer |
 //! |---|---|---|
 //! | all that read a body | more bytes than `DefaultBodyLimit`; a body that breaks off | 413 `payload_too_large`; 400 `invalid_request` |
 //! | `Json` | the content type; text that is no JSON; JSON that is not acceptable | 415; 400; 422 on the member |
 //! | `Form`, `Query` | text that cannot be read; a member that is missing, unknown or not allowed | 400; 422 on the member |
-//! | `Path` | a segment that cannot be read | 400 |
+//! | `Multipart` | a body that cannot be read; too long a one | 400; 413 |
+//! | `Path`, `RawPathParams` | a segment that cannot be read | 400 |
 //! | `Path`, `Extension`, `MatchedPath` | a mistake of the program | 500 `internal`; its text goes to the log |
+//!
+//! A name of the request (a member, a part of the path) is repeated, cut and without control characters, and only where
+//! it is made of letters, digits, `_` and `-`.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use authfort::FieldError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::{
-    BytesRejection, ExtensionRejection, JsonRejection, PathRejection, QueryRejection, StringRejection,
+    BytesRejection, ExtensionRejection, JsonRejection, MatchedPathRejection, PathRejection, QueryRejection,
+    RawPathParamsRejection, StringRejection,
 };
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{FutureExt, StreamExt, stream};
-use http_body_util::{BodyExt, BodyStream, StreamBody};
+use futures_util::FutureExt;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 
 use crate::Rejection;
 use crate::extract::{presentable, wanted};
 
-/// The longest text that is looked at. axum's quotes a name or a value of the request, whose body is bounded.
-const TEXT_LIMIT: u64 = 4 * 1024 * 1024;
+/// What describes the body that goes.
+const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, HeaderName::from_static("content-digest")];
+
+/// On an answer that is to stay as it is, also where an outer layer would turn it.
+#[derive(Clone)]
+struct AsItIs;
+
+/// Says to the layers around this one that the answer stays as it is.
+pub(crate) fn keep(mut response: Response) -> Response {
+    response.extensions_mut().insert(AsItIs);
+    response
+}
 
 /// Turns the answer of one of axum's extractors into that of the contract; any other passes as it is. The headers that
 /// other layers have set stay.
@@ -48,7 +69,9 @@ pub(crate) fn reshape(response: Response) -> Response {
             };
             let (shaped, body) = rejection.into_response().into_parts();
             parts.status = shaped.status;
-            parts.headers.remove(header::CONTENT_LENGTH);
+            for name in OF_THE_BODY {
+                parts.headers.remove(name);
+            }
             parts.headers.extend(shaped.headers);
             Response::from_parts(parts, body)
         }
@@ -64,24 +87,74 @@ fn is_plain_refusal(response: &Response) -> bool {
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::INTERNAL_SERVER_ERROR
     );
-    wanted && is_plain_text(response.headers()) && response.body().size_hint().exact().is_some_and(|n| n <= TEXT_LIMIT)
+    wanted && is_plain_text(response.headers()) && response.extensions().get::<AsItIs>().is_none()
 }
 
 fn is_plain_text(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "text/plain; charset=utf-8")
-        && !headers.contains_key(header::CONTENT_ENCODING)
+    let essence = |value: &axum::http::HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/plain"))
+    };
+    headers.get(header::CONTENT_TYPE).is_some_and(essence) && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
 /// The whole body if it is one piece that is there already, as a text of axum's is; else the body, nothing of it lost.
-fn at_once(mut body: Body) -> Result<Bytes, Body> {
-    let whole = body.size_hint().exact();
-    let Some(first) = body.frame().now_or_never() else { return Err(body) };
-    match first {
-        None => Err(body),
-        Some(Ok(frame)) if frame.data_ref().and_then(|data| u64::try_from(data.len()).ok()) == whole => {
-            frame.into_data().map_err(|_| body)
+fn at_once(mut rest: Body) -> Result<Bytes, Body> {
+    let mut looked = Looked { length: rest.size_hint(), frames: VecDeque::new(), rest: Body::empty() };
+    for _ in 0..2 {
+        match rest.frame().now_or_never() {
+            Some(Some(frame)) => looked.frames.push_back(frame),
+            Some(None) if looked.frames.len() == 1 => {
+                return match looked.frames.pop_front() {
+                    Some(Ok(frame)) => frame.into_data().map_err(|frame| Looked::only(Ok(frame))),
+                    Some(Err(error)) => Err(Looked::only(Err(error))),
+                    None => Err(Body::empty()),
+                };
+            }
+            Some(None) => return Err(Body::empty()),
+            None => break,
         }
-        Some(first) => Err(Body::new(StreamBody::new(stream::iter([first]).chain(BodyStream::new(body))))),
+    }
+    looked.rest = rest;
+    Err(Body::new(looked))
+}
+
+/// A body of which the first frames were taken to look at them.
+struct Looked {
+    length: SizeHint,
+    frames: VecDeque<Result<Frame<Bytes>, axum::Error>>,
+    rest: Body,
+}
+
+impl Looked {
+    fn only(frame: Result<Frame<Bytes>, axum::Error>) -> Body {
+        Body::new(Self { length: SizeHint::default(), frames: [frame].into(), rest: Body::empty() })
+    }
+}
+
+impl HttpBody for Looked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.frames.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.frames.is_empty() { self.rest.size_hint() } else { self.length }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.rest.is_end_stream()
     }
 }
 
@@ -103,18 +176,20 @@ fn of(status: StatusCode, text: &str) -> Option<Rejection> {
             _ => None,
         },
         StatusCode::PAYLOAD_TOO_LARGE => {
-            after("Failed to buffer the request body").map(|_| Rejection::payload_too_large())
+            let known = after("Failed to buffer the request body").is_some() || text == "Request payload is too large";
+            known.then(Rejection::payload_too_large)
         }
         StatusCode::INTERNAL_SERVER_ERROR => {
-            let ours = [
-                "Missing request extension",
-                "No paths parameters found for matched route",
-                "Wrong number of path arguments for `Path`",
-                "Unsupported type `",
-                "No matched path found",
-                "The matched route is not nested",
-            ];
-            ours.iter().any(|start| text.starts_with(start)).then(|| {
+            let ours = text.starts_with("Missing request extension: Extension of type `")
+                || text.starts_with("Wrong number of path arguments for `Path`. Expected ")
+                || text.strip_prefix("Unsupported type `").is_some_and(|name| name.ends_with('`'))
+                || [
+                    "No paths parameters found for matched route",
+                    "No matched path found",
+                    "The matched route is not nested",
+                ]
+                .contains(&text);
+            ours.then(|| {
                 tracing::error!(mistake = ?text, "an extractor of axum does not fit its route");
                 Rejection::internal()
             })
@@ -126,8 +201,7 @@ fn of(status: StatusCode, text: &str) -> Option<Rejection> {
 fn bad_request(text: &str) -> Option<Rejection> {
     let after = |start: &str| text.strip_prefix(start).and_then(|rest| rest.strip_prefix(": "));
     if let Some(fault) = after("Failed to parse the request body as JSON") {
-        let place = position(fault).map(|(line, column)| format!(", at line {line}, column {column}"));
-        return Some(Rejection::invalid_request(format!("The body is not valid JSON{}.", place.unwrap_or_default())));
+        return Some(Rejection::invalid_request(unread(fault)));
     }
     if let Some(fault) = after("Failed to deserialize query string") {
         return Some(pair("query", fault));
@@ -135,13 +209,31 @@ fn bad_request(text: &str) -> Option<Rejection> {
     if let Some(fault) = after("Failed to deserialize form") {
         return Some(pair("form", fault));
     }
-    if let Some(fault) = after("Invalid URL") {
-        return Some(Rejection::invalid_request(segment(fault)));
+    if let Some(fault) = after("Invalid URL").or_else(|| text.starts_with("Invalid UTF-8 in `").then_some(text)) {
+        return segment(fault).map(Rejection::invalid_request);
+    }
+    if text == "Invalid `boundary` for `multipart/form-data` request"
+        || text == "Error parsing `multipart/form-data` request"
+    {
+        return Some(Rejection::invalid_request("The body is not valid multipart/form-data."));
     }
     if after("Failed to buffer the request body").is_some() {
         return Some(Rejection::invalid_request("The body did not arrive whole."));
     }
     after("Request body didn't contain valid UTF-8").map(|_| Rejection::invalid_request("The body is not valid UTF-8."))
+}
+
+/// Why a text is not the JSON that is wanted. `serde_json` counts it as no JSON, too, when the reader of a type stops at
+/// something else than it wants, such as a number where one of several names should be.
+fn unread(fault: &str) -> String {
+    let place = position(fault).map(|(line, column)| format!(", at line {line}, column {column}")).unwrap_or_default();
+    if fault.starts_with("EOF while parsing a value at line 1 column 0") {
+        return "The body is empty, and must be JSON.".to_owned();
+    }
+    match fault.split_once(": ").map(|(path, _)| path).filter(|path| is_path(path)) {
+        Some(path) => format!("`{}` in the body cannot be read{place}.", presentable(path)),
+        None => format!("The body is not valid JSON{place}."),
+    }
 }
 
 /// A fault in pairs of name and text: what cannot be read is 400, what can be read and is not acceptable is 422.
@@ -157,90 +249,135 @@ fn pair(place: &str, fault: &str) -> Rejection {
     })
 }
 
-/// `Cannot parse …`. The names come from the route, so they end at the first mark; the type at the last.
-fn segment(fault: &str) -> String {
+/// What axum says of a part of the path. The names come from the route, so they end at the first mark; the type at the
+/// last.
+fn segment(fault: &str) -> Option<String> {
     if let Some(name) = fault.strip_prefix("Invalid UTF-8 in `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("`{name}` in the path is not valid UTF-8.");
+        return is_path(name).then(|| format!("`{name}` in the path is not valid UTF-8."));
     }
-    let kind =
-        fault.strip_suffix('`').and_then(|fault| fault.rsplit_once("` to a `")).map_or("acceptable", |of| match of.1 {
-            "i8" | "i16" | "i32" | "i64" | "i128" | "u8" | "u16" | "u32" | "u64" | "u128" => "a whole number in range",
-            "f32" | "f64" => "a number",
-            "bool" => "true or false",
-            _ => "acceptable",
-        });
-    let named = fault.strip_prefix("Cannot parse `").and_then(|rest| rest.split_once("` with value `"));
-    match named.map(|(name, _)| name).filter(|name| !name.is_empty() && name.chars().all(is_word)) {
-        Some(name) => format!("`{}` in the path must be {kind}.", presentable(name)),
-        None => format!("A part of the path must be {kind}."),
-    }
+    let Some(rest) = fault.strip_prefix("Cannot parse ") else {
+        return KINDS.iter().any(|(kind, _)| fault.starts_with(kind)).then(|| "The path is not acceptable.".to_owned());
+    };
+    let named = rest.strip_prefix('`').and_then(|rest| rest.split_once("` with value `"));
+    let subject = match named.map(|(name, _)| name).filter(|name| is_path(name)) {
+        Some(name) => format!("`{}` in the path", presentable(name)),
+        None => "A part of the path".to_owned(),
+    };
+    let kind = rest.strip_suffix('`').and_then(|rest| rest.rsplit_once("` to a `")).map(|(_, kind)| kind);
+    Some(match kind {
+        Some("i8" | "i16" | "i32" | "i64" | "i128" | "u8" | "u16" | "u32" | "u64" | "u128") => {
+            format!("{subject} must be a whole number in range.")
+        }
+        Some("f32" | "f64") => format!("{subject} must be a number."),
+        Some("bool") => format!("{subject} must be true or false."),
+        _ if rest.contains("`: UUID parsing failed: ") => format!("{subject} must be a UUID."),
+        _ => format!("{subject} is not acceptable."),
+    })
 }
 
 /// What serde says, after the path of the member if there is one: `email: invalid type: integer …, expected a string`.
 fn field(fault: &str) -> FieldError {
-    let (path, fault) =
-        KINDS.iter().filter_map(|kind| at(fault, kind)).min_by_key(|(path, _)| path.len()).unwrap_or_else(
-            // The sentence of a type of the application's.
-            || (fault.split_once(": ").map_or("", |(path, _)| path), ""),
-        );
-    let path = if path.chars().all(|c| is_word(c) || ".[]".contains(c)) { path } else { "" };
-    // The path of an unknown or doubled member ends with it, that of a missing one does not.
-    let under = |name: &str| {
-        let ends = path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-        if path.is_empty() {
-            name.to_owned()
-        } else if ends {
-            path.to_owned()
-        } else {
-            format!("{path}.{name}")
+    let known = KINDS.iter().filter_map(|(kind, says)| at(fault, kind).map(|(path, fault)| (path, fault, *says)));
+    // A sentence of the application's own type may begin with the value: nothing of it is repeated.
+    let Some((path, fault, says)) = known.min_by_key(|(path, ..)| path.len()) else {
+        return FieldError::new("body", "invalid", "is not acceptable");
+    };
+    let here =
+        |code, message: &str| FieldError::new(presentable(if path.is_empty() { "body" } else { path }), code, message);
+    match says {
+        Says::Name(code, message) => {
+            let name = fault.split('`').nth(1).filter(|name| is_path(name));
+            // The path of an unknown or doubled member ends with it, that of a missing one does not.
+            match name {
+                Some(name) if path.is_empty() => FieldError::new(presentable(name), code, message),
+                Some(name) if path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) => {
+                    here(code, message)
+                }
+                Some(name) => FieldError::new(presentable(&format!("{path}.{name}")), code, message),
+                None => FieldError::new("body", "invalid", "is not acceptable"),
+            }
         }
-    };
-    let here = |code, message: String| {
-        FieldError::new(presentable(if path.is_empty() { "body" } else { path }), code, message)
-    };
-    let expected = |code| match fault.rsplit_once(", expected ") {
-        Some((_, expected)) => here(code, format!("must be {}", wanted(expected))),
-        None => here("invalid", "is not acceptable".into()),
-    };
-    let named = |start: &str| fault.strip_prefix(start).and_then(|rest| rest.split('`').next()).map(under);
-    if let Some(name) = named("missing field `") {
-        FieldError::new(presentable(&name), "required", "is required")
-    } else if let Some(name) = named("unknown field `") {
-        FieldError::new(presentable(&name), "unknown_field", "is not a known member")
-    } else if let Some(name) = named("duplicate field `") {
-        FieldError::new(presentable(&name), "duplicate", "appears twice")
-    } else if fault.starts_with("unknown variant `") {
-        expected("not_allowed")
-    } else if fault.starts_with("invalid type: ") {
-        expected("invalid_type")
-    } else {
-        expected("invalid")
+        Says::Wanted(code) => match fault.rsplit_once(", expected ").map(|(_, expected)| expected) {
+            Some(expected) if is_known(expected) => here(code, &format!("must be {}", wanted(expected))),
+            _ => here("invalid", "is not acceptable"),
+        },
+        Says::Fixed(message) => here("invalid", message),
     }
 }
 
-/// What names are made of; another text where a name should be is a value that was sent.
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || "_-".contains(c)
+#[derive(Clone, Copy)]
+enum Says {
+    /// The name of a member, between the first two marks.
+    Name(&'static str, &'static str),
+    /// What was wanted, at the end.
+    Wanted(&'static str),
+    /// Always the same.
+    Fixed(&'static str),
 }
 
-/// How serde begins.
-const KINDS: [&str; 7] = [
-    "missing field `",
-    "unknown field `",
-    "duplicate field `",
-    "unknown variant `",
-    "invalid type: ",
-    "invalid value: ",
-    "invalid length ",
+const WHOLE: &str = "must be a whole number in range";
+
+/// How serde and the readers of common types begin, and what that says.
+const KINDS: [(&str, Says); 17] = [
+    ("missing field `", Says::Name("required", "is required")),
+    ("unknown field `", Says::Name("unknown_field", "is not a known member")),
+    ("duplicate field `", Says::Name("duplicate", "appears twice")),
+    ("unknown variant `", Says::Wanted("not_allowed")),
+    ("invalid type: ", Says::Wanted("invalid_type")),
+    ("invalid value: ", Says::Wanted("invalid")),
+    ("invalid length ", Says::Wanted("invalid")),
+    ("invalid digit found in string", Says::Fixed(WHOLE)),
+    ("number too large to fit in target type", Says::Fixed(WHOLE)),
+    ("number too small to fit in target type", Says::Fixed(WHOLE)),
+    ("cannot parse integer from empty string", Says::Fixed(WHOLE)),
+    ("invalid float literal", Says::Fixed("must be a number")),
+    ("cannot parse float from empty string", Says::Fixed("must be a number")),
+    ("provided string was not `true` or `false`", Says::Fixed("must be true or false")),
+    ("UUID parsing failed: ", Says::Fixed("must be a UUID")),
+    ("input contains invalid characters", Says::Fixed("is not acceptable")),
+    ("premature end of input", Says::Fixed("is not acceptable")),
 ];
+
+/// What names and paths to members are made of; another text in their place is a value that was sent.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.[]".contains(c))
+}
+
+/// Whether a text is one by which serde says what was wanted, and none that was sent.
+fn is_known(expected: &str) -> bool {
+    let name = |text: &str| text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).is_some_and(is_path);
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let texts = [
+        "a string",
+        "a borrowed string",
+        "a boolean",
+        "a character",
+        "a sequence",
+        "a map",
+        "unit",
+        "option",
+        "a byte array",
+        "an RFC 3339 formatted date and time string",
+        "a formatted date string",
+        "a formatted time string",
+        "a string or a number",
+    ];
+    let names = expected.strip_prefix("one of ").unwrap_or(expected);
+    texts.contains(&expected)
+        || wanted(expected) != expected
+        || ["a tuple of size ", "an array of length "]
+            .iter()
+            .any(|kind| expected.strip_prefix(kind).is_some_and(number))
+        || (names.len() <= 1_000 && names.split(", ").flat_map(|names| names.split(" or ")).all(name))
+}
 
 /// The path and the sentence, where the sentence begins so.
 fn at<'a>(fault: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
     if fault.starts_with(kind) {
         return Some(("", fault));
     }
-    let start = fault.find(&format!(": {kind}"))?;
-    Some((fault.get(..start)?, fault.get(start + 2..)?))
+    let (path, rest) = fault.split_once(": ")?;
+    (is_path(path) && rest.starts_with(kind)).then_some((path, rest))
 }
 
 /// `… at line 1 column 20`, which ends each sentence of `serde_json`.
@@ -275,4 +412,13 @@ macro_rules! from {
         )+
     };
 }
-from!(BytesRejection, StringRejection, JsonRejection, QueryRejection, PathRejection, ExtensionRejection);
+from!(
+    BytesRejection,
+    StringRejection,
+    JsonRejection,
+    QueryRejection,
+    PathRejection,
+    RawPathParamsRejection,
+    MatchedPathRejection,
+    ExtensionRejection
+);

@@ -45,8 +45,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken over from a client.
 const REQUEST_ID_LIMIT: usize = 128;
 
-/// Gives a router the answers of the contract for everything that its handlers do not answer. To be called when all its
-/// routes are there.
+/// Gives a router the answers of the contract for everything that its handlers do not answer. To be called last: on all
+/// routes, and around the [`AuthLayer`](crate::AuthLayer), so that what that logs carries the request id. The routers of
+/// this crate may be nested in it.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -75,7 +76,14 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     Rejection::internal().into_response()
 }
 
+/// On a request that is marked already: a router that is hardened may be part of another.
+#[derive(Clone)]
+struct Marked;
+
 async fn mark(mut request: Request, next: Next) -> Response {
+    if request.extensions_mut().insert(Marked).is_some() {
+        return next.run(request).await;
+    }
     let id = request_id(&request);
     // At the level of an error, because a filter that drops the span would drop the id from the errors it lets through.
     let span = tracing::error_span!("authfort", request_id = ?id);

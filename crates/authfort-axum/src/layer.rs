@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use authfort::secrecy::SecretString;
 use authfort::{Actor, AuthFort, Error, Principal, Result};
-use axum::extract::Request;
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryFutureExt;
 use futures_util::future::MapOk;
@@ -266,7 +266,7 @@ where
         let shape: fn(S::Response) -> Response = if self.shared.reshapes {
             |response| axum_rejection::reshape(response.into_response())
         } else {
-            IntoResponse::into_response
+            |response| axum_rejection::keep(response.into_response())
         };
         self.inner.call(request).map_ok(shape)
     }
@@ -290,7 +290,13 @@ impl Caller {
     /// 500 where the layer is missing: a guard that cannot ask lets nobody through.
     pub(crate) fn of(parts: &Parts) -> Result<Self, Rejection> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            tracing::error!("this route needs an AuthLayer around it: add `.layer(AuthLayer::new(auth))`");
+            let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
+            tracing::error!(
+                method = %parts.method,
+                route = ?route,
+                "this route needs an AuthLayer around it: call `.layer(layer)` below all routes and guards that use \
+                 it, with a clone of the layer that the routers were made from"
+            );
             Rejection::internal()
         })
     }
@@ -321,6 +327,11 @@ impl Caller {
     /// Refuses a request that changes something and comes from another site.
     pub(crate) fn check_site(&self, parts: &Parts) -> Result<(), Rejection> {
         self.shared.cross_site.check(&parts.method, &parts.uri, &parts.headers)
+    }
+
+    /// The same where every method changes something: cookies are handed out.
+    pub(crate) fn check_site_of_any_method(&self, parts: &Parts) -> Result<(), Rejection> {
+        self.shared.cross_site.check(&Method::POST, &parts.uri, &parts.headers)
     }
 
     /// The service on behalf of the caller, for the events: who, in which session, from where, under which request.

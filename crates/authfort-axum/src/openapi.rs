@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use authfort::{DeleteMode, DeletedFilter, SortBy, SortOrder, Total};
-use axum::Json;
 use axum::extract::OriginalUri;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -213,18 +213,34 @@ fn link(after: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// The routes of a router, but for those of the paths that an application takes over.
+/// The document of these routes.
+pub(crate) fn document(routes: Vec<UtoipaMethodRouter>, title: &str) -> Value {
+    describe(&gather(routes).into_openapi(), title)
+}
+
+/// These routes and their document, but for the paths that an application takes over.
 #[track_caller]
-pub(crate) fn gather(routes: Vec<UtoipaMethodRouter>, without: &[String]) -> OpenApiRouter {
-    let known = || routes.iter().flat_map(|(_, paths, _)| paths.paths.keys());
+pub(crate) fn router(routes: Vec<UtoipaMethodRouter>, title: &str, without: &[String]) -> Router {
+    let paths = |route: &UtoipaMethodRouter| route.1.paths.keys().cloned().collect::<Vec<_>>();
+    let all: Vec<String> = routes.iter().flat_map(paths).chain([PATH.to_owned()]).collect();
     for path in without {
-        let all = || known().map(String::as_str).collect::<Vec<_>>().join(", ");
-        assert!(known().any(|other| other == path), "`{path}` is no path of this router; it has {}", all());
+        assert!(all.contains(path), "`{path}` is no path of this router; it has {}", all.join(", "));
     }
-    routes
-        .into_iter()
-        .filter(|(_, paths, _)| !paths.paths.keys().any(|path| without.contains(path)))
-        .fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::routes)
+    let (left_out, kept): (Vec<_>, Vec<_>) =
+        routes.into_iter().partition(|route| paths(route).iter().any(|path| without.contains(path)));
+    // Schemas that routes share may come from one that is left out.
+    let schemas: Vec<_> = left_out.iter().flat_map(|(schemas, ..)| schemas.clone()).collect();
+    let (mounted, mut openapi) = gather(kept).split_for_parts();
+    openapi.components.get_or_insert_default().schemas.extend(schemas);
+    if without.iter().any(|path| path == PATH) {
+        return mounted;
+    }
+    let (path, handler) = route(describe(&openapi, title));
+    mounted.route(path, handler)
+}
+
+fn gather(routes: Vec<UtoipaMethodRouter>) -> OpenApiRouter {
+    routes.into_iter().fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::routes)
 }
 
 pub(crate) fn texts(paths: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {

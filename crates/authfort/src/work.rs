@@ -277,6 +277,7 @@ pub struct Write<O> {
     pub(crate) core: Core,
     pub(crate) op: O,
     if_version: Option<i64>,
+    prepared: bool,
 }
 
 impl<O> std::fmt::Debug for Write<O> {
@@ -324,19 +325,46 @@ const ROUNDS: u32 = 4;
 
 impl<O: Operation> Write<O> {
     pub(crate) fn new(core: &Core, op: O) -> Self {
-        Self { core: core.clone(), op, if_version: None }
+        Self { core: core.clone(), op, if_version: None, prepared: false }
+    }
+
+    /// Does beforehand what needs no transaction: it checks the input and hashes a password. The call is then awaited, or
+    /// joins a transaction, without spending that time once more: on SQLite nobody else writes while one is open.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use authfort::{Algorithm, AuthFort};
+    /// # let pool = authfort::sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    /// # let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).from_pool(pool.clone()).await?;
+    /// let sign_up = auth.sign_up("jane@example.com", "correct horse battery").prepare().await?;
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// let signed_in = sign_up.in_tx(&mut tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// What it finds is asked again under the locks where it may have changed: waiting between the two is no danger.
+    ///
+    /// # Errors
+    /// Those of the operation that the input causes, such as [`Error::Validation`].
+    pub async fn prepare(mut self) -> Result<Self> {
+        if !self.prepared {
+            self.op.prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: None }).await?;
+            self.prepared = true;
+        }
+        Ok(self)
     }
 
     async fn run(mut self) -> Result<O::Output> {
         for _ in 0..ROUNDS {
-            self.op.prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: None }).await?;
+            self = self.prepare().await?;
             // A task of its own: dropping the caller's future does not cancel it between begin and commit.
             // In the caller's span still: what is logged on the way belongs to the request.
             let unit = tokio::spawn(async move { (commit(&self).await, self) }.in_current_span());
             let (outcome, write) = unit.await.map_err(Error::internal)?;
             match outcome? {
                 Some(output) => return Ok(output),
-                None => self = write,
+                None => self = Self { prepared: false, ..write },
             }
         }
         Err(Error::Overloaded)
@@ -376,9 +404,10 @@ impl<O: Joinable> Write<O> {
 
     async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Vec<Event>)> {
         for _ in 0..ROUNDS {
-            self.op
-                .prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: Some(conn.reborrow()) })
-                .await?;
+            if !std::mem::take(&mut self.prepared) {
+                let joined = Some(conn.reborrow());
+                self.op.prepare(&mut Before { core: &self.core, if_version: self.if_version, joined }).await?;
+            }
             let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
             match execute(&self.op, &mut work).await? {
                 Verdict::Commit(output) => return Ok((output, work.events)),
@@ -431,7 +460,7 @@ async fn named<O: Operation>(op: &O, conn: &mut Conn<'_>, error: Error) -> Error
 }
 
 async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
-    let Write { core, op, if_version } = write;
+    let Write { core, op, if_version, .. } = write;
     let mut tx: Tx = core.db().begin().await?;
     let mut work = Work::new(core, tx.conn(), *if_version);
     let verdict = execute(op, &mut work).await;

@@ -5,6 +5,8 @@ use authfort::sqlx::{self, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use authfort::{AuthFort, Conn, Result, UserId};
 use serde::Serialize;
 
+const INSERT: &str = "INSERT INTO notes (owner, text, shared) VALUES ($1, $2, $3) RETURNING id, text, shared";
+
 /// How many notes a page has.
 const PAGE: i64 = 50;
 
@@ -63,10 +65,10 @@ impl Db {
 
     pub(crate) async fn create_table(&self) -> sqlx::Result<()> {
         let (id, owner) = match self {
-            Self::Sqlite(_) => ("INTEGER PRIMARY KEY", "BLOB"),
+            Self::Sqlite(_) => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB"),
             Self::Postgres(_) => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "UUID"),
         };
-        // The notes go with their owner, whoever deletes the user, and by whatever way.
+        // The notes go with the row of their owner, whoever deletes it, and by whatever way.
         let statements = format!(
             "CREATE TABLE IF NOT EXISTS notes (
                  id {id},
@@ -89,6 +91,14 @@ impl Db {
         })
     }
 
+    /// One statement is a transaction by itself: there is none to be left open.
+    pub(crate) async fn add_note(&self, owner: UserId, text: &str, shared: bool) -> sqlx::Result<Note> {
+        let row: (i64, String, bool) = on_either!(Self, self, pool => {
+            sqlx::query_as(INSERT).bind(owner).bind(text).bind(shared).fetch_one(pool).await?
+        });
+        Ok(row.into())
+    }
+
     pub(crate) async fn notes_of(&self, owner: UserId, after: i64) -> sqlx::Result<Vec<Note>> {
         let text = "SELECT id, text, shared FROM notes WHERE owner = $1 AND id > $2 ORDER BY id LIMIT $3";
         let rows: Vec<(i64, String, bool)> = on_either!(Self, self, pool => {
@@ -98,7 +108,11 @@ impl Db {
     }
 
     pub(crate) async fn shared_notes(&self, after: i64) -> sqlx::Result<Vec<Note>> {
-        let text = "SELECT id, text, shared FROM notes WHERE shared AND id > $1 ORDER BY id LIMIT $2";
+        // Asked at each reading: a note whose request was under way when its owner was banned is not shown either.
+        let text = "SELECT id, text, shared FROM notes
+             WHERE shared AND id > $1 AND EXISTS (
+                 SELECT 1 FROM authfort_users u WHERE u.id = owner AND NOT u.banned AND u.deleted_at IS NULL)
+             ORDER BY id LIMIT $2";
         let rows: Vec<(i64, String, bool)> = on_either!(Self, self, pool => {
             sqlx::query_as(text).bind(after).bind(PAGE).fetch_all(pool).await?
         });
@@ -117,6 +131,14 @@ impl Db {
         Ok(on_either!(Self, self, pool => sqlx::query(text).bind(id).execute(pool).await?.rows_affected() > 0))
     }
 
+    pub(crate) async fn delete_all(&self, owner: UserId) -> sqlx::Result<()> {
+        let text = "DELETE FROM notes WHERE owner = $1";
+        on_either!(Self, self, pool => {
+            sqlx::query(text).bind(owner).execute(pool).await?;
+        });
+        Ok(())
+    }
+
     pub(crate) async fn unshare_all(&self, owner: UserId) -> sqlx::Result<()> {
         let text = "UPDATE notes SET shared = FALSE WHERE owner = $1 AND shared";
         on_either!(Self, self, pool => { sqlx::query(text).bind(owner).execute(pool).await?; });
@@ -129,12 +151,11 @@ impl Tx {
         on_either!(Self, self, tx => tx.into())
     }
 
-    pub(crate) async fn add_note(&mut self, owner: UserId, text: &str, shared: bool) -> sqlx::Result<Note> {
-        let statement = "INSERT INTO notes (owner, text, shared) VALUES ($1, $2, $3) RETURNING id, text, shared";
-        let row: (i64, String, bool) = on_either!(Self, self, tx => {
-            sqlx::query_as(statement).bind(owner).bind(text).bind(shared).fetch_one(&mut **tx).await?
+    pub(crate) async fn add_note(&mut self, owner: UserId, text: &str) -> sqlx::Result<()> {
+        on_either!(Self, self, tx => {
+            sqlx::query(INSERT).bind(owner).bind(text).bind(false).execute(&mut **tx).await?;
         });
-        Ok(row.into())
+        Ok(())
     }
 
     pub(crate) async fn commit(self) -> sqlx::Result<()> {

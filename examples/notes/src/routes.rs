@@ -20,15 +20,19 @@ pub struct SignUp {
 
 /// Creates the user and their first note in one transaction, and signs them in.
 pub async fn sign_up(visitor: Visitor, State(db): State<Db>, Json(form): Json<SignUp>) -> Result<Response, Rejection> {
-    visitor.check(Action::SignUp, &form.email)?;
-    let auth = visitor.auth().clone();
-    let password = auth.hash_password(form.password).await?;
+    let (asked, email) = (visitor.clone(), form.email.clone());
+    // Checks the input, asks the limits and hashes the password, before the transaction and in this order.
+    let sign_up = visitor
+        .auth()
+        .sign_up(form.email, form.password)
+        .check_rate(move || asked.check(Action::SignUp, &email))
+        .prepare()
+        .await?;
     // In a task of its own: a client that hangs up does not stop it half way.
     let signed_in = tokio::spawn(async move {
         let mut tx = db.begin().await?;
-        let user = auth.create_user(form.email).password_hash(password).in_tx(tx.conn()).await?;
-        tx.add_note(user.id, "Welcome! This is your first note.", false).await?;
-        let signed_in = auth.create_session(user.id).provider("email").in_tx(tx.conn()).await?;
+        let signed_in = sign_up.in_tx(tx.conn()).await?;
+        tx.add_note(signed_in.user.id, "Welcome! This is your first note.").await?;
         tx.commit().await?;
         Ok::<_, Rejection>(signed_in)
     })
@@ -49,13 +53,11 @@ pub async fn write(
     State(db): State<Db>,
     Json(note): Json<NewNote>,
 ) -> Result<(StatusCode, Json<Note>), Rejection> {
-    if note.text.trim().is_empty() {
-        return Err(Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_note", "A note needs a text."));
+    if note.text.trim().is_empty() || note.text.contains('\0') {
+        let message = "A note needs a text, without NUL characters.";
+        return Err(Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_note", message));
     }
-    let mut tx = db.begin().await?;
-    let note = tx.add_note(user.user_id, &note.text, note.shared).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(note)))
+    Ok((StatusCode::CREATED, Json(db.add_note(user.user_id, &note.text, note.shared).await?)))
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,6 @@ mod users;
 
 use axum::Router;
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
@@ -45,9 +44,7 @@ fn routes() -> Vec<UtoipaMethodRouter> {
     ]
 }
 
-fn describe(document: &OpenApi) -> Value {
-    openapi::describe(document, "AuthFort administration")
-}
+const TITLE: &str = "AuthFort administration";
 
 /// The OpenAPI 3.1 document of [`admin_router`], for an application that describes itself. `GET /openapi.json` of the
 /// router answers the same, with the path where it is mounted as its server.
@@ -57,7 +54,7 @@ fn describe(document: &OpenApi) -> Value {
 /// assert!(document["paths"]["/users/{id}"].is_object());
 /// ```
 pub fn admin_openapi() -> Value {
-    describe(&openapi::gather(routes(), &[]).into_openapi())
+    openapi::document(routes(), TITLE)
 }
 
 /// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
@@ -72,7 +69,8 @@ pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Rout
     admin_router_without(layer, std::iter::empty::<String>())
 }
 
-/// [`admin_router`] without the routes of these paths, for an application that has its own in their place; see
+/// [`admin_router`] without the routes of these paths, for an application that has its own in their place; a path goes with all its
+/// methods. See
 /// [`auth_router_without`](crate::auth_router_without).
 ///
 /// ```
@@ -95,8 +93,7 @@ pub fn admin_router_without<S: Clone + Send + Sync + 'static>(
     layer: &AuthLayer,
     paths: impl IntoIterator<Item = impl Into<String>>,
 ) -> Router<S> {
-    let (router, document) = openapi::gather(routes(), &openapi::texts(paths)).split_for_parts();
-    let (path, document) = openapi::route(describe(&document));
-    let router = router.route(path, document).route_layer(require_role(layer.auth().admin_role()));
+    let router =
+        openapi::router(routes(), TITLE, &openapi::texts(paths)).route_layer(require_role(layer.auth().admin_role()));
     harden(router).layer(layer.clone()).with_state(())
 }

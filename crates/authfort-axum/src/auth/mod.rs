@@ -34,7 +34,6 @@ pub use visitor::Visitor;
 
 use axum::Router;
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
@@ -59,9 +58,7 @@ fn routes() -> Vec<UtoipaMethodRouter> {
     ]
 }
 
-fn describe(document: &OpenApi) -> Value {
-    openapi::describe(document, "AuthFort authentication")
-}
+const TITLE: &str = "AuthFort authentication";
 
 /// The OpenAPI 3.1 document of [`auth_router`], for an application that describes itself. `GET /openapi.json` of the
 /// router answers the same, with the path where it is mounted as its server.
@@ -71,7 +68,7 @@ fn describe(document: &OpenApi) -> Value {
 /// assert!(document["paths"]["/login"].is_object());
 /// ```
 pub fn auth_openapi() -> Value {
-    describe(&openapi::gather(routes(), &[]).into_openapi())
+    openapi::document(routes(), TITLE)
 }
 
 /// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
@@ -87,7 +84,7 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
     auth_router_without(layer, std::iter::empty::<String>())
 }
 
-/// [`auth_router`] without the routes of these paths, for an application that has its own in their place. Two routes of
+/// [`auth_router`] without the routes of these paths, for an application that has its own in their place; a path goes with all its methods. Two routes of
 /// one method and path are one too many: axum then says `Overlapping method route` and panics, where the router is built.
 ///
 /// ```
@@ -109,7 +106,5 @@ pub fn auth_router_without<S: Clone + Send + Sync + 'static>(
     layer: &AuthLayer,
     paths: impl IntoIterator<Item = impl Into<String>>,
 ) -> Router<S> {
-    let (router, document) = openapi::gather(routes(), &openapi::texts(paths)).split_for_parts();
-    let (path, document) = openapi::route(describe(&document));
-    harden(router.route(path, document)).layer(layer.clone()).with_state(())
+    harden(openapi::router(routes(), TITLE, &openapi::texts(paths))).layer(layer.clone()).with_state(())
 }

@@ -38,8 +38,8 @@ use crate::{Action, Query, Rejection};
 /// let app: Router = Router::new().route("/sign-up", post(sign_up));
 /// ```
 ///
-/// In cookie mode such a handler hands out cookies, so a page of another site may not use it: it could sign its visitor in
-/// as somebody else. That is 403 `cross_site_request`, before the handler runs.
+/// In cookie mode such a handler hands out cookies, so a page of another site may not use it, by whatever method: it could
+/// sign its visitor in as somebody else. That is 403 `cross_site_request`, before the handler runs.
 ///
 /// Clones count in the same limits, for [`check_rate`](authfort::SignUp).
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let caller = Caller::of(parts)?;
         if caller.shared.cookies.is_some() {
-            caller.check_site(parts)?;
+            caller.check_site_of_any_method(parts)?;
         }
         let auth = caller.act(parts, None, None);
         let limits = Limits::of(&caller, parts);

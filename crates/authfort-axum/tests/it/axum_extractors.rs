@@ -7,14 +7,16 @@ use authfort_axum::{AuthLayer, Rejection};
 use authfort_testkit::{TestDatabase, both_engines};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Extension, Path, Query};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Query, RawPathParams};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use futures_util::stream;
+use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::support::{Answer, App, Call, call};
@@ -65,6 +67,40 @@ struct InFolder {
     note: Uuid,
 }
 
+/// Types whose own sentences quote what they refuse.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Quoting;
+
+impl TryFrom<String> for Quoting {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Err(format!("{text}: is not what was wanted: {text}"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Tagged {
+    Card {
+        #[serde(rename = "number")]
+        _number: Quoting,
+    },
+}
+
+#[derive(Deserialize)]
+struct Flat {
+    #[serde(flatten)]
+    _rest: Inner,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(rename = "number")]
+    _number: Quoting,
+}
+
 #[derive(Clone)]
 struct NotThere;
 
@@ -98,7 +134,7 @@ fn pieces(pieces: &'static [&'static str]) -> Body {
 const OWN: &str = "Failed to parse the mood: sunny";
 
 fn routes() -> Router {
-    let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let plain = || [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Router::new()
         .route("/notes", post(write).get(list))
         .route("/form", post(form).get(form))
@@ -113,6 +149,24 @@ fn routes() -> Router {
         .route("/state", get(async |Extension(NotThere): Extension<NotThere>| ""))
         .route("/too-many/{a}", get(async |Path((a, b)): Path<(u8, u8)>| (a + b).to_string()))
         .route("/by-hand/{id}", post(by_hand))
+        .route("/quoting", post(async |Json(_): Json<Quoting>| ""))
+        .route("/tagged", post(async |Json(_): Json<Tagged>| ""))
+        .route("/flat", post(async |Json(_): Json<Flat>| "").get(async |Query(_): Query<Flat>| ""))
+        .route("/ids/{owner}", get(async |Path(id): Path<Uuid>| id.to_string()))
+        .route("/kinds/{kind}", get(async |Path(_): Path<Kind>| ""))
+        .route("/raw/{part}", get(async |_: RawPathParams| ""))
+        .route("/own/path", get(async || (StatusCode::BAD_REQUEST, "Invalid URL: the link that you gave is dead")))
+        .route("/own/500", get(async || (StatusCode::INTERNAL_SERVER_ERROR, "No matched path found between A and B")))
+        .route(
+            "/own/trailers",
+            get(async move || {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-checksum", "7".parse().unwrap());
+                let body =
+                    Full::new(Bytes::from_static(b"Invalid URL: own")).with_trailers(async { Some(Ok(trailers)) });
+                (StatusCode::BAD_REQUEST, plain(), Body::new(body))
+            }),
+        )
         .route("/own", get(async || (StatusCode::BAD_REQUEST, OWN)))
         .route("/own/200", get(async || "Failed to parse the request body as JSON: no"))
         .route(
@@ -126,7 +180,7 @@ fn routes() -> Router {
             "/own/stream",
             get(async move || {
                 let body = pieces(&["Invalid URL: ", "in ", "pieces"]);
-                (StatusCode::BAD_REQUEST, plain, body)
+                (StatusCode::BAD_REQUEST, plain(), body)
             }),
         )
         .route(
@@ -181,7 +235,8 @@ both_engines! {
             (json!({"title": "a", "tags": ["b", 7]}), "tags[1]", "invalid_type", "must be a string"),
             (json!({"title": "a", "tags": "hunter2"}), "tags", "invalid_type", "must be an array"),
             (json!({"title": "a", "kind": "hunter2"}), "kind", "not_allowed", "must be `plain` or `secret`"),
-            (json!({"title": "a", "owner": "hunter2"}), "owner", "invalid", "is not acceptable"),
+            (json!({"title": "a", "owner": "hunter2"}), "owner", "invalid", "must be a UUID"),
+            (json!({"title": "a", "extra": {"k: missing field `": "hunter2"}}), "body", "invalid", "is not acceptable"),
             (json!({"title": "a", "place": {}}), "place.line", "required", "is required"),
             (json!({"title": "a", "place": {"line": -1}}), "place.line", "invalid", "must be a whole number in range"),
             (json!({"title": "a", "place": "hunter2"}), "place", "invalid_type", "must be an object"),
@@ -210,10 +265,46 @@ both_engines! {
         }
     }
 
+    async fn a_sentence_of_the_applications_own_type_is_not_repeated(db: TestDatabase) {
+        let app = app(&db, |layer| layer).await;
+        let post = |path: &str, body: Value| call(&app, "POST", path).json(&body);
+        for said in ["hunter2", "hunter2: hunter2", "missing field: hunter2", "a b: invalid type: hunter2, expected hunter2"] {
+            for (path, body) in [
+                ("/quoting", json!(said)),
+                ("/tagged", json!({"kind": "card", "number": said})),
+                ("/flat", json!({"number": said})),
+            ] {
+                unacceptable(post(path, body), "body", "invalid", "is not acceptable").await;
+            }
+        }
+        invalid(call(&app, "GET", "/flat?number=hunter2"), "The query is not acceptable.").await;
+        let long = "hunter2 \u{7}".repeat(180);
+        let answer = post("/quoting", json!(format!("x: invalid type: y, expected {long}"))).send().await;
+        assert!(answer.text.len() < 300, "{}", answer.text);
+    }
+
+    async fn an_answer_of_axums_is_known_however_long_it_is(db: TestDatabase) {
+        let layer = App::with(&db, |builder| builder, |layer| layer).await.layer;
+        let app = Router::new().route("/notes", post(write)).layer(layer);
+        // Each of these characters takes six bytes in the text: it passes what axum takes of a body.
+        let body = json!({"title": "a", "stars": format!("hunter2{}", "\u{7f}".repeat(1_000_000))});
+        let call = call(&app, "POST", "/notes").json(&body);
+        unacceptable(call, "stars", "invalid_type", "must be a whole number in range").await;
+    }
+
     async fn a_body_that_is_no_json_or_is_not_said_to_be_is_refused_in_json(db: TestDatabase) {
         let app = app(&db, |layer| layer).await;
         let place = |place: &str| format!("The body is not valid JSON, at line {place}.");
-        for (body, at) in [("{", "1, column 1"), ("hunter2", "1, column 1"), ("{}\n x", "1, column 2"), ("", "1, column 0")] {
+        invalid(
+            call(&app, "POST", "/notes").header("content-type", "application/json"),
+            "The body is empty, and must be JSON.",
+        )
+        .await;
+        // serde_json stops before it can tell a wrong value from broken text.
+        let answer = send_json(&app, r#"{"title": "a", "kind": 5}"#).await;
+        answer.refused(400, "invalid_request");
+        assert_eq!(answer.json()["message"], "`kind` in the body cannot be read, at line 1, column 24.");
+        for (body, at) in [("{", "1, column 1"), ("hunter2", "1, column 1"), ("{}\n x", "1, column 2")] {
             let answer = send_json(&app, body).await;
             without_the_value(&answer);
             if body.starts_with("{}") {
@@ -240,17 +331,20 @@ both_engines! {
         let app = app(&db, |layer| layer).await;
         let ask = |path: &str| call(&app, "GET", path);
         assert_eq!(ask("/notes?limit=3&order=secret").send().await.text, "3 true");
-        invalid(ask("/notes?limit=hunter2"), "`limit` in the query is not acceptable.").await;
+        let limit = "`limit` in the query must be a whole number in range.";
+        invalid(ask("/notes?limit=hunter2"), limit).await;
+        invalid(ask("/notes?limit=99999999999"), limit).await;
+        invalid(ask("/notes?limit="), limit).await;
         unacceptable(ask("/notes?order=hunter2"), "order", "not_allowed", "must be `plain` or `secret`").await;
         unacceptable(ask("/notes?x=hunter2"), "x", "unknown_field", "is not a known member").await;
         unacceptable(ask("/notes?limit=1&limit=2"), "limit", "duplicate", "appears twice").await;
 
-        invalid(ask("/form?limit=hunter2"), "`limit` in the form is not acceptable.").await;
+        invalid(ask("/form?limit=hunter2"), "`limit` in the form must be a whole number in range.").await;
         let form = |body: &str| {
             let call = call(&app, "POST", "/form").header("content-type", "application/x-www-form-urlencoded");
             call.body(body.to_owned())
         };
-        invalid(form("limit=hunter2"), "`limit` in the form is not acceptable.").await;
+        invalid(form("limit=hunter2"), "`limit` in the form must be a whole number in range.").await;
         unacceptable(form("x=1"), "x", "unknown_field", "is not a known member").await;
 
         let number = "A part of the path must be a whole number in range.";
@@ -259,7 +353,12 @@ both_engines! {
         }
         invalid(ask("/notes/%FF"), "`id` in the path is not valid UTF-8.").await;
         invalid(ask(&format!("/folders/hunter2/{}", Uuid::nil())), "`folder` in the path must be a whole number in range.").await;
-        invalid(ask("/folders/1/hunter2"), "`note` in the path must be acceptable.").await;
+        invalid(ask("/folders/1/hunter2"), "`note` in the path must be a UUID.").await;
+        invalid(ask("/ids/hunter2"), "`owner` in the path must be a UUID.").await;
+        invalid(ask("/raw/%FF"), "`part` in the path is not valid UTF-8.").await;
+        let answer = ask("/kinds/hunter2").send().await;
+        answer.refused(400, "invalid_request");
+        without_the_value(&answer);
         invalid(ask("/pairs/1/hunter2"), "A part of the path must be true or false.").await;
     }
 
@@ -282,6 +381,13 @@ both_engines! {
         assert_eq!(ask("/own/200").await, (200, "Failed to parse the request body as JSON: no".into()));
         assert_eq!(ask("/own/html").await, (400, "Invalid URL: of the application".into()));
         assert_eq!(ask("/own/stream").await, (400, "Invalid URL: in pieces".into()));
+        assert_eq!(ask("/own/path").await, (400, "Invalid URL: the link that you gave is dead".into()));
+        assert_eq!(ask("/own/500").await, (500, "No matched path found between A and B".into()));
+        let request = Request::get("/own/trailers").body(Body::empty()).unwrap();
+        let mut body = app.clone().oneshot(request).await.unwrap().into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "Invalid URL: own");
+        assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap()["x-checksum"], "7");
+        assert!(body.frame().await.is_none());
         let answer = call(&app, "HEAD", "/own").send().await;
         assert_eq!((answer.status, answer.text.as_str()), (400, ""));
     }
@@ -300,6 +406,9 @@ both_engines! {
         let answer = send_json(&app, "{}").await;
         assert_eq!(answer.status, 422);
         assert!(answer.text.starts_with("Failed to deserialize the JSON body"), "{}", answer.text);
+        // The layer that is nearest to the handler decides.
+        let outer = App::with(&db, |builder| builder, |layer| layer).await.layer;
+        assert!(send_json(&app.layer(outer), "{}").await.text.starts_with("Failed to deserialize the JSON body"));
     }
 
     async fn a_handler_that_looks_at_the_refusal_turns_it_into_the_same_answer(db: TestDatabase) {
@@ -309,7 +418,7 @@ both_engines! {
         assert_eq!(ask("/by-hand/1?limit=2", good.clone()).send().await.text, "1 2 a");
         let number = "A part of the path must be a whole number in range.";
         invalid(ask("/by-hand/hunter2", good.clone()), number).await;
-        invalid(ask("/by-hand/1?limit=hunter2", good), "`limit` in the query is not acceptable.").await;
+        invalid(ask("/by-hand/1?limit=hunter2", good), "`limit` in the query must be a whole number in range.").await;
         unacceptable(ask("/by-hand/1", json!({"title": 1})), "title", "invalid_type", "must be a string").await;
     }
 }

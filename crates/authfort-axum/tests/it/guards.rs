@@ -145,7 +145,7 @@ both_engines! {
             let capture = Capture::start();
             call(&router, "GET", path).by(&admin).send().await.refused(500, "internal");
             let log = capture.text();
-            assert!(log.contains("ERROR") && log.contains("needs an AuthLayer around it"), "{path}: {log}");
+            assert!(log.contains("ERROR") && log.contains("needs an AuthLayer around it") && log.contains(path), "{path}: {log}");
         }
     }
 

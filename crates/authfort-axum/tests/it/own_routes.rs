@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use authfort_axum::{
     Action, AuthLayer, CookieOptions, Rate, RateLimits, Rejection, Visitor, admin_router, admin_router_without,
-    auth_router, auth_router_without, require_role,
+    auth_router, auth_router_without, require_role, testing,
 };
 use authfort_testkit::{TestDatabase, both_engines};
 use axum::http::StatusCode;
@@ -42,6 +42,7 @@ async fn app(db: &TestDatabase, http: impl FnOnce(AuthLayer) -> AuthLayer) -> Ap
         .nest("/auth", auth_router_without(&app.layer, ["/signup", "/sessions/{id}"]))
         .nest("/other", auth_router(&app.layer))
         .route("/auth/signup", post(sign_up))
+        .route("/link", get(sign_up))
         .layer(app.layer.clone());
     app
 }
@@ -75,8 +76,11 @@ both_engines! {
 
     async fn in_cookie_mode_a_page_of_another_site_cannot_use_it(db: TestDatabase) {
         let app = app(&db, |layer| layer.cookies(CookieOptions::default()).unwrap()).await;
-        let call = app.post("/auth/signup").json(&form("jane@example.com")).header("sec-fetch-site", "cross-site");
-        call.send().await.refused(403, "cross_site_request");
+        for (method, path) in [("POST", "/auth/signup"), ("GET", "/link"), ("HEAD", "/link")] {
+            let call = app.call(method, path).json(&form("jane@example.com")).header("sec-fetch-site", "cross-site");
+            let answer = call.send().await;
+            assert_eq!((answer.status, answer.cookies().len()), (403, 0), "{method}");
+        }
         assert_eq!(app.auth.get_user_count().await.unwrap(), 0);
     }
 
@@ -112,6 +116,23 @@ both_engines! {
         let message = message(unknown.unwrap_err());
         assert!(message.starts_with("`/sign-up` is no path of this router; it has "), "{message}");
         assert!(message.contains("/signup") && message.contains("/sessions/{id}"), "{message}");
+    }
+
+    async fn a_document_without_some_routes_still_has_all_that_it_refers_to(db: TestDatabase) {
+        let layer = App::new(&db).await.layer;
+        let all: Vec<String> =
+            authfort_axum::admin_openapi()["paths"].as_object().unwrap().keys().cloned().collect();
+        for kept in &all {
+            let app: Router = admin_router_without(&layer, all.iter().filter(|path| *path != kept));
+            let admin = testing::signed_in(layer.auth(), ["admin"]).await.unwrap();
+            let call = crate::support::call(&app, "GET", "/openapi.json");
+            let document = call.header("authorization", testing::bearer(&admin)).send().await.text;
+            for name in document.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                assert!(document.contains(&format!("\"{name}\":{{")), "{kept} refers to {name}");
+            }
+        }
+        let app: Router = auth_router_without(&layer, ["/openapi.json"]);
+        crate::support::call(&app, "GET", "/openapi.json").send().await.refused(404, "not_found");
     }
 
     async fn two_routes_of_one_path_and_method_are_refused_where_the_router_is_built(db: TestDatabase) {
