@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use crate::core::Core;
+use crate::hooks::HookHandle;
 use crate::model::actor::Actor;
 use crate::model::events::TypedEvent;
 use crate::{Result, store};
@@ -80,7 +81,8 @@ impl AuthFort {
     }
 
     /// Runs a hook after each event of a type: after the commit, apart from the call, in a task of its own. A hook that
-    /// is slow or panics harms nobody. Hooks live in this process and are lost with it.
+    /// is slow or panics harms nobody. It sees the events of a user in the order of their commits. Hooks live in this
+    /// process and are lost with it; [`HookHandle::unsubscribe`] takes one away.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -96,13 +98,13 @@ impl AuthFort {
     /// assert_eq!(receiver.recv().await, Some((id, "jane@example.com".to_owned())));
     /// # Ok(()) }
     /// ```
-    pub fn on<E, F, Fut>(&self, hook: F)
+    pub fn on<E, F, Fut>(&self, hook: F) -> HookHandle
     where
         E: TypedEvent,
         F: Fn(E) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.core.hooks().on(hook);
+        self.core.hooks().on(hook)
     }
 
     /// Asks the database for a sign of life, on a connection like those of lists; answers within `acquire_timeout`.

@@ -4,19 +4,20 @@
 //! nor another hook. A hook may call back into the library. Hooks live in this process: what they must not miss at a
 //! crash belongs to a consumer that reads the log.
 //!
-//! A call that joined the application's transaction cannot know when that commits. Its events are watched for in the
-//! log: once another connection can see them, they are committed.
+//! Each hook sees the events of a user in the order of their commits. A call that joined the application's transaction
+//! cannot know when that commits: the database is asked whether it is over, and then whether the events are in the log.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::db::Db;
+use crate::db::{Db, OpenTransaction};
 use crate::model::events::{Event, TypedEvent};
 use crate::store;
 
@@ -24,7 +25,7 @@ use crate::store;
 /// bounded however slow a hook is.
 const BACKLOG: usize = 10_000;
 
-/// How long an open transaction of the application is watched. One that was rolled back is never seen.
+/// How long an open transaction of the application is watched.
 const WATCH_TIMEOUT: Duration = Duration::from_mins(10);
 
 struct Hook {
@@ -32,26 +33,99 @@ struct Hook {
     queue: mpsc::Sender<Arc<Event>>,
 }
 
+/// A hook that is registered. Dropping this changes nothing: a hook lives as long as the service.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+/// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+/// use authfort::events::UserCreated;
+/// let hook = auth.on(|e: UserCreated| async move { println!("welcome, {}", e.email) });
+/// hook.unsubscribe();
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct HookHandle {
+    registered: Weak<RwLock<Vec<Hook>>>,
+    queue: mpsc::WeakSender<Arc<Event>>,
+}
+
+impl HookHandle {
+    /// Takes the hook away. It is not run for what is committed from now on; for what is waiting already it is.
+    pub fn unsubscribe(self) {
+        if let (Some(hooks), Some(queue)) = (self.registered.upgrade(), self.queue.upgrade()) {
+            let mut hooks = hooks.write().unwrap_or_else(PoisonError::into_inner);
+            hooks.retain(|hook| !hook.queue.same_channel(&queue));
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Hooks {
-    hooks: Arc<RwLock<Vec<Hook>>>,
+    registered: Arc<RwLock<Vec<Hook>>>,
+    turns: Arc<Mutex<Turns>>,
     /// Hooks may be registered from outside the runtime.
     runtime: Handle,
 }
 
+/// The order of commits, as far as it matters: two changes of one user wait for each other's locks until the commit, so
+/// whoever takes a turn while it holds its locks comes before whoever gets them next.
+#[derive(Default)]
+struct Turns {
+    next: u64,
+    first: u64,
+    /// What was committed by later turns than the first that is still out.
+    done: BTreeMap<u64, Vec<Event>>,
+}
+
+/// A place in the order. What becomes of the transaction is said by [`publish`](Turn::publish), or by dropping it.
+pub(crate) struct Turn {
+    hooks: Hooks,
+    number: u64,
+    events: Vec<Event>,
+}
+
+impl Turn {
+    /// Hands over events that are committed, once all earlier turns are over.
+    pub(crate) fn publish(mut self, events: Vec<Event>) {
+        self.events = events;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = self.hooks.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.done.insert(self.number, std::mem::take(&mut self.events));
+        let mut first = turns.first;
+        while let Some(events) = turns.done.remove(&first) {
+            first += 1;
+            self.hooks.publish(events);
+        }
+        turns.first = first;
+    }
+}
+
 impl Hooks {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self { hooks: Arc::default(), runtime }
+        Self { registered: Arc::default(), turns: Arc::default(), runtime }
+    }
+
+    /// Takes a turn; to be called with all locks held, before the commit.
+    pub(crate) fn turn(&self) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = turns.next;
+        turns.next += 1;
+        Turn { hooks: self.clone(), number, events: Vec::new() }
     }
 
     /// Registers a hook and starts its task, which ends with the last handle of the library.
-    pub(crate) fn on<E, F, Fut>(&self, hook: F)
+    pub(crate) fn on<E, F, Fut>(&self, hook: F) -> HookHandle
     where
         E: TypedEvent,
         F: Fn(E) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let (queue, mut events) = mpsc::channel::<Arc<Event>>(BACKLOG);
+        let handle = HookHandle { registered: Arc::downgrade(&self.registered), queue: queue.downgrade() };
         self.runtime.spawn(async move {
             while let Some(event) = events.recv().await {
                 let Some(typed) = E::from_event(&event) else { continue };
@@ -65,16 +139,16 @@ impl Hooks {
                 }
             }
         });
-        self.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Hook { r#type: E::TYPE, queue });
+        self.registered.write().unwrap_or_else(PoisonError::into_inner).push(Hook { r#type: E::TYPE, queue });
+        handle
     }
 
-    fn is_empty(&self) -> bool {
-        self.hooks.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.registered.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Hands over events that are committed.
-    pub(crate) fn publish(&self, events: Vec<Event>) {
-        let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner);
+    fn publish(&self, events: Vec<Event>) {
+        let hooks = self.registered.read().unwrap_or_else(PoisonError::into_inner);
         for event in events.into_iter().map(Arc::new) {
             for hook in hooks.iter().filter(|hook| hook.r#type == event.r#type) {
                 if let Err(error) = hook.queue.try_send(Arc::clone(&event)) {
@@ -84,12 +158,10 @@ impl Hooks {
         }
     }
 
-    /// Hands over events of a transaction that is not ours, once it has committed.
-    pub(crate) fn publish_when_committed(&self, db: Db, events: Vec<Event>) {
+    /// Hands over events of a transaction that is not ours, once it has committed, and lets go of them where it was rolled
+    /// back.
+    pub(crate) fn publish_when_committed(&self, db: Db, transaction: OpenTransaction, events: Vec<Event>) {
         let Some(first) = events.first().map(|event| event.id) else { return };
-        if self.is_empty() {
-            return;
-        }
         let hooks = self.clone();
         self.runtime.spawn(async move {
             let mut pause = Duration::from_millis(10);
@@ -98,10 +170,14 @@ impl Hooks {
                 tokio::time::sleep(pause).await;
                 waited += pause;
                 pause = (pause * 2).min(Duration::from_secs(1));
+                if !matches!(db.is_over(&transaction).await, Ok(true)) {
+                    continue;
+                }
                 let Ok(mut conn) = db.read().await else { continue };
-                if matches!(store::events::exists(&mut conn.conn(), first).await, Ok(true)) {
-                    hooks.publish(events);
-                    return;
+                match store::events::exists(&mut conn.conn(), first).await {
+                    Ok(true) => return hooks.publish(events),
+                    Ok(false) => return,
+                    Err(_) => {}
                 }
             }
         });

@@ -71,6 +71,7 @@ pub use db::open_sqlite;
 pub use db::{Conn, Pool};
 pub use error::{Error, FieldError, Result};
 pub use event_log::{EventPage, ListEvents};
+pub use hooks::HookHandle;
 pub use id::{EventId, SessionId, UserId};
 pub use introspection::{ActiveToken, Introspection};
 pub use keys::{KeyInfo, RotateKeys};

@@ -387,7 +387,10 @@ impl<O: Joinable> Write<O> {
         match self.join(&mut conn).await {
             Ok((mut output, events)) => {
                 Savepoint::release(&mut conn).await?;
-                self.core.hooks().publish_when_committed(self.core.db().clone(), events);
+                if !self.core.hooks().is_empty() && !events.is_empty() {
+                    let transaction = conn.open_transaction().await?;
+                    self.core.hooks().publish_when_committed(self.core.db().clone(), transaction, events);
+                }
                 self.op.finish(&self.core, &mut output)?;
                 Ok(output)
             }
@@ -467,15 +470,17 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let events = work.events;
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
+            let turn = core.hooks().turn();
             tx.commit().await?;
-            core.hooks().publish(events);
+            turn.publish(events);
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
+            let turn = core.hooks().turn();
             tx.commit().await?;
-            core.hooks().publish(events);
+            turn.publish(events);
             op.committed(core).await;
             Err(error)
         }

@@ -80,6 +80,16 @@ impl From<sqlx::PgPool> for Pool {
     }
 }
 
+/// A transaction of the application's, which another connection watches.
+pub(crate) enum OpenTransaction {
+    /// The one writer of the file.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    /// The id of the transaction.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     read: Pool,
@@ -93,6 +103,22 @@ pub(crate) struct PoolOptions {
     pub max_connections: Option<u32>,
     pub guard_connections: Option<u32>,
     pub acquire_timeout: Option<Duration>,
+}
+
+impl Db {
+    /// Whether a transaction was committed or rolled back.
+    pub(crate) async fn is_over(&self, transaction: &OpenTransaction) -> Result<bool> {
+        match transaction {
+            // Who gets the place of the writer knows that the one before has left it.
+            #[cfg(feature = "sqlite")]
+            OpenTransaction::Sqlite => {
+                self.begin().await?.rollback().await?;
+                Ok(true)
+            }
+            #[cfg(feature = "postgres")]
+            OpenTransaction::Postgres(id) => postgres::is_over(&mut self.read().await?.conn(), id).await,
+        }
+    }
 }
 
 impl PoolOptions {
@@ -406,6 +432,16 @@ impl Conn<'_> {
             Self::Sqlite(_) => false,
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => true,
+        }
+    }
+
+    /// The transaction that this connection is in, for [`Db::is_over`].
+    pub(crate) async fn open_transaction(&mut self) -> Result<OpenTransaction> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Ok(OpenTransaction::Sqlite),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => postgres::transaction_id(conn).await.map(OpenTransaction::Postgres),
         }
     }
 

@@ -8,12 +8,8 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Db, Pool, PoolOptions, Tx, classify, sql};
+use super::{Conn, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result, UserId};
-
-/// Advisory locks are shared by all of a database: these two numbers are ours ("auth" in ASCII, then a count).
-const LOCK_MIGRATIONS: i64 = 0x6175_7468_0001;
-const LOCK_ADMINS: i64 = 0x6175_7468_0002;
 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = PgConnectOptions::from_str(url)
@@ -50,26 +46,62 @@ pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
     Tx::begin(pool, BEGIN).await.map_err(classify)
 }
 
+/// The rows of this table are locks. Engines that speak PostgreSQL and share the work among machines have row locks and no
+/// advisory ones.
+const LOCKS: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS authfort_locks (name text COLLATE \"C\" PRIMARY KEY)",
+    "INSERT INTO authfort_locks (name) VALUES ('administrators'), ('migrations') ON CONFLICT DO NOTHING",
+    "SELECT 1 FROM authfort_locks WHERE name = 'migrations' FOR UPDATE NOWAIT",
+];
+
 /// Opens a transaction that alone may migrate, or says that another node does.
 ///
-/// It tries instead of waiting: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits for a lock.
-/// The lock belongs to the transaction, so a node that dies leaves none.
+/// It tries, and waits for two seconds at most: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits
+/// for a lock. The lock belongs to the transaction, so a node that dies leaves none; the first ever is the creation of the
+/// table itself, which a second node waits for.
 pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
-    let mut tx = Tx::begin(pool, "BEGIN").await.map_err(classify)?;
-    let mine: bool =
-        sql!(&mut tx.conn(), fetch_one, query_scalar, "SELECT pg_try_advisory_xact_lock($1)", LOCK_MIGRATIONS)
-            .map_err(classify)?;
-    if mine {
-        return Ok(Some(tx));
+    let mut tx = Tx::begin(pool, BEGIN).await.map_err(classify)?;
+    for statement in LOCKS {
+        match sql!(&mut tx.conn(), execute, statement) {
+            Ok(_) => {}
+            Err(error) if is_taken(&error) => {
+                tx.rollback().await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(classify(error)),
+        }
     }
-    tx.rollback().await?;
-    Ok(None)
+    // A migration may wait for longer than a change does.
+    sql!(&mut tx.conn(), execute, "SET LOCAL lock_timeout TO DEFAULT").map_err(classify)?;
+    Ok(Some(tx))
 }
 
-/// Makes changes to administrators wait for each other until the transaction ends.
+/// Whether another node holds the lock, or made its table in this moment.
+fn is_taken(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();
+    // Unique violation in the catalogue, duplicate table, duplicate object, and the conflicts.
+    matches!(&*code, "23505" | "42P07" | "42710" | "40001" | "40P01" | "55P03")
+}
+
+/// Makes changes to administrators wait for each other until the transaction ends. The row is written and not only locked:
+/// it is there afterwards also where somebody had deleted it.
 pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_ADMINS).execute(conn).await.map_err(classify)?;
+    let statement = "INSERT INTO authfort_locks (name) VALUES ('administrators')
+        ON CONFLICT (name) DO UPDATE SET name = excluded.name";
+    sqlx::query(statement).execute(conn).await.map_err(classify)?;
     Ok(())
+}
+
+/// The id of the transaction that this connection is in.
+pub(crate) async fn transaction_id(conn: &mut PgConnection) -> Result<String> {
+    sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(conn).await.map_err(classify)
+}
+
+/// Whether the transaction of this id has ended. One so old that its end is forgotten has.
+pub(crate) async fn is_over(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let status: Option<String> =
+        sql!(conn, fetch_one, query_scalar, "SELECT pg_xact_status(CAST($1 AS xid8))", id).map_err(classify)?;
+    Ok(status.as_deref() != Some("in progress"))
 }
 
 pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {

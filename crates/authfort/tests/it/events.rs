@@ -399,6 +399,62 @@ both_engines! {
         assert!(hook.try_recv().is_err());
     }
 
+    async fn a_hook_sees_the_events_of_a_user_in_the_order_of_their_commits(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let ids = [user(&auth, "jane@example.com").await.id, user(&auth, "john@example.com").await.id];
+        let (sender, mut hook) = mpsc::unbounded_channel();
+        auth.on(move |event: UserUpdated| {
+            let sender = sender.clone();
+            async move { sender.send((event.user_id, event.id)).unwrap() }
+        });
+        let calls = (0..60).map(|n| {
+            let auth = auth.clone();
+            // Each of these waits for the lock of its user; a change that comes to nothing lies between.
+            tokio::spawn(async move {
+                let _ = auth.update_user(ids[n % 2]).email("not an address").await;
+                auth.update_user(ids[n % 2]).name(format!("Name {n}")).await.unwrap();
+            })
+        });
+        for call in futures_util::future::join_all(calls).await {
+            call.unwrap();
+        }
+        let mut seen = Vec::new();
+        for _ in 0..60 {
+            seen.push(within(hook.recv()).await.unwrap());
+        }
+        for id in ids {
+            // The id of an event is made under the lock, so it follows the commits.
+            let of_user: Vec<_> = seen.iter().filter(|(user, _)| *user == id).map(|(_, event)| *event).collect();
+            assert_eq!(of_user.len(), 30);
+            assert!(of_user.is_sorted(), "{of_user:?}");
+        }
+    }
+
+    async fn a_hook_that_is_taken_away_runs_no_more_and_others_go_on(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let (sender, mut hooks) = mpsc::unbounded_channel();
+        let register = |name: &'static str| {
+            let sender = sender.clone();
+            auth.on(move |event: UserCreated| {
+                let sender = sender.clone();
+                async move { sender.send((name, event.email)).unwrap() }
+            })
+        };
+        let (first, _second) = (register("first"), register("second"));
+        user(&auth, "jane@example.com").await;
+        let mut seen = [within(hooks.recv()).await.unwrap(), within(hooks.recv()).await.unwrap()];
+        seen.sort();
+        assert_eq!(seen.map(|(name, _)| name), ["first", "second"]);
+        first.clone().unsubscribe();
+        first.unsubscribe();
+        user(&auth, "john@example.com").await;
+        user(&auth, "joan@example.com").await;
+        for email in ["john@example.com", "joan@example.com"] {
+            assert_eq!(within(hooks.recv()).await.unwrap(), ("second", email.to_owned()));
+        }
+        assert!(hooks.try_recv().is_err());
+    }
+
     async fn the_log_is_read_by_user_by_type_and_in_pages(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = auth.create_user("jane@example.com").role("a").role("b").await.unwrap().id;

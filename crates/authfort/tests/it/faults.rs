@@ -43,13 +43,25 @@ fn call(auth: &AuthFort, id: UserId, token: &str, n: usize) -> Call {
 /// Makes every writing transaction fail with this state, the first `times` times. Needs PostgreSQL's sequences, which no
 /// rollback takes back.
 async fn fail_with(raw: &mut Raw, state: &str, times: i64) {
+    let trigger = "CREATE TRIGGER fail BEFORE INSERT ON authfort_events FOR EACH ROW EXECUTE FUNCTION fail()";
+    fail_by(raw, state, times, trigger).await;
+}
+
+/// The same at the COMMIT, where engines that spread a transaction over machines find most conflicts.
+async fn fail_at_commit(raw: &mut Raw, state: &str, times: i64) {
+    let trigger = "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON authfort_events DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION fail()";
+    fail_by(raw, state, times, trigger).await;
+}
+
+async fn fail_by(raw: &mut Raw, state: &str, times: i64, trigger: &'static str) {
     raw.execute("CREATE SEQUENCE failures").await;
     raw.execute(format!(
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
          'BEGIN IF nextval(''failures'') <= {times} THEN RAISE EXCEPTION USING ERRCODE = ''{state}''; END IF; RETURN NEW; END'"
     ))
     .await;
-    raw.execute("CREATE TRIGGER fail BEFORE INSERT ON authfort_events FOR EACH ROW EXECUTE FUNCTION fail()").await;
+    raw.execute(trigger).await;
 }
 
 /// The service's own connections, as PostgreSQL lists them.
@@ -231,6 +243,22 @@ fn a_deadlock_or_a_failed_serialisation_is_run_again() {
             // Once, however often it was tried.
             let (name, data) = log(&auth, jane.id).await.pop().unwrap();
             assert_eq!((name.as_str(), json!(data)), ("user_banned", json!({"reason": "spam", "expires_at": null})));
+            assert_eq!(log(&auth, jane.id).await.len(), 2);
+            assert_eq!(Raw::open(&db).await.count("SELECT last_value FROM failures").await, 4);
+        });
+    }
+}
+
+#[test]
+fn a_serialisation_that_fails_at_the_commit_is_run_again_as_a_whole() {
+    for state in ["40P01", "40001"] {
+        run(Engine::Postgres, async |db| {
+            let (auth, _) = service(&db).await;
+            let jane = user(&auth, EMAIL).await;
+            fail_at_commit(&mut Raw::open(&db).await, state, 3).await;
+            let banned = auth.ban_user(jane.id).await.unwrap();
+            assert_eq!(banned, auth.get_user(jane.id).await.unwrap());
+            assert_eq!(banned.version, jane.version + 1);
             assert_eq!(log(&auth, jane.id).await.len(), 2);
             assert_eq!(Raw::open(&db).await.count("SELECT last_value FROM failures").await, 4);
         });
