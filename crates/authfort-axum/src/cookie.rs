@@ -33,13 +33,13 @@ pub enum SameSite {
     None,
 }
 
-/// How the cookies are to be. [`Cookies::new`] checks it.
+/// How the cookies are to be, for [`AuthLayer::cookies`](crate::AuthLayer::cookies).
 ///
 /// ```
-/// use authfort_axum::{CookieOptions, Cookies, SameSite};
+/// use authfort_axum::{CookieOptions, SameSite};
 ///
-/// let cookies = Cookies::new(CookieOptions::default().names("at", "rt").same_site(SameSite::Strict))?;
-/// assert_eq!(cookies.access_name(), "__Host-at");
+/// let options = CookieOptions::default().names("at", "rt").same_site(SameSite::Strict); // __Host-at, __Host-rt
+/// options.check()?;
 /// # Ok::<_, authfort::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,14 +65,21 @@ impl Default for CookieOptions {
 }
 
 impl CookieOptions {
-    /// Names the cookies, without prefix; `access_token` and `refresh_token` unless set.
+    /// Checks the options; [`AuthLayer::cookies`](crate::AuthLayer::cookies) does it as well.
     ///
     /// ```
-    /// use authfort_axum::{CookieOptions, Cookies};
-    /// let cookies = Cookies::new(CookieOptions::default().names("at", "rt"))?;
-    /// assert_eq!(cookies.refresh_name(), "__Host-rt");
-    /// # Ok::<_, authfort::Error>(())
+    /// use authfort_axum::CookieOptions;
+    /// assert!(CookieOptions::default().check().is_ok());
+    /// assert!(CookieOptions::default().names("a b", "refresh").check().is_err());
     /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Config`] names the option that cannot be.
+    pub fn check(&self) -> Result<()> {
+        Cookies::new(self.clone()).map(|_| ())
+    }
+
+    /// Names the cookies, without prefix; `access_token` and `refresh_token` unless set.
     pub fn names(mut self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
         self.access_name = access.into();
         self.refresh_name = refresh.into();
@@ -80,26 +87,12 @@ impl CookieOptions {
     }
 
     /// Sends the cookies over plain HTTP too, without the `__Host-` prefix. For development on a machine without TLS.
-    ///
-    /// ```
-    /// use authfort_axum::{CookieOptions, Cookies};
-    /// let cookies = Cookies::new(CookieOptions::default().insecure_allow_http())?;
-    /// assert_eq!(cookies.access_name(), "access_token");
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
     pub fn insecure_allow_http(mut self) -> Self {
         self.secure = false;
         self
     }
 
     /// Says which cross-site requests carry the cookies.
-    ///
-    /// ```
-    /// use authfort_axum::{CookieOptions, Cookies, SameSite};
-    /// let cookies = Cookies::new(CookieOptions::default().same_site(SameSite::Strict))?;
-    /// assert!(cookies.clear()?[0].to_str().unwrap().contains("SameSite=Strict"));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
@@ -107,13 +100,6 @@ impl CookieOptions {
 
     /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can
     /// then plant them.
-    ///
-    /// ```
-    /// use authfort_axum::{CookieOptions, Cookies};
-    /// let cookies = Cookies::new(CookieOptions::default().domain("example.com"))?;
-    /// assert_eq!(cookies.access_name(), "access_token");
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -121,14 +107,8 @@ impl CookieOptions {
 }
 
 /// The cookies, checked: what is made from it is well formed.
-///
-/// ```
-/// use authfort_axum::Cookies;
-/// let cookies = Cookies::default();
-/// assert_eq!((cookies.access_name(), cookies.refresh_name()), ("__Host-access_token", "__Host-refresh_token"));
-/// ```
 #[derive(Debug, Clone)]
-pub struct Cookies {
+pub(crate) struct Cookies {
     access_name: String,
     refresh_name: String,
     options: CookieOptions,
@@ -142,12 +122,6 @@ impl Default for Cookies {
 
 impl Cookies {
     /// Checks the options.
-    ///
-    /// ```
-    /// use authfort_axum::{CookieOptions, Cookies};
-    /// assert!(Cookies::new(CookieOptions::default()).is_ok());
-    /// assert!(Cookies::new(CookieOptions::default().names("a b", "c")).is_err());
-    /// ```
     ///
     /// # Errors
     /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is
@@ -190,34 +164,7 @@ impl Cookies {
         }
     }
 
-    /// The access token's cookie, with its prefix.
-    ///
-    /// ```
-    /// assert_eq!(authfort_axum::Cookies::default().access_name(), "__Host-access_token");
-    /// ```
-    pub fn access_name(&self) -> &str {
-        &self.access_name
-    }
-
-    /// The refresh token's cookie, with its prefix.
-    ///
-    /// ```
-    /// assert_eq!(authfort_axum::Cookies::default().refresh_name(), "__Host-refresh_token");
-    /// ```
-    pub fn refresh_name(&self) -> &str {
-        &self.refresh_name
-    }
-
     /// The two `Set-Cookie` headers, each cookie living as long as its token.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use authfort_axum::Cookies;
-    ///
-    /// let [access, _] = Cookies::default().set(("a.b.c", Duration::from_secs(900)), ("r", Duration::from_secs(86_400)))?;
-    /// assert_eq!(access, "__Host-access_token=a.b.c; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
     ///
     /// # Errors
     /// - [`Error::Internal`]: a token with a character that a cookie cannot carry, which none of ours has
@@ -229,12 +176,6 @@ impl Cookies {
     }
 
     /// The two `Set-Cookie` headers that make a browser forget both.
-    ///
-    /// ```
-    /// let [access, _] = authfort_axum::Cookies::default().clear()?;
-    /// assert_eq!(access, "__Host-access_token=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
     ///
     /// # Errors
     /// None with options that were checked; the type is that of [`set`](Self::set).
@@ -265,14 +206,6 @@ impl Cookies {
     /// The values of the access token's cookie in a request: in their order, each once, the first four. Empty where no
     /// such cookie came, or an empty one.
     ///
-    /// ```
-    /// use axum::http::HeaderMap;
-    /// let mut headers = HeaderMap::new();
-    /// headers.insert("cookie", "theme=dark; __Host-access_token=a.b.c".parse().unwrap());
-    /// assert_eq!(authfort_axum::Cookies::default().access(&headers)?, ["a.b.c"]);
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// - [`Error::TokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have
     pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<&'h str>> {
@@ -280,14 +213,6 @@ impl Cookies {
     }
 
     /// The values of the refresh token's cookie in a request, as [`access`](Self::access) has them.
-    ///
-    /// ```
-    /// use axum::http::HeaderMap;
-    /// let mut headers = HeaderMap::new();
-    /// headers.insert("cookie", "__Host-refresh_token=afr_x; __Host-refresh_token=afr_y".parse().unwrap());
-    /// assert_eq!(authfort_axum::Cookies::default().refresh(&headers)?, ["afr_x", "afr_y"]);
-    /// # Ok::<_, authfort::Error>(())
-    /// ```
     ///
     /// # Errors
     /// - [`Error::RefreshTokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have

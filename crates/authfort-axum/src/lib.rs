@@ -33,7 +33,7 @@
 //! | sign-up and sign-in of one's own | [`Visitor`] |
 //! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`], and without some of them [`auth_router_without`] |
 //! | their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
-//! | answers in the same shape as those routes | [`Rejection`], [`harden`], [`Json`], [`Query`], [`Path`] |
+//! | answers in the same shape as those routes | [`Rejection`], [`harden`] |
 //! | an application's own tests | [`testing`] |
 //!
 //! Serve with `into_make_service_with_connect_info::<SocketAddr>()`: limits and events need the client's address.
@@ -58,10 +58,12 @@ mod user;
 
 pub use admin::{admin_openapi, admin_router, admin_router_without};
 pub use auth::{Visitor, auth_openapi, auth_router, auth_router_without};
-pub use client::{ClientKey, TrustedProxies};
-pub use cookie::{CookieOptions, Cookies, SameSite};
-pub use csrf::CrossSite;
-pub use extract::{Field, FromParams, FromSegment, FromSegments, Json, OptionalJson, Params, Path, Query, rfc3339};
+pub(crate) use client::ClientKey;
+pub use client::TrustedProxies;
+pub(crate) use cookie::Cookies;
+pub use cookie::{CookieOptions, SameSite};
+pub(crate) use csrf::CrossSite;
+pub(crate) use extract::{Field, FromParams, Json, OptionalJson, Params, Path, Query, rfc3339};
 pub use harden::{BODY_LIMIT, harden};
 pub use jwks::{jwks_openapi, jwks_router};
 pub use layer::{AuthLayer, AuthService};

@@ -13,7 +13,7 @@ use crate::{Result, store};
 /// The user-management service: a handle on a database, cheap to clone.
 ///
 /// Every call is a small builder that does its work when it is awaited. A call that changes something can also join the
-/// application's own transaction, by [`Write::in_tx`].
+/// application's own transaction, by [`Write::in_tx`](crate::Write::in_tx).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {

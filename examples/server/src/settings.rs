@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authfort::secrecy::{ExposeSecret, SecretString};
 use authfort::{AuthFort, Builder, Error, PasswordPolicy};
-use authfort_axum::{AuthLayer, CookieOptions, Cookies, RateLimits, TrustedProxies};
+use authfort_axum::{AuthLayer, CookieOptions, RateLimits, TrustedProxies};
 use url::Url;
 
 use crate::flags::Flags;
@@ -54,7 +54,7 @@ impl Settings {
             trusted_proxies,
         };
         faults.take(settings.check_bounds());
-        faults.check("cookie_secure", Cookies::new(settings.cookies()));
+        faults.check("cookie_secure", settings.cookies().check());
         faults.check("", settings.builder().check());
         if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
     }

@@ -14,29 +14,8 @@ use serde::{
 /// One member of a JSON merge patch: absent leaves it alone, null clears it, a value sets it.
 ///
 /// The member needs `#[serde(default)]`, or else its absence is a fault.
-///
-/// ```
-/// use authfort_axum::Field;
-///
-/// #[derive(serde::Deserialize)]
-/// struct Patch {
-///     #[serde(default)]
-///     name: Field<String>,
-///     #[serde(default)]
-///     phone: Field<String>,
-///     #[serde(default)]
-///     email: Field<String>,
-/// }
-///
-/// let patch: Patch = serde_json::from_str(r#"{"name": null, "phone": "+49 30 1"}"#)?;
-/// assert_eq!(patch.name, Field::Null);
-/// assert_eq!(patch.phone, Field::Value("+49 30 1".to_owned()));
-/// assert_eq!(patch.email, Field::Absent);
-/// # Ok::<_, serde_json::Error>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "a member of a merge patch is one of these three, by RFC 7396")]
-pub enum Field<T> {
+pub(crate) enum Field<T> {
     /// The member is not there: leave the property as it is.
     #[default]
     Absent,
@@ -46,35 +25,6 @@ pub enum Field<T> {
     Value(T),
 }
 
-impl<T> Field<T> {
-    /// True if the patch does not mention the member.
-    ///
-    /// ```
-    /// use authfort_axum::Field;
-    /// assert!(Field::<String>::Absent.is_absent());
-    /// assert!(!Field::<String>::Null.is_absent());
-    /// ```
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
-    /// The patch as a double option: `None` leaves alone, `Some(None)` clears, `Some(Some(_))` sets.
-    ///
-    /// ```
-    /// use authfort_axum::Field;
-    /// assert_eq!(Field::Value(1).into_option(), Some(Some(1)));
-    /// assert_eq!(Field::<i32>::Null.into_option(), Some(None));
-    /// assert_eq!(Field::<i32>::Absent.into_option(), None);
-    /// ```
-    pub fn into_option(self) -> Option<Option<T>> {
-        match self {
-            Self::Absent => None,
-            Self::Null => Some(None),
-            Self::Value(value) => Some(Some(value)),
-        }
-    }
-}
-
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Only a member that is there is deserialized, so Absent comes from `#[serde(default)]` alone.
@@ -82,25 +32,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     }
 }
 
-/// Reads an optional time: `#[serde(default, deserialize_with = "authfort_axum::rfc3339")]`.
-///
-/// ```
-/// use chrono::{DateTime, Utc};
-///
-/// #[derive(serde::Deserialize)]
-/// struct Ban {
-///     #[serde(default, deserialize_with = "authfort_axum::rfc3339")]
-///     expires_at: Option<DateTime<Utc>>,
-/// }
-///
-/// let ban: Ban = serde_json::from_str(r#"{"expires_at": "2030-01-01T02:00:00+02:00"}"#)?;
-/// assert_eq!(ban.expires_at.map(|t| t.to_rfc3339()).as_deref(), Some("2030-01-01T00:00:00+00:00"));
-/// # Ok::<_, serde_json::Error>(())
-/// ```
+/// Reads an optional time: `#[serde(default, deserialize_with = "rfc3339")]`.
 ///
 /// # Errors
 /// - anything but null and a text in the form of RFC 3339, with an offset
-pub fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(crate) fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     struct Time;
 
     impl Visitor<'_> for Time {

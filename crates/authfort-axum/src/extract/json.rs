@@ -36,48 +36,12 @@ use super::{node, presentable};
 use crate::Rejection;
 
 /// A JSON body that must be an object and nothing but what `T` describes; as an answer, the same as `axum::Json`.
-///
-/// ```
-/// use authfort_axum::Json;
-/// use axum::{Router, routing::post};
-///
-/// #[derive(serde::Deserialize)]
-/// #[serde(deny_unknown_fields)]
-/// struct Rename {
-///     name: String,
-/// }
-///
-/// async fn rename(Json(body): Json<Rename>) -> String {
-///     body.name
-/// }
-///
-/// let app: Router = Router::new().route("/rename", post(rename));
-/// ```
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
-pub struct Json<T>(pub T);
+pub(crate) struct Json<T>(pub T);
 
 /// The same, for a route whose members are all optional: no body at all counts as an empty object.
-///
-/// ```
-/// use authfort_axum::OptionalJson;
-/// use axum::{Router, routing::post};
-///
-/// #[derive(Default, serde::Deserialize)]
-/// #[serde(deny_unknown_fields)]
-/// struct Ban {
-///     reason: Option<String>,
-/// }
-///
-/// async fn ban(OptionalJson(body): OptionalJson<Ban>) -> String {
-///     body.reason.unwrap_or_default()
-/// }
-///
-/// let app: Router = Router::new().route("/ban", post(ban));
-/// ```
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
-pub struct OptionalJson<T>(pub T);
+pub(crate) struct OptionalJson<T>(pub T);
 
 impl<T, S> FromRequest<S> for Json<T>
 where

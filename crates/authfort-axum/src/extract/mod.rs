@@ -17,13 +17,13 @@ mod query;
 
 use std::borrow::Cow;
 
-pub use field::{Field, rfc3339};
+pub(crate) use field::{Field, rfc3339};
 pub(crate) use json::buffer;
-pub use json::{Json, OptionalJson};
+pub(crate) use json::{Json, OptionalJson};
 pub(crate) use node::wanted;
-pub use path::{FromSegment, FromSegments, Path};
+pub(crate) use path::{FromSegment, Path};
 pub(crate) use query::Choice;
-pub use query::{FromParams, Params, Query};
+pub(crate) use query::{FromParams, Params, Query};
 
 /// The longest name of a member or parameter that a refusal repeats, in characters.
 const NAME_LIMIT: usize = 64;

@@ -16,44 +16,11 @@ use uuid::Uuid;
 use crate::Rejection;
 
 /// The last parameters of the route: one `T`, or a tuple of two.
-///
-/// ```
-/// use authfort_axum::Path;
-/// use axum::{Router, routing::get};
-/// use uuid::Uuid;
-///
-/// async fn role(Path((user, role)): Path<(Uuid, String)>) -> String {
-///     format!("{user} {role}")
-/// }
-///
-/// let app: Router = Router::new().route("/users/{id}/roles/{role}", get(role));
-/// ```
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
-pub struct Path<T>(pub T);
+pub(crate) struct Path<T>(pub T);
 
 /// Something that one path segment can be.
-///
-/// ```
-/// use authfort_axum::{FromSegment, Path};
-/// use axum::{Router, routing::get};
-///
-/// struct Colour(u8);
-///
-/// impl FromSegment for Colour {
-///     const WANTED: &'static str = "a number of a colour";
-///
-///     fn from_segment(text: &str) -> Option<Self> {
-///         text.parse().ok().map(Self)
-///     }
-/// }
-///
-/// async fn paint(Path(colour): Path<Colour>) -> String {
-///     colour.0.to_string()
-/// }
-/// let app: Router = Router::new().route("/paint/{colour}", get(paint));
-/// ```
-pub trait FromSegment: Sized {
+pub(crate) trait FromSegment: Sized {
     /// What a refusal says is wanted, to follow "must be".
     const WANTED: &'static str;
 
@@ -83,14 +50,7 @@ pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
 }
 
 /// What [`Path`] can hold: one segment or two.
-///
-/// ```
-/// use authfort_axum::FromSegments;
-/// let segments = [("tenant", "acme"), ("name", "jane"), ("role", "editor")];
-/// let last_two = <(String, String)>::from_segments(&segments).unwrap();
-/// assert_eq!(last_two, ("jane".to_owned(), "editor".to_owned()));
-/// ```
-pub trait FromSegments: Sized {
+pub(crate) trait FromSegments: Sized {
     /// Reads the last of the route's parameters, which come as pairs of name and decoded text.
     ///
     /// # Errors

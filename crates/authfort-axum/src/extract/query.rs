@@ -27,32 +27,13 @@ use super::{field::parse_time, path::parse_uuid, presentable};
 use crate::Rejection;
 
 /// The parameters that have not been asked for yet.
-///
-/// ```
-/// use authfort_axum::Params;
-///
-/// let mut params = Params::parse("role=editor&role=admin&banned=false&limit=20")?;
-/// assert_eq!(params.many("role"), ["editor", "admin"]);
-/// assert_eq!(params.bool("banned")?, Some(false));
-/// assert_eq!(params.int("limit")?, Some(20));
-/// params.finish()?;
-/// # Ok::<_, authfort_axum::Rejection>(())
-/// ```
 #[derive(Debug, Clone)]
-pub struct Params {
+pub(crate) struct Params {
     pairs: Vec<(String, String)>,
 }
 
 impl Params {
     /// Splits a query string, or a body of the form `application/x-www-form-urlencoded`.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// let mut params = Params::parse("name=J%C3%BCrgen")?;
-    /// assert_eq!(params.one("name")?.as_deref(), Some("Jürgen"));
-    /// assert!(Params::parse("name=%FF").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     ///
     /// # Errors
     /// - 400 for a broken percent-encoding, invalid UTF-8, or NUL
@@ -67,13 +48,6 @@ impl Params {
 
     /// The text of a parameter that may come once.
     ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert_eq!(Params::parse("a=1")?.one("a")?.as_deref(), Some("1"));
-    /// assert!(Params::parse("a=1&a=2")?.one("a").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
-    ///
     /// # Errors
     /// - 400 if it comes twice
     pub fn one(&mut self, name: &str) -> Result<Option<String>, Rejection> {
@@ -83,25 +57,12 @@ impl Params {
     }
 
     /// The texts of a parameter that may come several times, in their order.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert_eq!(Params::parse("a=1&a=2")?.many("a"), ["1", "2"]);
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     pub fn many(&mut self, name: &str) -> Vec<String> {
         let asked: Vec<_> = self.pairs.extract_if(.., |(key, _)| key == name).collect();
         asked.into_iter().map(|(_, value)| value).collect()
     }
 
     /// `true` or `false`, in exactly this spelling.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert_eq!(Params::parse("a=true")?.bool("a")?, Some(true));
-    /// assert!(Params::parse("a=1")?.bool("a").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     ///
     /// # Errors
     /// - 400 for anything else, also for an empty value
@@ -116,13 +77,6 @@ impl Params {
     }
 
     /// A whole number: digits, with a minus sign in front of a negative one.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert_eq!(Params::parse("a=-5")?.int("a")?, Some(-5));
-    /// assert!(Params::parse("a=5.0")?.int("a").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     ///
     /// # Errors
     /// - 400 for anything else, also for an empty value
@@ -141,13 +95,6 @@ impl Params {
 
     /// A time in the form of RFC 3339, with an offset.
     ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert!(Params::parse("at=2030-01-31T12:00:00Z")?.time("at")?.is_some());
-    /// assert!(Params::parse("at=tomorrow")?.time("at").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
-    ///
     /// # Errors
     /// - 400 for anything else, also for an empty value
     pub fn time(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Rejection> {
@@ -162,13 +109,6 @@ impl Params {
 
     /// A UUID in its canonical, hyphenated form.
     ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// assert!(Params::parse("id=0190163d-8694-739b-aea5-966c26f8ad91")?.uuid("id")?.is_some());
-    /// assert!(Params::parse("id=me")?.uuid("id").is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
-    ///
     /// # Errors
     /// - 400 for anything else, also for an empty value
     pub fn uuid(&mut self, name: &str) -> Result<Option<Uuid>, Rejection> {
@@ -176,14 +116,6 @@ impl Params {
     }
 
     /// One of the values that are listed, in exactly this spelling.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// let choices = [("asc", true), ("desc", false)];
-    /// assert_eq!(Params::parse("sort_order=asc")?.choice("sort_order", &choices)?, Some(true));
-    /// assert!(Params::parse("sort_order=ASC")?.choice("sort_order", &choices).is_err());
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     ///
     /// # Errors
     /// - 422 for any other value, with the list
@@ -209,14 +141,6 @@ impl Params {
     }
 
     /// Refuses what nobody asked for.
-    ///
-    /// ```
-    /// use authfort_axum::Params;
-    /// let mut params = Params::parse("limit=5&limt=6")?;
-    /// params.int("limit")?;
-    /// assert_eq!(params.finish().unwrap_err().fields()[0].field, "limt");
-    /// # Ok::<_, authfort_axum::Rejection>(())
-    /// ```
     ///
     /// # Errors
     /// - 422 with the unknown names, sixteen of them at the most
@@ -262,21 +186,7 @@ impl Choice for DeleteMode {
 }
 
 /// Something that is read from the parameters of a request, for [`Query`].
-///
-/// ```
-/// use authfort_axum::{FromParams, Params, Rejection};
-///
-/// struct Page(i64);
-///
-/// impl FromParams for Page {
-///     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-///         Ok(Self(params.int("limit")?.unwrap_or(50)))
-///     }
-/// }
-/// assert_eq!(Page::from_params(&mut Params::parse("limit=20")?)?.0, 20);
-/// # Ok::<_, Rejection>(())
-/// ```
-pub trait FromParams: Sized {
+pub(crate) trait FromParams: Sized {
     /// Asks for every parameter this type knows. [`Query`] refuses the rest.
     ///
     /// # Errors
@@ -285,30 +195,8 @@ pub trait FromParams: Sized {
 }
 
 /// The query of a request as a `T`, and nothing in it that `T` does not know.
-///
-/// ```
-/// use authfort_axum::{FromParams, Params, Query, Rejection};
-/// use axum::{Router, routing::get};
-///
-/// struct Filter {
-///     banned: Option<bool>,
-/// }
-///
-/// impl FromParams for Filter {
-///     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-///         Ok(Self { banned: params.bool("banned")? })
-///     }
-/// }
-///
-/// async fn list(Query(filter): Query<Filter>) -> String {
-///     format!("{:?}", filter.banned)
-/// }
-///
-/// let app: Router = Router::new().route("/users", get(list));
-/// ```
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart in a handler's signature")]
-pub struct Query<T>(pub T);
+pub(crate) struct Query<T>(pub T);
 
 impl<T, S> FromRequestParts<S> for Query<T>
 where

@@ -271,7 +271,7 @@ impl RateLimits {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::RateLimited`]: nothing is left, and nothing was taken
+    /// - [`Error::RateLimited`](authfort::Error::RateLimited): nothing is left, and nothing was taken
     pub fn check_client(&self, action: Action, address: Option<IpAddr>) -> Result<()> {
         let own = ClientKey::from(address).bits();
         let Some((site, provider)) = networks(address) else {
@@ -299,7 +299,7 @@ impl RateLimits {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::RateLimited`]: nothing is left for the client, or for anybody, and nothing was taken from the account
+    /// - [`Error::RateLimited`](authfort::Error::RateLimited): nothing is left for the client, or for anybody, and nothing was taken from the account
     pub fn check_account(&self, action: Action, client: Option<IpAddr>, account: &str) -> Result<()> {
         if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());

@@ -25,7 +25,7 @@ pub struct User {
     /// The user, for ever.
     pub id: UserId,
     /// The address, trimmed, NFKC-normalised and lower-cased: to show, and to send mail to. To compare addresses, compare
-    /// their [`email_key`].
+    /// their [`email_key`](crate::email_key).
     pub email: String,
     /// Whether the address is known to be the user's.
     pub email_verified: bool,
