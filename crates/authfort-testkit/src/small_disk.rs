@@ -84,17 +84,28 @@ impl SmallDisk {
         Ballast(path)
     }
 
-    /// Lets nobody write any more, or again. No file on it may be open for writing.
+    /// Lets nobody write any more, or again. No file on it may be open for writing; one that is being closed, as by the
+    /// thread of a connection, is waited for.
     ///
     /// # Panics
-    /// When a file is, and when `mount` of util-linux is missing.
+    /// When a file stays open for ten seconds, and when `mount` of util-linux is missing.
     pub fn read_only(&self, on: bool) {
-        let status = Command::new("mount")
-            .args(["-o", if on { "remount,ro" } else { "remount,rw" }])
-            .arg(&self.0)
-            .status()
-            .expect("`mount` of util-linux; on Debian or Ubuntu: apt-get install mount");
-        assert!(status.success());
+        let mount = || {
+            Command::new("mount")
+                .args(["-o", if on { "remount,ro" } else { "remount,rw" }])
+                .arg(&self.0)
+                .stderr(Stdio::null())
+                .status()
+                .expect("`mount` of util-linux; on Debian or Ubuntu: apt-get install mount")
+        };
+        let done = (0..1_000).any(|_| {
+            let done = mount().success();
+            if !done {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            done
+        });
+        assert!(done, "a file is open for writing");
     }
 
     /// Makes every write of this process past so many bytes of a file an I/O error; `None` lifts it.

@@ -81,8 +81,8 @@ impl ListEvents {
     }
 
     /// How many, 1 to 200; 50 unless set.
-    pub fn limit(mut self, limit: i64) -> Self {
-        self.query.limit = limit;
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.query.limit = i64::from(limit);
         self
     }
 }

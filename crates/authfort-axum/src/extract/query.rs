@@ -93,6 +93,24 @@ impl Params {
             .transpose()
     }
 
+    /// A whole number that is not negative.
+    ///
+    /// # Errors
+    /// - those of [`int`](Self::int), and 422 for a negative one
+    pub fn natural(&mut self, name: &str) -> Result<Option<u64>, Rejection> {
+        let refuse = |_| unacceptable(name, "out_of_range", "must be 0 or more".to_owned());
+        self.int(name)?.map(u64::try_from).transpose().map_err(refuse)
+    }
+
+    /// How many a page holds. The operation refuses what is out of its bounds, so what is far out stays out.
+    ///
+    /// # Errors
+    /// - those of [`int`](Self::int)
+    pub fn limit(&mut self) -> Result<Option<u32>, Rejection> {
+        let bounded = |limit: i64| u32::try_from(limit.max(0)).unwrap_or(u32::MAX);
+        Ok(self.int("limit")?.map(bounded))
+    }
+
     /// A time in the form of RFC 3339, with an offset.
     ///
     /// # Errors

@@ -436,6 +436,7 @@ impl Conn<'_> {
     }
 
     /// The transaction that this connection is in, for [`Db::is_over`].
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(crate) async fn open_transaction(&mut self) -> Result<OpenTransaction> {
         match self {
             #[cfg(feature = "sqlite")]

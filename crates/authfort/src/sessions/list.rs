@@ -84,8 +84,8 @@ impl ListSessions {
     }
 
     /// How many, 1 to 200; 50 unless set.
-    pub fn limit(mut self, limit: i64) -> Self {
-        self.limit = limit;
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = i64::from(limit);
         self
     }
 

@@ -131,11 +131,11 @@ pub struct UserPage {
     /// The users, with their roles.
     pub users: Vec<User>,
     /// How many match in all; none where no total was asked for.
-    pub total: Option<i64>,
+    pub total: Option<u64>,
     /// The limit that was asked for.
-    pub limit: i64,
+    pub limit: u32,
     /// The offset that was asked for; 0 where a cursor was given.
-    pub offset: i64,
+    pub offset: u64,
     /// Where the next page begins; none on the last.
     pub next_cursor: Option<String>,
     /// Where the previous page is; none on the first. An empty page past the end has the one that leads to the last page.
@@ -169,14 +169,14 @@ impl ListUsers {
     }
 
     /// How many, 1 to 200.
-    pub fn limit(mut self, limit: i64) -> Self {
-        self.limit = limit;
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = i64::from(limit);
         self
     }
 
     /// How many to pass over. A cursor is cheaper for pages far in.
-    pub fn offset(mut self, offset: i64) -> Self {
-        self.offset = Some(offset);
+    pub fn offset(mut self, offset: u64) -> Self {
+        self.offset = Some(i64::try_from(offset).unwrap_or(i64::MAX));
         self
     }
 
@@ -199,9 +199,6 @@ impl ListUsers {
         };
         if !(1..=200).contains(&self.limit) {
             refuse("limit", "out_of_range", "must be between 1 and 200");
-        }
-        if self.offset.is_some_and(|offset| offset < 0) {
-            refuse("offset", "out_of_range", "must be 0 or more");
         }
         if self.offset.is_some() && self.cursor.is_some() {
             refuse("offset", "conflict", "must not be given together with a cursor");
@@ -260,8 +257,20 @@ impl ListUsers {
         let next_cursor = has_next.then(|| encode(rows.last(), false));
         let prev_cursor = has_prev.then(|| encode(rows.first(), true));
         let users = rows.into_iter().map(|row| row.into_user(now)).collect::<Result<_>>()?;
-        Ok(UserPage { users, total, limit: self.limit, offset: self.offset.unwrap_or(0), next_cursor, prev_cursor })
+        Ok(UserPage {
+            users,
+            total: total.map(natural),
+            limit: u32::try_from(self.limit).unwrap_or_default(),
+            offset: natural(self.offset.unwrap_or(0)),
+            next_cursor,
+            prev_cursor,
+        })
     }
+}
+
+/// A number that is not negative, for SQL has no other type for it.
+fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 impl CountUsers {
@@ -269,11 +278,11 @@ impl CountUsers {
         Self { core, filter: UserFilter::default() }
     }
 
-    async fn run(self) -> Result<i64> {
+    async fn run(self) -> Result<u64> {
         let filter = self.filter.checked()?;
         let now = self.core.now();
         let mut conn = self.core.db().read().await?;
-        store::users::list::count(&mut conn.conn(), &filter, now).await
+        store::users::list::count(&mut conn.conn(), &filter, now).await.map(natural)
     }
 }
 
@@ -287,7 +296,7 @@ impl IntoFuture for ListUsers {
 }
 
 impl IntoFuture for CountUsers {
-    type Output = Result<i64>;
+    type Output = Result<u64>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -505,7 +505,7 @@ both_engines! {
 
     async fn the_log_refuses_what_it_does_not_know(db: TestDatabase) {
         let (auth, _) = service(&db).await;
-        for limit in [i64::MIN, -1, 0, 201, i64::MAX] {
+        for limit in [0, 201, u32::MAX] {
             assert_eq!(faults(&auth.list_events().limit(limit).await.unwrap_err()), ["limit out_of_range"], "{limit}");
         }
         for name in ["", "user_delete", "USER_DELETED", "user_deleted ", "\0", &"x".repeat(100_000)] {

@@ -219,7 +219,7 @@ both_engines! {
             ("[a-z]", &[]),
         ] {
             let page = auth.list_users().query(term).sort_order(SortOrder::Asc).await.unwrap();
-            assert_eq!((emails(&page), page.total), (expected.to_vec(), i64::try_from(expected.len()).ok()), "{term:?}");
+            assert_eq!((emails(&page), page.total), (expected.to_vec(), u64::try_from(expected.len()).ok()), "{term:?}");
         }
         // Blank is no filter, and what was pasted with a term is not part of it; what no name can hold, and what is too
         // long, is refused.
@@ -332,7 +332,7 @@ both_engines! {
         let again = call.clone().cursor(first.next_cursor.unwrap()).await.unwrap();
         assert_eq!(emails(&again), ["user2", "user3"]);
         // Past the end: nobody, but a total.
-        let beyond = call.clone().offset(i64::MAX).await.unwrap();
+        let beyond = call.clone().offset(u64::MAX).await.unwrap();
         assert_eq!((emails(&beyond), beyond.total, &beyond.next_cursor), (vec![], Some(5), &None));
         // The row that a cursor names may be gone.
         auth.delete_user(middle.users[1].id).await.unwrap();
@@ -358,7 +358,7 @@ both_engines! {
             let about = format!("{by:?} {order:?}");
 
             // By an offset past the end, with or without a total, to the last page, and on to the first.
-            for (offset, total) in [(7, Total::Exact), (100, Total::Exact), (i64::MAX, Total::None)] {
+            for (offset, total) in [(7, Total::Exact), (100, Total::Exact), (u64::MAX, Total::None)] {
                 let beyond = call.clone().offset(offset).total(total).await.unwrap();
                 assert_eq!((&beyond.users[..], &beyond.next_cursor), (&[][..], &None), "{about}");
                 let last = call.clone().cursor(beyond.prev_cursor.unwrap()).await.unwrap();
@@ -434,16 +434,12 @@ both_engines! {
     async fn defect_23_limit_and_offset_have_bounds(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         auth.create_user("jane@example.com").await.unwrap();
-        for limit in [i64::MIN, -1, 0, 201, 1_000_000_000, i64::MAX] {
+        for limit in [0, 201, 1_000_000_000, u32::MAX] {
             let error = auth.list_users().limit(limit).await.unwrap_err();
             assert_eq!(faults(&error), ["limit out_of_range"], "{limit}");
         }
-        for offset in [i64::MIN, -1] {
-            let error = auth.list_users().offset(offset).limit(0).await.unwrap_err();
-            assert_eq!(faults(&error), ["limit out_of_range", "offset out_of_range"], "{offset}");
-        }
-        let error = auth.list_users().offset(0).cursor("x").await.unwrap_err();
-        assert_eq!(faults(&error), ["offset conflict"]);
+        let error = auth.list_users().offset(0).cursor("x").limit(0).await.unwrap_err();
+        assert_eq!(faults(&error), ["limit out_of_range", "offset conflict"]);
         for limit in [1, 200] {
             assert_eq!(auth.list_users().limit(limit).await.unwrap().users.len(), 1);
         }
@@ -528,7 +524,7 @@ both_engines! {
                                 let page = auth.list_users().filter(filter.clone()).await.unwrap();
                                 let found: Vec<&User> = page.users.iter().collect();
                                 assert_eq!(found, expected, "{filter:?}");
-                                let size = i64::try_from(expected.len()).unwrap();
+                                let size = u64::try_from(expected.len()).unwrap();
                                 assert_eq!(page.total, Some(size), "{filter:?}");
                                 assert_eq!(auth.get_user_count().filter(filter.clone()).await.unwrap(), size, "{filter:?}");
                                 *answers.entry(expected.len()).or_insert(0) += 1;
@@ -581,7 +577,7 @@ both_engines! {
             // Asked first, so that one more page is read after the last change.
             let finished = writer.is_finished();
             let page = auth.list_users().limit(200).await.unwrap();
-            assert_eq!(page.total, i64::try_from(page.users.len()).ok());
+            assert_eq!(page.total, u64::try_from(page.users.len()).ok());
             sizes.insert(page.users.len());
             if finished {
                 break;

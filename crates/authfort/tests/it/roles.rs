@@ -22,7 +22,7 @@ async fn mark(auth: &AuthFort) -> EventId {
 }
 
 /// How many hold the admin role and can use it.
-async fn usable_admins(auth: &AuthFort) -> i64 {
+async fn usable_admins(auth: &AuthFort) -> u64 {
     auth.get_user_count().role("admin").banned(false).await.unwrap()
 }
 
@@ -346,7 +346,7 @@ both_engines! {
                 let mut codes = [one, two].map(|outcome| outcome.unwrap().map_or_else(|error| error.code(), |()| "done"));
                 codes.sort_unstable();
                 assert_eq!(codes, ["done", "insufficient_role"], "{way} against {way_back}");
-                assert_eq!(usable_admins(&auth).await, 1 + i64::from(with_a_third), "{way} against {way_back}");
+                assert_eq!(usable_admins(&auth).await, 1 + u64::from(with_a_third), "{way} against {way_back}");
             }
         }
     }

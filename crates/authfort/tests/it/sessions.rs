@@ -471,7 +471,7 @@ both_engines! {
             let expected: Vec<_> = opened.iter().copied().filter(|id| !active_only || *id != opened[3]).collect();
             assert_eq!(walked, expected);
         }
-        for limit in [0, -1, 201] {
+        for limit in [0, 201, u32::MAX] {
             assert_eq!(code(&auth.list_sessions(jane.id).limit(limit).await), "validation_failed");
         }
         for cursor in ["", "x", "AAAA", "!", "AAAAAAAAAAAAAAAAAAAAAAAA"] {

@@ -20,7 +20,7 @@ both_engines! {
         let auth = AuthFort::connect(db.url()).await.unwrap();
         let count = || auth.get_user_count();
         assert_eq!(count().await.unwrap(), 1000);
-        let some = |number: i64| (1..1000).contains(&number);
+        let some = |number: u64| (1..1000).contains(&number);
         assert!(some(count().banned(true).await.unwrap()));
         assert!(some(count().email_verified(false).await.unwrap()));
         assert!(some(count().role("member").await.unwrap()) && some(count().role("editor").await.unwrap()));

@@ -28,7 +28,7 @@ pub(crate) struct EventParams {
     order: Option<SortOrderName>,
     /// 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
+    limit: Option<u32>,
 }
 
 /// A type of events, for the document.
@@ -48,7 +48,7 @@ pub(crate) struct Wanted {
     after: Option<EventId>,
     before: Option<EventId>,
     order: Option<SortOrder>,
-    limit: Option<i64>,
+    limit: Option<u32>,
 }
 
 impl FromParams for Wanted {
@@ -59,7 +59,7 @@ impl FromParams for Wanted {
             after: params.uuid("after")?.map(Into::into),
             before: params.uuid("before")?.map(Into::into),
             order: params.choose("order")?,
-            limit: params.int("limit")?,
+            limit: params.limit()?,
         })
     }
 }

@@ -15,18 +15,14 @@ pub(crate) struct SessionFilter {
     /// Only those that live.
     active_only: Option<bool>,
     /// 1 to 200; 50 unless given.
-    limit: Option<i64>,
+    limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 impl FromParams for SessionFilter {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self {
-            active_only: params.bool("active_only")?,
-            limit: params.int("limit")?,
-            cursor: params.one("cursor")?,
-        })
+        Ok(Self { active_only: params.bool("active_only")?, limit: params.limit()?, cursor: params.one("cursor")? })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{Query, Rejection};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Count {
-    count: i64,
+    count: u64,
 }
 
 /// Counts users, by the filters of the list.

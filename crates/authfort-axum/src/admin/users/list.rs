@@ -22,10 +22,10 @@ pub(crate) struct PageParams {
     sort_order: Option<SortOrderName>,
     /// 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
+    limit: Option<u32>,
     /// How many to pass over; 0 unless given.
     #[param(minimum = 0)]
-    offset: Option<i64>,
+    offset: Option<u64>,
     /// In place of `offset`: the `next_cursor` or `prev_cursor` of a page with the same filters and order.
     cursor: Option<String>,
     /// `exact` (default) or `none`.
@@ -37,8 +37,8 @@ pub(crate) struct Page {
     filter: Filter,
     sort_by: Option<SortBy>,
     sort_order: Option<SortOrder>,
-    limit: Option<i64>,
-    offset: Option<i64>,
+    limit: Option<u32>,
+    offset: Option<u64>,
     cursor: Option<String>,
     total: Option<Total>,
 }
@@ -49,8 +49,8 @@ impl FromParams for Page {
             filter: Filter::from_params(params)?,
             sort_by: params.choose("sort_by")?,
             sort_order: params.choose("sort_order")?,
-            limit: params.int("limit")?,
-            offset: params.int("offset")?,
+            limit: params.limit()?,
+            offset: params.natural("offset")?,
             cursor: params.one("cursor")?,
             total: params.choose("total")?,
         })
