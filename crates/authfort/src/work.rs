@@ -14,249 +14,23 @@
 //! - An operation may commit and still fail ([`Verdict::CommitAndFail`]): a detected theft is recorded before it is reported.
 
 mod locks;
+mod operation;
+mod unit;
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
-use crate::access::confirm;
-use crate::clock::delta;
 use crate::core::Core;
-use crate::db::{Conn, PooledConn, Savepoint, Tx};
-use crate::events::{Draft, Event};
-use crate::model::actor::Actor;
-use crate::model::standing::Bearer;
+use crate::db::{Conn, Savepoint, Tx};
+use crate::events::Event;
+use crate::{Error, Result, store};
 pub(crate) use locks::at_version;
-
-use crate::{Error, EventId, Result, UserId, store};
-
-/// What becomes of the transaction.
-#[derive(Debug)]
-pub enum Verdict<T> {
-    /// Commit, and succeed.
-    Commit(T),
-    /// Commit, and fail with this.
-    CommitAndFail(Error),
-    /// Roll back, prepare anew, and run again: what was prepared is out of date. Nothing was written yet.
-    PrepareAgain,
-}
-
-/// A change that [`Write`] can make. Each type of change says here what it answers; only this library implements it.
-///
-/// ```
-/// fn answers<O: authfort::Operation<Output = authfort::DeleteReceipt>>() {}
-/// answers::<authfort::DeleteUser>();
-/// ```
-pub trait Operation: Send + Sync + 'static {
-    /// What the call answers.
-    type Output: Send + 'static;
-
-    /// Checks and slow work before the transaction, such as hashing a password.
-    #[doc(hidden)]
-    fn prepare(&mut self, _before: &mut Before<'_>) -> impl Future<Output = Result<()>> + Send {
-        async { Ok(()) }
-    }
-
-    /// What happens between begin and commit. It may run more than once.
-    #[doc(hidden)]
-    fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
-
-    /// What the answer still lacks and takes no connection, such as a signature: once the one writer is free again.
-    #[doc(hidden)]
-    fn finish(&self, _core: &Core, _output: &mut Self::Output) -> Result<()> {
-        Ok(())
-    }
-
-    /// Whose rows the change removes: where the application's rows do not let them go, their table is looked for.
-    #[doc(hidden)]
-    fn removes(&self) -> Option<UserId> {
-        None
-    }
-
-    /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
-    #[doc(hidden)]
-    fn committed(&self, _core: &Core) -> impl Future<Output = ()> + Send {
-        async {}
-    }
-}
-
-/// A change that can take part in the application's transaction, by [`Write::in_tx`]. Signing in and refreshing cannot:
-/// they write down a failure that they also report (a wrong password, a refresh token that comes back), and a rollback
-/// would take that back.
-///
-/// ```compile_fail,E0277
-/// # async fn example(auth: authfort::AuthFort, pool: authfort::sqlx::SqlitePool) -> authfort::Result<()> {
-/// let mut tx = pool.begin().await?;
-/// auth.refresh("afr_…").in_tx(&mut tx).await?;
-/// # Ok(()) }
-/// ```
-pub trait Joinable: Operation {}
-
-/// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
-pub(crate) type RateCheck = Arc<dyn Fn() -> Result<()> + Send + Sync>;
-
-/// Takes the question: it is asked once, not again when the change is prepared again.
-pub(crate) fn check_rate(ask: &mut Option<RateCheck>) -> Result<()> {
-    ask.take().map_or(Ok(()), |ask| ask())
-}
-
-/// What an operation has before its transaction: a look at the database, through the application's transaction where it
-/// joins one. What that wrote must be seen, and its connection may be the only one.
-#[derive(Debug)]
-pub struct Before<'a> {
-    pub(crate) core: &'a Core,
-    /// The version that the user must be at, where the caller demands one.
-    pub(crate) if_version: Option<i64>,
-    joined: Option<Conn<'a>>,
-}
-
-impl Before<'_> {
-    /// A connection to read by. To be dropped before anything slow.
-    pub(crate) async fn read(&mut self) -> Result<Lease<'_>> {
-        match &mut self.joined {
-            Some(conn) => Ok(Lease::Joined(conn.reborrow())),
-            None => Ok(Lease::Pooled(self.core.db().read().await?)),
-        }
-    }
-
-    /// The connection of the application's transaction, where there is one.
-    pub(crate) fn joined(&mut self) -> Option<Conn<'_>> {
-        self.joined.as_mut().map(Conn::reborrow)
-    }
-}
-
-pub(crate) enum Lease<'a> {
-    Pooled(PooledConn),
-    Joined(Conn<'a>),
-}
-
-impl Lease<'_> {
-    pub(crate) fn conn(&mut self) -> Conn<'_> {
-        match self {
-            Self::Pooled(conn) => conn.conn(),
-            Self::Joined(conn) => conn.reborrow(),
-        }
-    }
-}
-
-/// What an operation works with: the connection inside its transaction, the time, and the events to write.
-#[derive(Debug)]
-pub struct Work<'a> {
-    pub(crate) core: &'a Core,
-    pub(crate) conn: Conn<'a>,
-    /// When the change happens: read anew under each lock, so that the times of two changes follow their order.
-    pub(crate) now: DateTime<Utc>,
-    /// The version that the user must be at, where the caller demands one; asked by the lock.
-    pub(crate) if_version: Option<i64>,
-    events: Vec<Event>,
-    confirmed: bool,
-}
-
-impl<'a> Work<'a> {
-    fn new(core: &'a Core, conn: Conn<'a>, if_version: Option<i64>) -> Self {
-        Self { core, now: core.now(), conn, if_version, events: Vec::new(), confirmed: false }
-    }
-
-    pub(crate) fn actor(&self) -> &Actor {
-        self.core.actor()
-    }
-
-    /// Locks a user's row until the transaction ends, and the caller's against changes: a ban or a demotion of the caller
-    /// either comes first and is seen, or waits for this commit. In the order of the ids, so that two callers who act on
-    /// each other do not wait for each other.
-    pub(crate) async fn lock_row(&mut self, id: UserId) -> Result<()> {
-        let caller = self.unconfirmed().filter(|caller| *caller != id);
-        if let Some(caller) = caller.filter(|caller| *caller < id) {
-            store::users::keep(&mut self.conn, caller).await?;
-        }
-        store::users::lock(&mut self.conn, id).await?;
-        if let Some(caller) = caller.filter(|caller| *caller > id) {
-            store::users::keep(&mut self.conn, caller).await?;
-        }
-        self.locked();
-        self.confirm().await
-    }
-
-    /// To be called when a lock was waited for: it is later now.
-    pub(crate) fn locked(&mut self) {
-        self.now = self.core.now();
-    }
-
-    /// The same where the change locks no user.
-    async fn confirm_caller(&mut self) -> Result<()> {
-        if let Some(caller) = self.unconfirmed() {
-            store::users::keep(&mut self.conn, caller).await?;
-            self.locked();
-        }
-        self.confirm().await
-    }
-
-    /// The caller, where they are yet to be asked about.
-    fn unconfirmed(&self) -> Option<UserId> {
-        let actor = self.actor();
-        let asked = actor.token.is_some() || actor.must_hold.is_some();
-        actor.user_id.filter(|_| asked && !self.confirmed)
-    }
-
-    /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back, and
-    /// a lock can take its time.
-    async fn confirm(&mut self) -> Result<()> {
-        let Some(user) = self.unconfirmed() else { return Ok(()) };
-        let actor = self.core.actor();
-        let role = actor.must_hold.as_deref();
-        match actor.session_id.zip(actor.token) {
-            Some((session, token)) => {
-                if token.expires_at + delta(self.core.config().leeway) <= self.now {
-                    return Err(Error::TokenExpired);
-                }
-                let bearer = Bearer {
-                    user_id: user,
-                    session_id: session,
-                    token_version: token.version,
-                    expires_at: token.expires_at,
-                };
-                let caller = confirm(&mut self.conn, &bearer, None, self.now).await?;
-                if let Some(role) = role.filter(|role| !caller.has_role(role)) {
-                    return Err(Error::InsufficientRole { role: role.to_owned() });
-                }
-            }
-            None => {
-                if let Some(role) = role
-                    && !store::roles::is_usable_holder(&mut self.conn, user, role, self.now).await?
-                {
-                    return Err(Error::InsufficientRole { role: role.to_owned() });
-                }
-            }
-        }
-        self.confirmed = true;
-        Ok(())
-    }
-
-    /// The client's address and its description of itself, for the events that name them.
-    pub(crate) fn client(&self) -> (Option<String>, Option<String>) {
-        (self.actor().ip_address.clone(), self.actor().user_agent.clone())
-    }
-
-    /// Writes an event at the end of the transaction.
-    pub(crate) fn append(&mut self, draft: Draft) {
-        let actor = self.core.actor();
-        let event = Event {
-            id: EventId::new(self.now),
-            r#type: draft.r#type.to_owned(),
-            timestamp: self.now,
-            user_id: draft.user_id,
-            actor_id: actor.user_id,
-            request_id: actor.request_id.clone(),
-            data: draft.data,
-            token: draft.token,
-        };
-        self.events.push(event);
-    }
-}
+pub(crate) use operation::{Before, RateCheck, Verdict, check_rate};
+pub use operation::{Conditional, Joinable, Operation};
+pub(crate) use unit::Work;
 
 /// A change that happens when it is awaited, or inside the application's transaction by [`in_tx`](Write::in_tx).
 ///
@@ -286,15 +60,6 @@ impl<O> std::fmt::Debug for Write<O> {
         f.write_str(std::any::type_name::<O>())
     }
 }
-
-/// A change of one user, which can be bound to a version: see [`Write::if_version`]. It locks the user before it does
-/// anything, and the lock asks for the version.
-///
-/// ```
-/// fn can_be_bound<O: authfort::Conditional>() {}
-/// can_be_bound::<authfort::DeleteUser>();
-/// ```
-pub trait Conditional: Operation {}
 
 impl<O: Conditional> Write<O> {
     /// Only if the user is still at this [`version`](crate::User::version), also where nothing would change. It is asked
@@ -503,7 +268,7 @@ async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O:
     if matches!(verdict, Verdict::PrepareAgain) {
         return Ok(verdict);
     }
-    work.confirm_caller().await?;
+    work.reauthorize_without_lock().await?;
     if !work.events.is_empty() {
         store::events::append(&mut work.conn, &work.events, work.core.actor()).await?;
     }

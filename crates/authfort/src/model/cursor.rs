@@ -19,12 +19,12 @@ const MAX_TEXT: usize = 8192;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cursor {
     pub backward: bool,
-    pub key: Key,
+    pub key: SortKey,
     pub id: Uuid,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Key {
+pub(crate) enum SortKey {
     Time(DateTime<Utc>),
     Text(String),
     Missing,
@@ -33,13 +33,13 @@ pub(crate) enum Key {
 }
 
 impl Cursor {
-    pub(crate) fn at(id: UserId, key: Key, backward: bool) -> Self {
+    pub(crate) fn at(id: UserId, key: SortKey, backward: bool) -> Self {
         Self { backward, key, id: id.0 }
     }
 
     /// The last page where it leads backward, and the first where it leads forward.
     pub(crate) fn from_end(backward: bool) -> Self {
-        Self { backward, key: Key::End, id: Uuid::nil() }
+        Self { backward, key: SortKey::End, id: Uuid::nil() }
     }
 
     pub(crate) fn encode(&self, filter: &UserFilter, sort_by: SortBy, sort_order: SortOrder) -> String {
@@ -47,16 +47,16 @@ impl Cursor {
         bytes.extend_from_slice(&binding(filter, sort_by, sort_order));
         bytes.extend_from_slice(self.id.as_bytes());
         match &self.key {
-            Key::Time(time) => {
+            SortKey::Time(time) => {
                 bytes.push(b't');
                 bytes.extend_from_slice(&time.timestamp_micros().to_be_bytes());
             }
-            Key::Text(text) => {
+            SortKey::Text(text) => {
                 bytes.push(b's');
                 bytes.extend_from_slice(text.as_bytes());
             }
-            Key::Missing => bytes.push(b'n'),
-            Key::End => bytes.push(b'e'),
+            SortKey::Missing => bytes.push(b'n'),
+            SortKey::End => bytes.push(b'e'),
         }
         base64url_encode(bytes)
     }
@@ -83,17 +83,17 @@ impl Cursor {
             (b't', SortBy::CreatedAt) => {
                 let micros = i64::from_be_bytes(key.try_into().ok()?);
                 let time = DateTime::from_timestamp_micros(micros)?;
-                Key::Time(super::validate::time("cursor", time).ok().map(|()| time)?)
+                SortKey::Time(super::validate::time("cursor", time).ok().map(|()| time)?)
             }
             (b's', SortBy::Email | SortBy::Name) => {
                 let text = std::str::from_utf8(key).ok()?;
                 if text.contains('\0') {
                     return None;
                 }
-                Key::Text(text.to_owned())
+                SortKey::Text(text.to_owned())
             }
-            (b'n', SortBy::Name) if key.is_empty() => Key::Missing,
-            (b'e', _) if key.is_empty() => Key::End,
+            (b'n', SortBy::Name) if key.is_empty() => SortKey::Missing,
+            (b'e', _) if key.is_empty() => SortKey::End,
             _ => return None,
         };
         Some(Self { backward, key, id: Uuid::from_bytes(*id) })
@@ -111,7 +111,7 @@ fn binding(filter: &UserFilter, sort_by: SortBy, sort_order: SortOrder) -> [u8; 
 mod tests {
     use super::*;
 
-    fn cursor(key: Key) -> Cursor {
+    fn cursor(key: SortKey) -> Cursor {
         Cursor { backward: true, key, id: Uuid::from_u128(7) }
     }
 
@@ -119,13 +119,13 @@ mod tests {
     fn a_cursor_survives_the_way_out_and_back() {
         let filter = UserFilter::default();
         for (key, by) in [
-            (Key::Time(DateTime::UNIX_EPOCH), SortBy::CreatedAt),
-            (Key::Text("é".into()), SortBy::Name),
-            (Key::Missing, SortBy::Name),
-            (Key::Text("a@example.com".into()), SortBy::Email),
-            (Key::End, SortBy::CreatedAt),
-            (Key::End, SortBy::Email),
-            (Key::End, SortBy::Name),
+            (SortKey::Time(DateTime::UNIX_EPOCH), SortBy::CreatedAt),
+            (SortKey::Text("é".into()), SortBy::Name),
+            (SortKey::Missing, SortBy::Name),
+            (SortKey::Text("a@example.com".into()), SortBy::Email),
+            (SortKey::End, SortBy::CreatedAt),
+            (SortKey::End, SortBy::Email),
+            (SortKey::End, SortBy::Name),
         ] {
             let text = cursor(key.clone()).encode(&filter, by, SortOrder::Asc);
             assert_eq!(Cursor::decode(&text, &filter, by, SortOrder::Asc), Some(cursor(key)));
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_no_cursor_is_refused() {
         let filter = UserFilter::default();
-        let good = cursor(Key::Text("a".into())).encode(&filter, SortBy::Name, SortOrder::Asc);
+        let good = cursor(SortKey::Text("a".into())).encode(&filter, SortBy::Name, SortOrder::Asc);
         let long = "A".repeat(10_000);
         for text in ["", "x", "====", "AAAA", &good[..good.len() - 4], &format!("{good}="), &long] {
             assert_eq!(Cursor::decode(text, &filter, SortBy::Name, SortOrder::Asc), None, "{text}");

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::filter::{SortBy, SortOrder, Total, UserFilter};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub(crate) struct PageRequest {
     pub filter: UserFilter,
     pub sort_by: SortBy,
     pub sort_order: SortOrder,

@@ -5,7 +5,7 @@ pub(crate) mod list;
 use chrono::{DateTime, Utc};
 
 use crate::db::{Conn, Violation, blocked, classify, row, sql, violation};
-use crate::model::cursor::Key;
+use crate::model::cursor::SortKey;
 use crate::model::filter::SortBy;
 use crate::model::standing::ban_lasts;
 use crate::model::user::User;
@@ -61,11 +61,11 @@ impl UserRow {
     }
 
     /// By what an order sorts this row.
-    pub(crate) fn sort_key(&self, sort_by: SortBy) -> Key {
+    pub(crate) fn sort_key(&self, sort_by: SortBy) -> SortKey {
         match sort_by {
-            SortBy::CreatedAt => Key::Time(self.created_at),
-            SortBy::Email => Key::Text(self.email_key.clone()),
-            SortBy::Name => self.name_key.clone().map_or(Key::Missing, Key::Text),
+            SortBy::CreatedAt => SortKey::Time(self.created_at),
+            SortBy::Email => SortKey::Text(self.email_key.clone()),
+            SortBy::Name => self.name_key.clone().map_or(SortKey::Missing, SortKey::Text),
         }
     }
 

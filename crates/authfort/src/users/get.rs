@@ -36,12 +36,12 @@ pub struct GetUser(pub(crate) FindUser);
 #[must_use = "a call does nothing until it is awaited"]
 pub struct FindUser {
     core: Core,
-    key: Key,
+    key: By,
     deleted: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Key {
+enum By {
     Id(UserId),
     /// None for a text that no user can have: that is an answer, not an error.
     Email(Option<String>),
@@ -55,11 +55,11 @@ impl GetUser {
 
 impl FindUser {
     pub(crate) fn by_id(core: Core, id: UserId) -> Self {
-        Self { core, key: Key::Id(id), deleted: false }
+        Self { core, key: By::Id(id), deleted: false }
     }
 
     pub(crate) fn by_email(core: Core, email: &str) -> Self {
-        Self { core, key: Key::Email(key_to_find(email)), deleted: false }
+        Self { core, key: By::Email(key_to_find(email)), deleted: false }
     }
 
     /// Whether an anonymised user is found too; not unless set.
@@ -73,13 +73,13 @@ impl FindUser {
         let mut conn = self.core.db().read().await?;
         let mut conn = conn.conn();
         let found = match self.key {
-            Key::Id(id) => match store::users::read(&mut conn, id, now).await {
+            By::Id(id) => match store::users::read(&mut conn, id, now).await {
                 Ok(user) => Some(user),
                 Err(Error::UserNotFound) => None,
                 Err(error) => return Err(error),
             },
-            Key::Email(None) => None,
-            Key::Email(Some(key)) => match store::users::by_email_key(&mut conn, &key).await? {
+            By::Email(None) => None,
+            By::Email(Some(key)) => match store::users::by_email_key(&mut conn, &key).await? {
                 Some(row) => Some(row.into_user(now)?),
                 None => None,
             },

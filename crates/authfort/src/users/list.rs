@@ -14,9 +14,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::model::cursor::{Cursor, Key};
+use crate::model::cursor::{Cursor, SortKey};
 use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
-use crate::model::page::{Page, Seek};
+use crate::model::page::{PageRequest, Seek};
 use crate::model::user::User;
 use crate::model::validate;
 use crate::{AuthFort, Error, Result, store};
@@ -192,7 +192,7 @@ impl ListUsers {
         self
     }
 
-    fn page(&self) -> Result<Page> {
+    fn page(&self) -> Result<PageRequest> {
         let mut faults = validate::Faults::default();
         let mut refuse = |field: &str, code, message: &str| {
             faults.take::<()>(Err(crate::FieldError::new(field, code, message)));
@@ -213,7 +213,7 @@ impl ListUsers {
                 Seek::Cursor(cursor)
             }
         };
-        Ok(Page {
+        Ok(PageRequest {
             filter,
             sort_by: self.sort_by,
             sort_order: self.sort_order,
@@ -238,7 +238,7 @@ impl ListUsers {
         if backward {
             rows.reverse();
         }
-        let from_end = matches!(&page.seek, Seek::Cursor(cursor) if cursor.key == Key::End);
+        let from_end = matches!(&page.seek, Seek::Cursor(cursor) if cursor.key == SortKey::End);
         let (has_next, has_prev) = match &page.seek {
             // Nobody to lead back to.
             _ if rows.is_empty() && (from_end || total == Some(0)) => (false, false),

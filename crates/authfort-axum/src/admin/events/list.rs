@@ -12,7 +12,7 @@ use crate::{FromParams, Params, Query, Rejection};
 /// Which events; for the document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes; `Wanted` reads")]
+#[expect(dead_code, reason = "it describes; `EventQuery` reads")]
 pub(crate) struct EventParams {
     /// About this user.
     user_id: Option<UserId>,
@@ -42,7 +42,7 @@ impl PartialSchema for EventType {
 
 impl ToSchema for EventType {}
 
-pub(crate) struct Wanted {
+pub(crate) struct EventQuery {
     user_id: Option<UserId>,
     types: Vec<String>,
     after: Option<EventId>,
@@ -51,7 +51,7 @@ pub(crate) struct Wanted {
     limit: Option<u32>,
 }
 
-impl FromParams for Wanted {
+impl FromParams for EventQuery {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
         Ok(Self {
             user_id: params.uuid("user_id")?.map(Into::into),
@@ -69,7 +69,7 @@ impl FromParams for Wanted {
     get, path = "/events", operation_id = "list_events", tag = "events", params(EventParams), security(("bearer" = [])),
     responses((status = 200, body = EventPage), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
-pub(crate) async fn list(admin: Admin, Query(wanted): Query<Wanted>) -> Result<Json<EventPage>, Rejection> {
+pub(crate) async fn list(admin: Admin, Query(wanted): Query<EventQuery>) -> Result<Json<EventPage>, Rejection> {
     let mut call = admin.auth.list_events().order(wanted.order.unwrap_or(SortOrder::Desc));
     if let Some(id) = wanted.user_id {
         call = call.user_id(id);

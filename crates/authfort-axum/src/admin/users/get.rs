@@ -9,9 +9,9 @@ use crate::admin::etag::etag;
 use crate::openapi::ErrorBody;
 use crate::{FromParams, Params, Path, Query, Rejection};
 
-pub(crate) struct Deleted(bool);
+pub(crate) struct IncludeDeleted(bool);
 
-impl FromParams for Deleted {
+impl FromParams for IncludeDeleted {
     fn from_params(params: &mut Params) -> Result<Self, Rejection> {
         Ok(Self(params.bool("deleted")?.unwrap_or_default()))
     }
@@ -29,7 +29,7 @@ impl FromParams for Deleted {
 pub(crate) async fn get(
     admin: Admin,
     Path(id): Path<UserId>,
-    Query(deleted): Query<Deleted>,
+    Query(deleted): Query<IncludeDeleted>,
 ) -> Result<impl IntoResponse, Rejection> {
     let user = admin.auth.get_user(id).deleted(deleted.0).await?;
     Ok((etag(&user), Json(user)))

@@ -18,7 +18,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Checked;
 use super::chars::{JOINERS, is_control, is_invisible, is_mark, is_word, mixes_directions};
-use super::search::fold;
+use super::fold::fold;
 use crate::FieldError;
 
 const EMAIL_BYTES: usize = 254;

@@ -2,6 +2,7 @@
 
 mod chars;
 mod email;
+mod fold;
 mod metadata;
 mod search;
 mod text;

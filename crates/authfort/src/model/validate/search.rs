@@ -1,26 +1,13 @@
 //! What is searched and sorted, and what is searched for.
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::Checked;
 use super::chars::is_control;
 use super::email::{key_of, spellings};
+use super::fold::fold;
 use crate::FieldError;
 
 /// A search term longer than any key cannot match; the bound keeps the statement small.
 const QUERY_CHARS: usize = 256;
-
-/// The form in which names are searched and sorted: NFC, then Unicode lower case, character by character.
-///
-/// (`str::to_lowercase` lowers a sigma by its place in the word, so that a part of a key would no longer be found in it.)
-pub(super) fn fold(text: &str) -> String {
-    text.nfc().flat_map(lower).nfc().collect()
-}
-
-/// Lower case, and the two lower sigmas as one: `ΟΔΟΣ` and `οδος` differ in case alone.
-fn lower(c: char) -> impl Iterator<Item = char> {
-    c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
-}
 
 /// A search term, folded as the keys are; `None` where nothing is left to search for.
 pub(crate) fn query(value: &str) -> Checked<Option<String>> {
@@ -51,17 +38,5 @@ impl Keys {
         let mut search = spellings(email);
         search.extend(name.clone());
         Self { email: key_of(email), name, search: search.join("\n") }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folding_is_by_character() {
-        assert_eq!(fold("ΟΔΟΣ"), "οδοσ");
-        assert_eq!(fold("E\u{301}"), "é");
-        assert_eq!(fold("İ"), "i\u{307}");
     }
 }

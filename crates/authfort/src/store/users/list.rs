@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::{UserRow, columns};
 use crate::db::dynamic::{Arg, Statement, run};
 use crate::db::{Conn, classify};
-use crate::model::cursor::{Cursor, Key};
+use crate::model::cursor::{Cursor, SortKey};
 use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
-use crate::model::page::{Page, Seek};
+use crate::model::page::{PageRequest, Seek};
 use crate::{Result, UserId};
 
 /// What an order sorts by before the id. A missing name sorts last in both directions, so each has a key of its own, in
@@ -46,10 +46,10 @@ impl Order {
     /// Only rows past the cursor. A row is compared as a whole: that is one seek in the index, however many keys are equal.
     fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
         let key: Arg = match &cursor.key {
-            Key::Time(time) => (*time).into(),
-            Key::Text(text) => text.as_str().into(),
-            Key::Missing => self.missing.into(),
-            Key::End => return,
+            SortKey::Time(time) => (*time).into(),
+            SortKey::Text(text) => text.as_str().into(),
+            SortKey::Missing => self.missing.into(),
+            SortKey::End => return,
         };
         to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" }).bind(key);
         to.push(", ").bind(cursor.id).push(")");
@@ -106,7 +106,7 @@ pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTim
 
 /// The page, its roles and its total in one statement, thus of one snapshot. The total stands left of the join: an empty
 /// page has one too.
-pub(crate) fn page_statement(conn: &Conn<'_>, page: &Page, now: DateTime<Utc>) -> Statement {
+pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<Utc>) -> Statement {
     let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
     let order = Order::new(conn, page.sort_by, page.sort_order, backward);
     let mut statement = Statement::new("SELECT t.total, u.* FROM (SELECT ");
@@ -154,7 +154,11 @@ where
     }
 }
 
-pub(crate) async fn page(conn: &mut Conn<'_>, page: &Page, now: DateTime<Utc>) -> Result<(Vec<UserRow>, Option<i64>)> {
+pub(crate) async fn page(
+    conn: &mut Conn<'_>,
+    page: &PageRequest,
+    now: DateTime<Utc>,
+) -> Result<(Vec<UserRow>, Option<i64>)> {
     let statement = page_statement(conn, page, now);
     let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(classify)?;
     let total = rows.first().and_then(|row| row.total);

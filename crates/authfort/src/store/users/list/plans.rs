@@ -119,8 +119,8 @@ fn uses(plan: &[String], index: &str) -> bool {
     plan.iter().any(|line| line.split([' ', ':']).any(|word| word == index))
 }
 
-fn page(filter: UserFilter, sort_by: SortBy, sort_order: SortOrder, seek: Seek) -> Page {
-    Page { filter, sort_by, sort_order, limit: 51, seek, total: Total::None }
+fn page(filter: UserFilter, sort_by: SortBy, sort_order: SortOrder, seek: Seek) -> PageRequest {
+    PageRequest { filter, sort_by, sort_order, limit: 51, seek, total: Total::None }
 }
 
 fn filters() -> Vec<(&'static str, UserFilter)> {
@@ -154,16 +154,16 @@ async fn every_path_has_an_index(auth: &AuthFort) {
                     (SortBy::Name, SortOrder::Desc) => "authfort_users_name_desc",
                 };
                 let keys = match sort_by {
-                    SortBy::CreatedAt => vec![Key::Time(now() - TimeDelta::days(30)), Key::End],
-                    SortBy::Email => vec![Key::Text("user5@example.com".into()), Key::End],
-                    SortBy::Name => vec![Key::Text("name 50".into()), Key::Missing, Key::End],
+                    SortBy::CreatedAt => vec![SortKey::Time(now() - TimeDelta::days(30)), SortKey::End],
+                    SortBy::Email => vec![SortKey::Text("user5@example.com".into()), SortKey::End],
+                    SortBy::Name => vec![SortKey::Text("name 50".into()), SortKey::Missing, SortKey::End],
                 };
                 let mut seeks = vec![Seek::Offset(0), Seek::Offset(100)];
                 for (key, backward) in keys.into_iter().flat_map(|key| [(key.clone(), false), (key, true)]) {
                     seeks.push(Seek::Cursor(Cursor { backward, key, id: Uuid::from_u128(1 << 120) }));
                 }
                 for seek in seeks {
-                    let by_cursor = matches!(&seek, Seek::Cursor(cursor) if cursor.key != Key::End);
+                    let by_cursor = matches!(&seek, Seek::Cursor(cursor) if cursor.key != SortKey::End);
                     let page = page(UserFilter::default(), sort_by, sort_order, seek);
                     statements.push((format!("{page:?}"), page_statement(&conn, &page, now()), index, true, by_cursor));
                 }
