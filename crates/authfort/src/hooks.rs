@@ -191,3 +191,47 @@ fn text(panic: &(dyn Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use authfort_testkit::{Engine, TestDatabase, both_engines};
+
+    use super::*;
+    use crate::events::UserCreated;
+    use crate::{Algorithm, AuthFort};
+
+    both_engines! {
+        async fn a_rolled_back_transaction_leaves_nobody_behind_who_asks_for_its_commit(db: TestDatabase) {
+            let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).connect(db.url()).await.unwrap();
+            auth.on(|_: UserCreated| async {});
+            // The service holds the hooks, and so does whoever watches a transaction for them.
+            let holders = || Arc::strong_count(&auth.core().hooks().registered);
+            assert_eq!(holders(), 1);
+            let call = auth.create_user("jane@example.com");
+            match db.engine() {
+                Engine::Sqlite => {
+                    let pool = sqlx::SqlitePool::connect(db.url()).await.unwrap();
+                    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+                    call.in_tx(&mut tx).await.unwrap();
+                    assert_eq!(holders(), 2);
+                    tx.rollback().await.unwrap();
+                }
+                Engine::Postgres => {
+                    let pool = sqlx::PgPool::connect(db.url()).await.unwrap();
+                    let mut tx = pool.begin().await.unwrap();
+                    call.in_tx(&mut tx).await.unwrap();
+                    assert_eq!(holders(), 2);
+                    tx.rollback().await.unwrap();
+                }
+            }
+            // It sleeps for a second at the most; without the rollback it would be there for ten minutes.
+            for _ in 0..6_000 {
+                if holders() == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(holders(), 1);
+        }
+    }
+}

@@ -271,20 +271,6 @@ both_engines! {
         assert_eq!(event_types(&auth).await, ["key_rotated", "user_created", "user_deleted"]);
     }
 
-    async fn a_rolled_back_transaction_leaves_nobody_behind_who_asks_for_its_commit(db: TestDatabase) {
-        let (auth, _) = service(&db).await;
-        let raw = Raw::open(&db, 1).await;
-        auth.on(|_: UserCreated| async {});
-        user(&auth, "jane@example.com").await;
-        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-        let mut tx = raw.begin().await;
-        let before = tasks();
-        auth.create_user("john@example.com").in_tx(tx.conn()).await.unwrap();
-        assert!(tasks() > before, "somebody watches the transaction");
-        tx.rollback().await;
-        within(async { while tasks() > before { tokio::time::sleep(Duration::from_millis(5)).await } }).await;
-    }
-
     async fn a_rolled_back_transaction_of_the_application_leaves_nothing(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let raw = Raw::open(&db, 1).await;
