@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authfort::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use authfort::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use authfort::sqlx::{self, AssertSqlSafe, PgPool};
+use authfort::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgPool};
 use authfort::{Algorithm, AuthFort, Error};
 use authfort_testkit::{Engine, SmallDisk, TestDatabase, run};
 
@@ -77,6 +77,21 @@ fn a_full_disk_is_named_at_the_start() {
     });
 }
 
+/// Puts everything into the file itself. That is refused while a connection is open, as one is for a moment after `close`.
+async fn leave_one_file(url: &str) {
+    let options: SqliteConnectOptions = url.parse().unwrap();
+    for _ in 0..1_000 {
+        let mut conn = options.clone().busy_timeout(Duration::ZERO).connect().await.unwrap();
+        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = DELETE").fetch_one(&mut conn).await;
+        conn.close().await.unwrap();
+        if mode.is_ok_and(|mode| mode == "delete") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("a connection stays open");
+}
+
 #[test]
 fn a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost() {
     let name = "start::a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost";
@@ -86,6 +101,7 @@ fn a_file_system_that_is_read_only_is_named_at_the_start_and_nothing_is_lost() {
         let auth = builder(&clock()).connect(&url).await.unwrap();
         let jane = auth.create_user("jane@example.com").await.unwrap();
         auth.close().await;
+        leave_one_file(&url).await;
         disk.read_only(true);
         let text = refusal(&url).await;
         assert!(text.contains("x.db") && text.contains("write the file and its folder"), "{text}");
