@@ -46,11 +46,11 @@ const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, Head
 
 /// On an answer that is to stay as it is, also where an outer layer would turn it.
 #[derive(Clone)]
-struct AsItIs;
+struct KeepAsIs;
 
-/// Says to the layers around this one that the answer stays as it is.
+/// Template to the layers around this one that the answer stays as it is.
 pub(crate) fn keep(mut response: Response) -> Response {
-    response.extensions_mut().insert(AsItIs);
+    response.extensions_mut().insert(KeepAsIs);
     response
 }
 
@@ -64,7 +64,8 @@ pub(crate) fn reshape(response: Response) -> Response {
     match at_once(body) {
         Err(body) => Response::from_parts(parts, body),
         Ok(bytes) => {
-            let Some(rejection) = std::str::from_utf8(&bytes).ok().and_then(|text| of(parts.status, text)) else {
+            let Some(rejection) = std::str::from_utf8(&bytes).ok().and_then(|text| rejection_of(parts.status, text))
+            else {
                 return Response::from_parts(parts, Body::from(bytes));
             };
             let (shaped, body) = rejection.into_response().into_parts();
@@ -87,7 +88,7 @@ fn is_plain_refusal(response: &Response) -> bool {
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::INTERNAL_SERVER_ERROR
     );
-    wanted && is_plain_text(response.headers()) && response.extensions().get::<AsItIs>().is_none()
+    wanted && is_plain_text(response.headers()) && response.extensions().get::<KeepAsIs>().is_none()
 }
 
 fn is_plain_text(headers: &HeaderMap) -> bool {
@@ -103,39 +104,35 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
 
 /// The whole body if it is one piece that is there already, as a text of axum's is; else the body, nothing of it lost.
 fn at_once(mut rest: Body) -> Result<Bytes, Body> {
-    let mut looked = Looked { length: rest.size_hint(), frames: VecDeque::new(), rest: Body::empty() };
-    for _ in 0..2 {
+    let length = rest.size_hint();
+    let mut frames = VecDeque::new();
+    while frames.len() < 2 {
         match rest.frame().now_or_never() {
-            Some(Some(frame)) => looked.frames.push_back(frame),
-            Some(None) if looked.frames.len() == 1 => {
-                return match looked.frames.pop_front() {
-                    Some(Ok(frame)) => frame.into_data().map_err(|frame| Looked::only(Ok(frame))),
-                    Some(Err(error)) => Err(Looked::only(Err(error))),
-                    None => Err(Body::empty()),
-                };
+            Some(Some(frame)) => frames.push_back(frame),
+            Some(None) => {
+                rest = Body::empty();
+                if frames.len() == 1
+                    && let Some(Ok(frame)) = frames.pop_front_if(|frame| frame.as_ref().is_ok_and(Frame::is_data))
+                    && let Ok(bytes) = frame.into_data()
+                {
+                    return Ok(bytes);
+                }
+                break;
             }
-            Some(None) => return Err(Body::empty()),
             None => break,
         }
     }
-    looked.rest = rest;
-    Err(Body::new(looked))
+    Err(Body::new(Peeked { length, frames, rest }))
 }
 
 /// A body of which the first frames were taken to look at them.
-struct Looked {
+struct Peeked {
     length: SizeHint,
     frames: VecDeque<Result<Frame<Bytes>, axum::Error>>,
     rest: Body,
 }
 
-impl Looked {
-    fn only(frame: Result<Frame<Bytes>, axum::Error>) -> Body {
-        Body::new(Self { length: SizeHint::default(), frames: [frame].into(), rest: Body::empty() })
-    }
-}
-
-impl HttpBody for Looked {
+impl HttpBody for Peeked {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -159,12 +156,12 @@ impl HttpBody for Looked {
 }
 
 /// Reads one of axum's sentences.
-fn of(status: StatusCode, text: &str) -> Option<Rejection> {
-    let after = |start: &str| text.strip_prefix(start).and_then(|rest| rest.strip_prefix(": "));
+fn rejection_of(status: StatusCode, text: &str) -> Option<Rejection> {
+    let after = |start| after(text, start);
     match status {
         StatusCode::UNPROCESSABLE_ENTITY => after("Failed to deserialize the JSON body into the target type")
             .map(|fault| Rejection::validation(vec![field(without_position(fault))]))
-            .or_else(|| after("Failed to deserialize form body").map(|fault| pair("form", fault))),
+            .or_else(|| after("Failed to deserialize form body").map(|fault| pair_rejection("form", fault))),
         StatusCode::BAD_REQUEST => bad_request(text),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => match text {
             "Expected request with `Content-Type: application/json`" => Some(Rejection::unsupported_media_type()),
@@ -198,19 +195,24 @@ fn of(status: StatusCode, text: &str) -> Option<Rejection> {
     }
 }
 
+/// What axum says after the sentence by which it begins.
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    text.strip_prefix(start)?.strip_prefix(": ")
+}
+
 fn bad_request(text: &str) -> Option<Rejection> {
-    let after = |start: &str| text.strip_prefix(start).and_then(|rest| rest.strip_prefix(": "));
+    let after = |start| after(text, start);
     if let Some(fault) = after("Failed to parse the request body as JSON") {
-        return Some(Rejection::invalid_request(unread(fault)));
+        return Some(Rejection::invalid_request(json_message(fault)));
     }
     if let Some(fault) = after("Failed to deserialize query string") {
-        return Some(pair("query", fault));
+        return Some(pair_rejection("query", fault));
     }
     if let Some(fault) = after("Failed to deserialize form") {
-        return Some(pair("form", fault));
+        return Some(pair_rejection("form", fault));
     }
     if let Some(fault) = after("Invalid URL").or_else(|| text.starts_with("Invalid UTF-8 in `").then_some(text)) {
-        return segment(fault).map(Rejection::invalid_request);
+        return path_message(fault).map(Rejection::invalid_request);
     }
     if text == "Invalid `boundary` for `multipart/form-data` request"
         || text == "Error parsing `multipart/form-data` request"
@@ -225,7 +227,7 @@ fn bad_request(text: &str) -> Option<Rejection> {
 
 /// Why a text is not the JSON that is wanted. `serde_json` counts it as no JSON, too, when the reader of a type stops at
 /// something else than it wants, such as a number where one of several names should be.
-fn unread(fault: &str) -> String {
+fn json_message(fault: &str) -> String {
     let place = position(fault).map(|(line, column)| format!(", at line {line}, column {column}")).unwrap_or_default();
     if fault.starts_with("EOF while parsing a value at line 1 column 0") {
         return "The body is empty, and must be JSON.".to_owned();
@@ -237,7 +239,7 @@ fn unread(fault: &str) -> String {
 }
 
 /// A fault in pairs of name and text: what cannot be read is 400, what can be read and is not acceptable is 422.
-fn pair(place: &str, fault: &str) -> Rejection {
+fn pair_rejection(place: &str, fault: &str) -> Rejection {
     let field = field(fault);
     if matches!(field.code, "required" | "unknown_field" | "not_allowed" | "duplicate") {
         return Rejection::validation(vec![field]);
@@ -251,7 +253,7 @@ fn pair(place: &str, fault: &str) -> Rejection {
 
 /// What axum says of a part of the path. The names come from the route, so they end at the first mark; the type at the
 /// last.
-fn segment(fault: &str) -> Option<String> {
+fn path_message(fault: &str) -> Option<String> {
     if let Some(name) = fault.strip_prefix("Invalid UTF-8 in `").and_then(|rest| rest.strip_suffix('`')) {
         return is_path(name).then(|| format!("`{name}` in the path is not valid UTF-8."));
     }
@@ -285,7 +287,7 @@ fn field(fault: &str) -> FieldError {
     let here =
         |code, message: &str| FieldError::new(presentable(if path.is_empty() { "body" } else { path }), code, message);
     match says {
-        Says::Name(code, message) => {
+        Template::Name(code, message) => {
             let name = fault.split('`').nth(1).filter(|name| is_path(name));
             // The path of an unknown or doubled member ends with it, that of a missing one does not.
             match name {
@@ -297,16 +299,16 @@ fn field(fault: &str) -> FieldError {
                 None => FieldError::new("body", "invalid", "is not acceptable"),
             }
         }
-        Says::Wanted(code) => match fault.rsplit_once(", expected ").map(|(_, expected)| expected) {
+        Template::Wanted(code) => match fault.rsplit_once(", expected ").map(|(_, expected)| expected) {
             Some(expected) if is_known(expected) => here(code, &format!("must be {}", wanted(expected))),
             _ => here("invalid", "is not acceptable"),
         },
-        Says::Fixed(message) => here("invalid", message),
+        Template::Fixed(message) => here("invalid", message),
     }
 }
 
 #[derive(Clone, Copy)]
-enum Says {
+enum Template {
     /// The name of a member, between the first two marks.
     Name(&'static str, &'static str),
     /// What was wanted, at the end.
@@ -318,24 +320,24 @@ enum Says {
 const WHOLE: &str = "must be a whole number in range";
 
 /// How serde and the readers of common types begin, and what that says.
-const KINDS: [(&str, Says); 17] = [
-    ("missing field `", Says::Name("required", "is required")),
-    ("unknown field `", Says::Name("unknown_field", "is not a known member")),
-    ("duplicate field `", Says::Name("duplicate", "appears twice")),
-    ("unknown variant `", Says::Wanted("not_allowed")),
-    ("invalid type: ", Says::Wanted("invalid_type")),
-    ("invalid value: ", Says::Wanted("invalid")),
-    ("invalid length ", Says::Wanted("invalid")),
-    ("invalid digit found in string", Says::Fixed(WHOLE)),
-    ("number too large to fit in target type", Says::Fixed(WHOLE)),
-    ("number too small to fit in target type", Says::Fixed(WHOLE)),
-    ("cannot parse integer from empty string", Says::Fixed(WHOLE)),
-    ("invalid float literal", Says::Fixed("must be a number")),
-    ("cannot parse float from empty string", Says::Fixed("must be a number")),
-    ("provided string was not `true` or `false`", Says::Fixed("must be true or false")),
-    ("UUID parsing failed: ", Says::Fixed("must be a UUID")),
-    ("input contains invalid characters", Says::Fixed("is not acceptable")),
-    ("premature end of input", Says::Fixed("is not acceptable")),
+const KINDS: [(&str, Template); 17] = [
+    ("missing field `", Template::Name("required", "is required")),
+    ("unknown field `", Template::Name("unknown_field", "is not a known member")),
+    ("duplicate field `", Template::Name("duplicate", "appears twice")),
+    ("unknown variant `", Template::Wanted("not_allowed")),
+    ("invalid type: ", Template::Wanted("invalid_type")),
+    ("invalid value: ", Template::Wanted("invalid")),
+    ("invalid length ", Template::Wanted("invalid")),
+    ("invalid digit found in string", Template::Fixed(WHOLE)),
+    ("number too large to fit in target type", Template::Fixed(WHOLE)),
+    ("number too small to fit in target type", Template::Fixed(WHOLE)),
+    ("cannot parse integer from empty string", Template::Fixed(WHOLE)),
+    ("invalid float literal", Template::Fixed("must be a number")),
+    ("cannot parse float from empty string", Template::Fixed("must be a number")),
+    ("provided string was not `true` or `false`", Template::Fixed("must be true or false")),
+    ("UUID parsing failed: ", Template::Fixed("must be a UUID")),
+    ("input contains invalid characters", Template::Fixed("is not acceptable")),
+    ("premature end of input", Template::Fixed("is not acceptable")),
 ];
 
 /// What names and paths to members are made of; another text in their place is a value that was sent.
@@ -400,7 +402,7 @@ macro_rules! from {
             impl From<$rejection> for Rejection {
                 fn from(rejection: $rejection) -> Self {
                     let status = rejection.status();
-                    of(status, &rejection.body_text()).unwrap_or_else(|| {
+                    rejection_of(status, &rejection.body_text()).unwrap_or_else(|| {
                         if status.is_server_error() {
                             tracing::error!(mistake = ?rejection.body_text(), "an extractor of axum failed");
                             return Self::internal();

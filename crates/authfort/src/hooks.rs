@@ -62,59 +62,59 @@ impl HookHandle {
 #[derive(Clone)]
 pub(crate) struct Hooks {
     registered: Arc<RwLock<Vec<Hook>>>,
-    turns: Arc<Mutex<Turns>>,
+    order: Arc<Mutex<CommitOrder>>,
     /// Hooks may be registered from outside the runtime.
     runtime: Handle,
 }
 
 /// The order of commits, as far as it matters: two changes of one user wait for each other's locks until the commit, so
-/// whoever takes a turn while it holds its locks comes before whoever gets them next.
+/// whoever takes a ticket while it holds its locks comes before whoever gets them next.
 #[derive(Default)]
-struct Turns {
+struct CommitOrder {
     next: u64,
     first: u64,
-    /// What was committed by later turns than the first that is still out.
+    /// What was committed under later tickets than the first that is still out.
     done: BTreeMap<u64, Vec<Event>>,
 }
 
-/// A place in the order. What becomes of the transaction is said by [`publish`](Turn::publish), or by dropping it.
-pub(crate) struct Turn {
+/// A place in the order. What becomes of the transaction is said by [`publish`](Ticket::publish), or by dropping it.
+pub(crate) struct Ticket {
     hooks: Hooks,
     number: u64,
     events: Vec<Event>,
 }
 
-impl Turn {
-    /// Hands over events that are committed, once all earlier turns are over.
+impl Ticket {
+    /// Hands over events that are committed, once all earlier tickets are done.
     pub(crate) fn publish(mut self, events: Vec<Event>) {
         self.events = events;
     }
 }
 
-impl Drop for Turn {
+impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut turns = self.hooks.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.done.insert(self.number, std::mem::take(&mut self.events));
-        let mut first = turns.first;
-        while let Some(events) = turns.done.remove(&first) {
+        let mut order = self.hooks.order.lock().unwrap_or_else(PoisonError::into_inner);
+        order.done.insert(self.number, std::mem::take(&mut self.events));
+        let mut first = order.first;
+        while let Some(events) = order.done.remove(&first) {
             first += 1;
             self.hooks.publish(events);
         }
-        turns.first = first;
+        order.first = first;
     }
 }
 
 impl Hooks {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self { registered: Arc::default(), turns: Arc::default(), runtime }
+        Self { registered: Arc::default(), order: Arc::default(), runtime }
     }
 
-    /// Takes a turn; to be called with all locks held, before the commit.
-    pub(crate) fn turn(&self) -> Turn {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = turns.next;
-        turns.next += 1;
-        Turn { hooks: self.clone(), number, events: Vec::new() }
+    /// Takes a ticket; to be called with all locks held, before the commit.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = order.next;
+        order.next += 1;
+        Ticket { hooks: self.clone(), number, events: Vec::new() }
     }
 
     /// Registers a hook and starts its task, which ends with the last handle of the library.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::core::Core;
-use crate::db::{Conn, Savepoint, Tx};
+use crate::db::{Conn, OpenTransaction, Savepoint, Tx};
 use crate::events::Event;
 use crate::{Error, Result, store};
 pub(crate) use locks::at_version;
@@ -150,10 +150,9 @@ impl<O: Joinable> Write<O> {
         self.core.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
         match self.join(&mut conn).await {
-            Ok((mut output, events)) => {
+            Ok((mut output, watched)) => {
                 Savepoint::release(&mut conn).await?;
-                if !self.core.hooks().is_empty() && !events.is_empty() {
-                    let transaction = conn.open_transaction().await?;
+                if let Some((transaction, events)) = watched {
                     self.core.hooks().publish_when_committed(self.core.db().clone(), transaction, events);
                 }
                 self.op.finish(&self.core, &mut output)?;
@@ -170,7 +169,8 @@ impl<O: Joinable> Write<O> {
         }
     }
 
-    async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Vec<Event>)> {
+    /// The answer, and what hooks wait for: events, with the transaction that they are part of.
+    async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Option<(OpenTransaction, Vec<Event>)>)> {
         for _ in 0..ROUNDS {
             if !std::mem::take(&mut self.prepared) {
                 let joined = Some(conn.reborrow());
@@ -178,7 +178,13 @@ impl<O: Joinable> Write<O> {
             }
             let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
             match execute(&self.op, &mut work).await? {
-                Verdict::Commit(output) => return Ok((output, work.events)),
+                Verdict::Commit(output) => {
+                    let events = work.events;
+                    if events.is_empty() || self.core.hooks().is_empty() {
+                        return Ok((output, None));
+                    }
+                    return Ok((output, Some((conn.open_transaction().await?, events))));
+                }
                 Verdict::CommitAndFail(error) => return Err(error),
                 Verdict::PrepareAgain => {}
             }
@@ -235,17 +241,17 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let events = work.events;
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
-            let turn = core.hooks().turn();
+            let ticket = core.hooks().ticket();
             tx.commit().await?;
-            turn.publish(events);
+            ticket.publish(events);
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
-            let turn = core.hooks().turn();
+            let ticket = core.hooks().ticket();
             tx.commit().await?;
-            turn.publish(events);
+            ticket.publish(events);
             op.committed(core).await;
             Err(error)
         }
@@ -268,7 +274,7 @@ async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O:
     if matches!(verdict, Verdict::PrepareAgain) {
         return Ok(verdict);
     }
-    work.reauthorize_without_lock().await?;
+    work.reauthorize_caller().await?;
     if !work.events.is_empty() {
         store::events::append(&mut work.conn, &work.events, work.core.actor()).await?;
     }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::SignedInBody;
-use super::visitor::{NoQuery, Visitor};
+use super::visitor::Visitor;
 use crate::openapi::ErrorBody;
-use crate::{Action, Json, Rejection};
+use crate::{Action, Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +29,11 @@ pub(crate) struct Login {
         (status = 503, description = "`overloaded`, `database_unavailable`", body = ErrorBody),
     )
 )]
-pub(crate) async fn login(visitor: Visitor, _: NoQuery, Json(body): Json<Login>) -> Result<Response, Rejection> {
+pub(crate) async fn login(
+    visitor: Visitor,
+    Query(()): Query<()>,
+    Json(body): Json<Login>,
+) -> Result<Response, Rejection> {
     visitor.check(Action::Login, &body.email)?;
     let user = visitor.auth.login(body.email, body.password).await?;
     visitor.signed_in(StatusCode::OK, user)

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::answer::clear_cookies;
 use super::refresh::RefreshToken;
-use super::visitor::{AccessTokens, NoQuery, RefreshCookies, Visitor};
-use crate::{OptionalJson, Rejection};
+use super::visitor::{AccessTokens, RefreshCookies, Visitor};
+use crate::{OptionalJson, Query, Rejection};
 
 /// Ends the session of a token: of the refresh token in the body; else of the cookies; else of the bearer token. The
 /// answer is the same whether or not there was one.
@@ -18,7 +18,7 @@ use crate::{OptionalJson, Rejection};
 pub(crate) async fn logout(
     visitor: Visitor,
     RefreshCookies(cookies): RefreshCookies,
-    _: NoQuery,
+    Query(()): Query<()>,
     access: AccessTokens,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<(StatusCode, HeaderMap), Rejection> {

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::SignedInBody;
-use super::visitor::{NoQuery, RefreshCookies, Visitor};
+use super::visitor::{RefreshCookies, Visitor};
 use crate::openapi::ErrorBody;
-use crate::{Action, OptionalJson, Rejection};
+use crate::{Action, OptionalJson, Query, Rejection};
 
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ impl RefreshToken {
 pub(crate) async fn refresh(
     visitor: Visitor,
     RefreshCookies(cookies): RefreshCookies,
-    _: NoQuery,
+    Query(()): Query<()>,
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<Response, Rejection> {
     let tokens = match body.token() {

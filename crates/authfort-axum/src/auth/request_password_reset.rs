@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::{NoQuery, Visitor};
+use super::visitor::Visitor;
 use crate::openapi::ErrorBody;
-use crate::{Action, Json, Rejection};
+use crate::{Action, Json, Query, Rejection};
 
 /// For whom.
 #[derive(Deserialize, ToSchema)]
@@ -26,7 +26,7 @@ pub(crate) struct RequestPasswordReset {
 )]
 pub(crate) async fn request_password_reset(
     visitor: Visitor,
-    _: NoQuery,
+    Query(()): Query<()>,
     Json(body): Json<RequestPasswordReset>,
 ) -> Result<StatusCode, Rejection> {
     visitor.check(Action::Mail, &body.email)?;

@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::{Acting, NoQuery, Visitor};
+use super::visitor::{Acting, Visitor};
 use crate::openapi::ErrorBody;
-use crate::{Action, Json, Rejection};
+use crate::{Action, Json, Query, Rejection};
 
 /// The token that was sent, and the password to come.
 #[derive(Deserialize, ToSchema)]
@@ -29,7 +29,7 @@ pub(crate) struct ResetPassword {
 )]
 pub(crate) async fn reset_password(
     visitor: Visitor,
-    _: NoQuery,
+    Query(()): Query<()>,
     Acting(auth): Acting,
     Json(body): Json<ResetPassword>,
 ) -> Result<StatusCode, Rejection> {

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::SignedInBody;
-use super::visitor::{NoQuery, Visitor};
+use super::visitor::Visitor;
 use crate::openapi::ErrorBody;
-use crate::{Action, Json, Rejection};
+use crate::{Action, Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,11 @@ pub(crate) struct SignUp {
         (status = 429, description = "`rate_limited`", body = ErrorBody),
     )
 )]
-pub(crate) async fn signup(visitor: Visitor, _: NoQuery, Json(body): Json<SignUp>) -> Result<Response, Rejection> {
+pub(crate) async fn signup(
+    visitor: Visitor,
+    Query(()): Query<()>,
+    Json(body): Json<SignUp>,
+) -> Result<Response, Rejection> {
     let (asked, email) = (visitor.clone(), body.email.clone());
     let mut call =
         visitor.auth.sign_up(body.email, body.password).check_rate(move || asked.check(Action::SignUp, &email));

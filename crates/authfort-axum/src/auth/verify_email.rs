@@ -5,9 +5,9 @@ use axum::Json as Answer;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visitor::{Acting, NoQuery, Visitor};
+use super::visitor::{Acting, Visitor};
 use crate::openapi::ErrorBody;
-use crate::{Json, Rejection};
+use crate::{Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub(crate) struct VerifyEmail {
 )]
 pub(crate) async fn verify_email(
     _: Visitor,
-    _: NoQuery,
+    Query(()): Query<()>,
     Acting(auth): Acting,
     Json(body): Json<VerifyEmail>,
 ) -> Result<Answer<User>, Rejection> {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::answer;
 use crate::layer::{Caller, bearer};
 use crate::limits::Limits;
-use crate::{Action, Query, Rejection};
+use crate::{Action, Rejection};
 
 /// Who comes to sign up or to sign in: for an application's own handlers that do what those of
 /// [`auth_router`](crate::auth_router) do, with the same limits and the same answer.
@@ -85,17 +85,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
         let auth = caller.act(parts, None, None);
         let limits = Limits::of(&caller, parts);
         Ok(Self { caller, auth, limits })
-    }
-}
-
-/// A request without a query, which the routes for visitors have no use for.
-pub(crate) struct NoQuery;
-
-impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        Query::<()>::from_request_parts(parts, state).await.map(|Query(())| Self)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
-
+use super::standing::Bearer;
 use crate::{Principal, SessionId, UserId};
 
 /// Who acts, from where, and under which request.
@@ -21,17 +20,11 @@ pub struct Actor {
     pub(crate) user_id: Option<UserId>,
     pub(crate) session_id: Option<SessionId>,
     pub(crate) must_hold: Option<String>,
-    pub(crate) token: Option<Token>,
+    /// The access token that the actor came with, for asking once more at the commit whether it counts.
+    pub(crate) bearer: Option<Bearer>,
     pub(crate) request_id: Option<String>,
     pub(crate) ip_address: Option<String>,
     pub(crate) user_agent: Option<String>,
-}
-
-/// The access token that the actor came with, for asking once more at the commit whether it counts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Token {
-    pub version: i64,
-    pub expires_at: DateTime<Utc>,
 }
 
 /// A user agent is a free text from outside: what is longer than this many characters is cut.
@@ -102,8 +95,7 @@ impl From<UserId> for Actor {
 /// end of the session, or the token.
 impl From<&Principal> for Actor {
     fn from(principal: &Principal) -> Self {
-        let token = Token { version: principal.token_version, expires_at: principal.expires_at };
-        Self { token: Some(token), ..Self::user(principal.user_id).session(principal.session_id) }
+        Self { bearer: Some(principal.into()), ..Self::user(principal.user_id).session(principal.session_id) }
     }
 }
 

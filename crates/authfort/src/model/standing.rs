@@ -31,6 +31,17 @@ impl From<&Claims> for Bearer {
     }
 }
 
+impl From<&Principal> for Bearer {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            user_id: principal.user_id,
+            session_id: principal.session_id,
+            token_version: principal.token_version,
+            expires_at: principal.expires_at,
+        }
+    }
+}
+
 /// Who somebody is now, and what their tokens hang on.
 #[derive(Debug)]
 pub(crate) struct Standing {

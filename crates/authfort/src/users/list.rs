@@ -95,8 +95,8 @@ pub struct ListUsers {
     filter: UserFilter,
     sort_by: SortBy,
     sort_order: SortOrder,
-    limit: i64,
-    offset: Option<i64>,
+    limit: u32,
+    offset: Option<u64>,
     cursor: Option<String>,
     total: Total,
 }
@@ -170,13 +170,13 @@ impl ListUsers {
 
     /// How many, 1 to 200.
     pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = i64::from(limit);
+        self.limit = limit;
         self
     }
 
     /// How many to pass over. A cursor is cheaper for pages far in.
     pub fn offset(mut self, offset: u64) -> Self {
-        self.offset = Some(i64::try_from(offset).unwrap_or(i64::MAX));
+        self.offset = Some(offset);
         self
     }
 
@@ -206,7 +206,7 @@ impl ListUsers {
         faults.finish()?;
         let filter = self.filter.clone().checked()?;
         let seek = match &self.cursor {
-            None => Seek::Offset(self.offset.unwrap_or(0)),
+            None => Seek::Offset(i64::try_from(self.offset.unwrap_or(0)).unwrap_or(i64::MAX)),
             Some(text) => {
                 let cursor =
                     Cursor::decode(text, &filter, self.sort_by, self.sort_order).ok_or(Error::InvalidCursor)?;
@@ -218,7 +218,7 @@ impl ListUsers {
             sort_by: self.sort_by,
             sort_order: self.sort_order,
             // One more than asked for tells whether another page follows.
-            limit: self.limit + 1,
+            limit: i64::from(self.limit) + 1,
             seek,
             total: self.total,
         })
@@ -260,8 +260,8 @@ impl ListUsers {
         Ok(UserPage {
             users,
             total: total.map(natural),
-            limit: u32::try_from(self.limit).unwrap_or_default(),
-            offset: natural(self.offset.unwrap_or(0)),
+            limit: self.limit,
+            offset: self.offset.unwrap_or(0),
             next_cursor,
             prev_cursor,
         })

@@ -9,7 +9,6 @@ use crate::core::Core;
 use crate::db::Conn;
 use crate::events::{Draft, Event};
 use crate::model::actor::Actor;
-use crate::model::standing::Bearer;
 use crate::{Error, EventId, Result, UserId, store};
 
 /// What an operation works with: the connection inside its transaction, the time, and the events to write.
@@ -38,7 +37,7 @@ impl<'a> Work<'a> {
     /// either comes first and is seen, or waits for this commit. In the order of the ids, so that two callers who act on
     /// each other do not wait for each other.
     pub(crate) async fn lock_row(&mut self, id: UserId) -> Result<()> {
-        let caller = self.unauthorized_yet().filter(|caller| *caller != id);
+        let caller = self.to_reauthorize().filter(|caller| *caller != id);
         if let Some(caller) = caller.filter(|caller| *caller < id) {
             store::users::keep(&mut self.conn, caller).await?;
         }
@@ -56,8 +55,8 @@ impl<'a> Work<'a> {
     }
 
     /// The same where the change locks no user.
-    pub(super) async fn reauthorize_without_lock(&mut self) -> Result<()> {
-        if let Some(caller) = self.unauthorized_yet() {
+    pub(super) async fn reauthorize_caller(&mut self) -> Result<()> {
+        if let Some(caller) = self.to_reauthorize() {
             store::users::keep(&mut self.conn, caller).await?;
             self.locked();
         }
@@ -65,30 +64,24 @@ impl<'a> Work<'a> {
     }
 
     /// The caller, where they are yet to be asked about.
-    fn unauthorized_yet(&self) -> Option<UserId> {
+    fn to_reauthorize(&self) -> Option<UserId> {
         let actor = self.actor();
-        let asked = actor.token.is_some() || actor.must_hold.is_some();
+        let asked = actor.bearer.is_some() || actor.must_hold.is_some();
         actor.user_id.filter(|_| asked && !self.reauthorized)
     }
 
     /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back, and
     /// a lock can take its time.
     async fn reauthorize(&mut self) -> Result<()> {
-        let Some(user) = self.unauthorized_yet() else { return Ok(()) };
+        let Some(user) = self.to_reauthorize() else { return Ok(()) };
         let actor = self.core.actor();
         let role = actor.must_hold.as_deref();
-        match actor.session_id.zip(actor.token) {
-            Some((session, token)) => {
-                if token.expires_at + delta(self.core.config().leeway) <= self.now {
+        match &actor.bearer {
+            Some(bearer) => {
+                if bearer.expires_at + delta(self.core.config().leeway) <= self.now {
                     return Err(Error::TokenExpired);
                 }
-                let bearer = Bearer {
-                    user_id: user,
-                    session_id: session,
-                    token_version: token.version,
-                    expires_at: token.expires_at,
-                };
-                let caller = confirm(&mut self.conn, &bearer, None, self.now).await?;
+                let caller = confirm(&mut self.conn, bearer, None, self.now).await?;
                 if let Some(role) = role.filter(|role| !caller.has_role(role)) {
                     return Err(Error::InsufficientRole { role: role.to_owned() });
                 }
