@@ -39,7 +39,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::Rejection;
-use crate::extract::{presentable, wanted};
+use crate::extract::{media_type, presentable, wanted};
 
 /// What describes the body that goes.
 const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, HeaderName::from_static("content-digest")];
@@ -92,14 +92,7 @@ fn is_plain_refusal(response: &Response) -> bool {
 }
 
 fn is_plain_text(headers: &HeaderMap) -> bool {
-    let essence = |value: &axum::http::HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .next()
-            .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/plain"))
-    };
-    headers.get(header::CONTENT_TYPE).is_some_and(essence) && !headers.contains_key(header::CONTENT_ENCODING)
+    media_type(headers).is_some_and(|kind| kind == "text/plain") && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
 /// The whole body if it is one piece that is there already, as a text of axum's is; else the body, nothing of it lost.

@@ -123,20 +123,27 @@ fn new_request_id() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use authfort::UserId;
     use axum::{
         body::{Body, Bytes, to_bytes},
         http::{HeaderMap, Method, StatusCode},
         routing::{get, post},
     };
+    use serde::Deserialize;
     use tower::ServiceExt;
 
     use super::*;
     use crate::{Json, Path, Query};
 
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Login {
         email: String,
+    }
+
+    #[derive(Deserialize)]
+    struct UserPath {
+        id: UserId,
     }
 
     #[derive(Clone)]
@@ -150,7 +157,10 @@ mod tests {
     fn app() -> Router {
         let inner: Router<HostState> = Router::new()
             .route("/", get(|| async { "home" }))
-            .route("/users/{id}", get(|Path(id): Path<Uuid>, Query(()): Query<()>| async move { id.to_string() }))
+            .route(
+                "/users/{id}",
+                get(|Path(user): Path<UserPath>, Query(()): Query<()>| async move { user.id.to_string() }),
+            )
             .route("/login", post(|Json(login): Json<Login>| async move { login.email }))
             .route("/jwks", get(|| async { ([(header::CACHE_CONTROL, "public, max-age=300")], "{}") }))
             .route("/panic", get(panics).put(async || -> Response { std::panic::panic_any(7_u8) }));

@@ -4,24 +4,18 @@
 //! documentation, without code and links into it; each response has one; every operation may answer an error; and what
 //! is answered has all of its members, null where there is nothing to say.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use authfort::{DeleteMode, DeletedFilter, SortBy, SortOrder, Total};
 use axum::extract::OriginalUri;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
+use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
-
-use crate::extract::Choice;
 
 /// The shape of every refusal.
 #[derive(Serialize, ToSchema)]
@@ -50,29 +44,6 @@ impl Modify for Security {
         };
         components.add_security_scheme("bearer", bearer("An access token; in cookie mode the cookie serves as well."));
         components.add_security_scheme("introspection", bearer("The configured introspection secret."));
-    }
-}
-
-/// A text that is one of the choices of a parameter, for the document.
-pub(crate) struct OneOf<T>(T);
-
-// By names: the derive takes an argument of a type for a schema.
-pub(crate) type SortByName = OneOf<SortBy>;
-pub(crate) type SortOrderName = OneOf<SortOrder>;
-pub(crate) type TotalName = OneOf<Total>;
-pub(crate) type DeletedName = OneOf<DeletedFilter>;
-pub(crate) type ModeName = OneOf<DeleteMode>;
-
-impl<T: Choice> PartialSchema for OneOf<T> {
-    fn schema() -> RefOr<Schema> {
-        let names = T::CHOICES.iter().map(|(name, _)| *name);
-        Schema::from(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()).into()
-    }
-}
-
-impl<T: Choice> ToSchema for OneOf<T> {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("OneOf")
     }
 }
 

@@ -12,7 +12,7 @@
 //!   password or a spent refresh token is not cured by one.
 //! - 429 and 503 carry `Retry-After` in whole seconds, at least one.
 //! - No answer may be stored by a cache.
-//! - However much was wrong, an answer is a few kilobytes: it names [`FIELD_LIMIT`] faults.
+//! - However much was wrong, an answer is a few kilobytes: it names [`FieldError::LIMIT`] faults.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -22,9 +22,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-
-/// How many faults one answer names. An input of thousands is a program's, and no person reads more.
-const FIELD_LIMIT: usize = 16;
 
 /// A refused request: the status, the code, the sentence, and what hangs on them.
 ///
@@ -109,7 +106,7 @@ impl Rejection {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
-    /// 422 `validation_failed`: what came can be read and is not acceptable, field by field. The first sixteen are named.
+    /// 422 `validation_failed`: what came can be read and is not acceptable, field by field. The first [`FieldError::LIMIT`] are named.
     ///
     /// ```
     /// use authfort::FieldError;
@@ -317,7 +314,7 @@ impl From<Error> for Rejection {
             Error::Validation(_) => {
                 let mut rejection = Self::of(StatusCode::UNPROCESSABLE_ENTITY, &error);
                 if let Error::Validation(mut fields) = error {
-                    fields.truncate(FIELD_LIMIT);
+                    fields.truncate(FieldError::LIMIT);
                     rejection.fields = fields;
                 }
                 rejection

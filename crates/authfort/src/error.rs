@@ -50,7 +50,7 @@ pub enum Error {
     /// The row changed since it was read (`If-Match`).
     #[error("The user was changed in the meantime; read it again.")]
     PreconditionFailed,
-    /// Input that is well formed and not acceptable: at most 16 faults, each once.
+    /// Input that is well formed and not acceptable: at most [`FieldError::LIMIT`] faults, each once.
     #[error("{}", summary(.0))]
     Validation(Vec<FieldError>),
     /// A cursor that this library did not make, or that belongs to another list.
@@ -158,6 +158,9 @@ pub struct FieldError {
 }
 
 impl FieldError {
+    /// How many faults one error names. An input with thousands is a program's, and no person reads more.
+    pub const LIMIT: usize = 16;
+
     /// Names a field, the kind of fault, and what to change.
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: field.into(), code, message: message.into() }

@@ -2,13 +2,18 @@
 //!
 //! All are UUIDs of version 7 (RFC 9562): ordered by the time of their making, also within one millisecond of one
 //! process. They are names, not secrets.
+//!
+//! As text an id is hyphenated, in either case (RFC 9562, section 4). The other spellings that the `uuid` crate reads
+//! (without hyphens, in braces, as a URN) are refused, so that one resource has one address.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use std::sync::Mutex;
+use serde::Serialize;
+use serde::de::{self, Deserialize, Deserializer, Unexpected};
+use uuid::fmt::Hyphenated;
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
@@ -20,10 +25,25 @@ pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(&ORDER, seconds, now.timestamp_subsec_nanos()))
 }
 
+struct IdText;
+
+impl de::Visitor<'_> for IdText {
+    type Value = Uuid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUID")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
+        let id: Result<Hyphenated, _> = text.parse();
+        id.map(Hyphenated::into_uuid).map_err(|_| E::invalid_value(Unexpected::Other("other text"), &self))
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -83,7 +103,17 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = uuid::Error;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                text.parse().map(|id: Hyphenated| Self(id.into_uuid()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(IdText).map(Self)
+                } else {
+                    Uuid::deserialize(deserializer).map(Self)
+                }
             }
         }
 
@@ -102,6 +132,7 @@ id! {
     /// use authfort::UserId;
     /// let id: UserId = "0198c0de-0000-7000-8000-000000000001".parse()?;
     /// assert_eq!(id.to_string(), "0198c0de-0000-7000-8000-000000000001");
+    /// assert!("0198c0de000070008000000000000001".parse::<UserId>().is_err());
     /// # Ok::<(), uuid::Error>(())
     /// ```
     UserId

@@ -13,8 +13,11 @@ mod roles;
 mod sessions;
 mod users;
 
+use authfort::UserId;
 use axum::Router;
+use serde::Deserialize;
 use serde_json::Value;
+use utoipa::IntoParams;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
@@ -23,6 +26,13 @@ pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi;
 use crate::{AuthLayer, harden, require_role};
+
+/// Which user.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct UserPath {
+    id: UserId,
+}
 
 fn routes() -> Vec<UtoipaMethodRouter> {
     vec![

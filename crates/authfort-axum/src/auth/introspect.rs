@@ -5,14 +5,14 @@ use authfort::secrecy::ExposeSecret;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::Json as Answer;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::extract::{Parameters, buffer, media_type};
 use crate::layer::{Caller, bearer};
 use crate::openapi::ErrorBody;
-use crate::{Json, Params, Query, Rejection};
+use crate::{Json, Query, Rejection};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,26 +47,19 @@ impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
 }
 
 /// The token, from a form as RFC 7662 has it or from JSON.
-pub(crate) struct Presented(String);
+pub(crate) struct Presented(Introspect);
 
 impl<S: Send + Sync> FromRequest<S> for Presented {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let Json(body) = Json::<Introspect>::from_request(request, state).await?;
-            return Ok(Self(body.token));
+        if media_type(request.headers()).is_none_or(|kind| kind != "application/x-www-form-urlencoded") {
+            return Json::from_request(request, state).await.map(|Json(body)| Self(body));
         }
-        let body = crate::extract::buffer(request, state).await?;
+        let body = buffer(request, state).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Rejection::invalid_request("The body is not UTF-8."))?;
-        let mut params = Params::parse(text)?;
-        let token = params.one("token")?;
-        params.one("token_type_hint")?;
         // Others are ignored (RFC 6749, section 3.2): clients send their credentials along, for servers that want them so.
-        let missing = || authfort::FieldError::new("token", "required", "must be given");
-        token.map(Self).ok_or_else(|| Rejection::validation(vec![missing()]))
+        Parameters::split(text)?.take().map(Self)
     }
 }
 
@@ -82,7 +75,7 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
 pub(crate) async fn introspect(
     ResourceServer(caller): ResourceServer,
     Query(()): Query<()>,
-    Presented(token): Presented,
+    Presented(body): Presented,
 ) -> Result<Answer<Introspection>, Rejection> {
-    Ok(Answer(caller.shared.auth.introspect(&token).await?))
+    Ok(Answer(caller.shared.auth.introspect(&body.token).await?))
 }

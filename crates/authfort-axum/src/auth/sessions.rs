@@ -2,6 +2,8 @@
 
 use authfort::{SessionId, SessionPage};
 use axum::Json;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::admin::{Revoked, SessionFilter};
 use crate::openapi::ErrorBody;
@@ -24,10 +26,16 @@ pub(crate) async fn list(
     Ok(Json(filter.list(&auth, user.user_id).await?))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct SessionPath {
+    id: SessionId,
+}
+
 /// Ends one of the caller's own sessions. Another's is not found.
 #[utoipa::path(
     delete, path = "/sessions/{id}", operation_id = "revoke_own_session", tag = "auth", security(("bearer" = [])),
-    params(("id" = SessionId, Path)),
+    params(SessionPath),
     responses(
         (status = 200, description = "How many ended: 1, or 0 where it had ended.", body = Revoked),
         (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),
@@ -37,7 +45,7 @@ pub(crate) async fn list(
 pub(crate) async fn revoke(
     user: CurrentUser,
     Auth(auth): Auth,
-    Path(id): Path<SessionId>,
+    Path(SessionPath { id }): Path<SessionPath>,
     Query(()): Query<()>,
 ) -> Result<Json<Revoked>, Rejection> {
     Ok(Json(Revoked { revoked: auth.revoke_session(user.user_id, id).await? }))

@@ -1,9 +1,11 @@
-//! Members of a JSON body that plain serde cannot tell apart, or cannot refuse well.
+//! Members of a body and parameters that plain serde cannot tell apart, or cannot refuse well.
 //!
-//! [`Field`] keeps "absent" and "null" apart, as a JSON merge patch (RFC 7396) needs. [`rfc3339`] reads a time and,
-//! unlike chrono's own implementation, says what it wanted without repeating what it got.
+//! [`Field`] keeps "absent" and "null" apart, as a JSON merge patch (RFC 7396) needs. [`unless_empty`] takes an empty
+//! parameter for an absent one. [`rfc3339`] reads a time and, unlike chrono's own implementation, says what it wanted
+//! without repeating what it got.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
 use serde::{
@@ -32,43 +34,83 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     }
 }
 
+/// The name by which [`unless_empty`] and the reader of parameters know each other.
+pub(super) const UNLESS_EMPTY: &str = "unless_empty";
+
+/// Reads a parameter that is empty as one that is absent, as a form sends it that nobody filled in:
+/// `#[serde(default, deserialize_with = "unless_empty")]`.
+///
+/// # Errors
+/// Those of the value.
+pub(crate) fn unless_empty<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Value<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Value<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a parameter")
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            Option::deserialize(deserializer)
+        }
+    }
+
+    deserializer.deserialize_newtype_struct(UNLESS_EMPTY, Value(PhantomData))
+}
+
+/// A time, for [`rfc3339`].
+#[derive(Debug, Clone, Copy)]
+struct Time(DateTime<Utc>);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TimeVisitor)
+    }
+}
+
+struct TimeVisitor;
+
+impl Visitor<'_> for TimeVisitor {
+    type Value = Time;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time in the form of RFC 3339, such as 2030-01-31T12:00:00Z")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
+        // RFC 3339 and no more: chrono also takes a space for the `T`.
+        if text.contains(' ') {
+            let expected = "a time in the form of RFC 3339, such as 2030-01-31T12:00:00Z, without a space; \
+                            a plus sign in a query is written %2B";
+            return Err(E::invalid_value(Unexpected::Other("text with a space"), &expected));
+        }
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Time(time.to_utc())).map_err(|_| E::invalid_value(Unexpected::Other("other text"), &self))
+    }
+}
+
 /// Reads an optional time: `#[serde(default, deserialize_with = "rfc3339")]`.
 ///
 /// # Errors
 /// - anything but null and a text in the form of RFC 3339, with an offset
 pub(crate) fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    struct Time;
-
-    impl Visitor<'_> for Time {
-        type Value = DateTime<Utc>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a time in the form of RFC 3339")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            parse_time(text).ok_or_else(|| E::invalid_value(Unexpected::Other("other text"), &self))
-        }
-    }
-
-    struct Wrapped(DateTime<Utc>);
-
-    impl<'de> Deserialize<'de> for Wrapped {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_str(Time).map(Self)
-        }
-    }
-
-    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+    Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
 }
 
-/// RFC 3339 and no more: chrono also takes a space for the `T`, which in a query is a `+` that somebody forgot to
-/// encode.
-pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    if text.contains(' ') {
-        return None;
-    }
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
+/// The same for a parameter that may be empty.
+///
+/// # Errors
+/// - anything but an empty text and one in the form of RFC 3339, with an offset
+pub(crate) fn rfc3339_unless_empty<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    Ok(unless_empty::<Time, D>(deserializer)?.map(|Time(time)| time))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! | more bytes than axum's `DefaultBodyLimit` | 413 `payload_too_large`; what is over the limit is never buffered |
 //! | invalid UTF-8, malformed JSON, lone surrogates, trailing bytes, a depth over 128, a member twice | 400 `invalid_request` |
 //! | something else than an object | 422 `validation_failed` on `body` |
-//! | NUL in any string or name | 422 on the top-level member that holds it |
+//! | NUL in a string | 422 on that member |
 //! | a member that is unknown, missing, of the wrong type or not an allowed value | 422 on that member |
 //!
 //! The content type is not a formality: an HTML form can send a JSON-looking body from another site, but only as
@@ -15,24 +15,23 @@
 //!
 //! The unknown is refused only if `T` says `#[serde(deny_unknown_fields)]`, and `T` always should.
 
-use std::{collections::HashSet, fmt};
-
-use authfort::FieldError;
 use std::time::Duration;
+use std::{collections::HashSet, fmt};
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserializer, Serialize,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value, error::Category};
+use serde_json::{Value, error::Category};
 
-use super::{node, presentable};
+use super::node::Node;
+use super::{fault, media_type};
 use crate::Rejection;
 
 /// A JSON body that must be an object and nothing but what `T` describes; as an answer, the same as `axum::Json`.
@@ -85,11 +84,12 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The whole body, within its limits of size and time.
 pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
     let whole = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
     let whole = whole.map_err(|_| Rejection::invalid_request("The body took too long to arrive."))?;
     whole.map_err(|rejection| {
-        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Rejection::payload_too_large()
         } else {
             Rejection::invalid_request("The body did not arrive whole.")
@@ -98,51 +98,24 @@ pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Resul
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut declared = headers.get_all(header::CONTENT_TYPE).iter();
-    // Two declarations contradict each other, whatever they say.
-    let (Some(content_type), None) = (declared.next(), declared.next()) else {
-        return Err(Rejection::unsupported_media_type());
-    };
-    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let json = essence.split_once('/').is_some_and(|(kind, subtype)| {
-        kind.eq_ignore_ascii_case("application")
-            && (subtype.eq_ignore_ascii_case("json")
-                || subtype.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json")))
-    });
-    let plain = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let kind = media_type(headers).unwrap_or_default();
+    let json = kind.strip_prefix("application/").is_some_and(|kind| kind.rsplit('+').next() == Some("json"));
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let plain = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if json && plain { Ok(()) } else { Err(Rejection::unsupported_media_type()) }
 }
 
 /// Reads a whole body.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(bytes).map_err(|_| Rejection::invalid_request("The body is not valid UTF-8."))?;
 
     // Two passes: the first sees every member, also the second of two with one name, which a map would swallow; the
-    // second builds the map, with serde_json's own idea of a number, whichever of its features the application has
+    // second builds the value, with serde_json's own idea of a number, whichever of its features the application has
     // switched on.
-    let top: Top = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    if !matches!(top, Top::Object) {
-        return Err(refused("body", "invalid_type", "must be an object"));
-    }
-    let members: Map<String, Value> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-
-    let nul: Vec<FieldError> = members
-        .iter()
-        .filter(|(name, value)| name.contains('\0') || holds_nul(value))
-        .map(|(name, _)| FieldError::new(presentable(name), "nul", "must not contain NUL characters"))
-        .collect();
-    if !nul.is_empty() {
-        return Err(Rejection::validation(nul));
-    }
-
-    node::read(members).map_err(|field| Rejection::validation(vec![field]))
-}
-
-fn refused(field: &str, code: &'static str, message: &str) -> Rejection {
-    Rejection::validation(vec![FieldError::new(field, code, message)])
+    let mut json = serde_json::Deserializer::from_str(text);
+    Once.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| malformed(&error))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    fault::read(Node(value)).map_err(|fault| Rejection::validation(vec![fault::in_body(fault)]))
 }
 
 /// The position helps; the text around it could be anything, so it stays out. The one sentence of our own is about a
@@ -155,46 +128,33 @@ fn malformed(error: &serde_json::Error) -> Rejection {
     })
 }
 
-/// The parser has bounded the depth before this walks down.
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
+/// Passes over a value in which every object names each member once.
+struct Once;
 
-/// What the text is at its top, once every object in it is known to name each member once.
-enum Top {
-    Object,
-    Other,
-}
+impl<'de> DeserializeSeed<'de> for Once {
+    type Value = ();
 
-impl<'de> Deserialize<'de> for Top {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Look)
-    }
-}
-
-struct Look;
-
-impl<'de> DeserializeSeed<'de> for Look {
-    type Value = Top;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Top, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Look {
-    type Value = Top;
+macro_rules! pass {
+    ($($visit:ident: $type:ty,)+) => {
+        $(fn $visit<E>(self, _: $type) -> Result<(), E> {
+            Ok(())
+        })+
+    };
+}
+
+impl<'de> Visitor<'de> for Once {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name) {
@@ -202,37 +162,19 @@ impl<'de> Visitor<'de> for Look {
             }
             map.next_value_seed(Self)?;
         }
-        Ok(Top::Object)
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Top, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while seq.next_element_seed(Self)?.is_some() {}
-        Ok(Top::Other)
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Top, E> {
-        Ok(Top::Other)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
+    pass! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str, }
 }
 
 #[cfg(test)]
@@ -244,6 +186,9 @@ mod tests {
         routing::post,
     };
     use tower::ServiceExt;
+
+    use serde::Deserialize;
+    use serde_json::Map;
 
     use super::*;
 
@@ -332,9 +277,15 @@ mod tests {
     fn nul_is_422_on_the_member_that_holds_it() {
         let nul = |name: &str| (422, name.to_owned(), "nul");
         assert_eq!(fault(r#"{"email": "a\u0000", "password": ""}"#), nul("email"));
-        assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"a": [{"b": "\u0000"}]}}"#), nul("metadata"));
-        assert_eq!(fault(r#"{"email": "", "password": "", "metadata": {"\u0000": 1}}"#), nul("metadata"));
-        assert_eq!(fault(r#"{"\u0000": 1}"#), nul("\u{fffd}"));
+        let nested = r#"{"email": "", "password": "", "metadata": {"a": [{"b": "\u0000"}]}}"#;
+        assert_eq!(fault(nested), nul("metadata.a[0].b"));
+        assert_eq!(fault(r#"{"\u0000": 1}"#), (422, "\u{fffd}".into(), "unknown_field"));
+    }
+
+    #[test]
+    fn a_fault_names_eight_levels_at_the_most() {
+        let deep = format!(r#"{{"metadata": {}"\u0000"{}}}"#, r#"{"a":"#.repeat(100), "}".repeat(100));
+        assert_eq!(fault(deep), (422, "metadata.a.a.a.a.a.a.a".into(), "nul"));
     }
 
     #[test]
@@ -388,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_45_and_49_only_a_declared_json_body_is_read() {
+    async fn only_a_declared_json_body_is_read() {
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
             assert_eq!(send(Some(good), GOOD).await, (200, "a@b.c".into()), "{good}");
         }

@@ -3,27 +3,38 @@
 //! | extractor | reads | refuses |
 //! |---|---|---|
 //! | [`Json`], [`OptionalJson`] | a JSON object | other types, duplicates, unknown members, NUL, depth, size |
-//! | [`Query`] over [`Params`] | the query string | repeated scalars, unknown names, NUL, broken encodings |
-//! | [`Path`] | path segments | identifiers that are not canonical UUIDs, NUL, broken encodings |
+//! | [`Query`] | the query, by a struct | parameters repeated or unknown, NUL, broken encodings |
+//! | [`Path`] | the path, by a struct | ids that are not canonical UUIDs, NUL, broken encodings |
 //!
 //! Two rules hold for all of them. What cannot be read is 400 and what can be read and is not acceptable is 422. And no
 //! refusal ever repeats a value, since any value may be a password; names are repeated, cut to a bearable length.
 
+mod fault;
 mod field;
 mod json;
 mod node;
+mod parameters;
 mod path;
 mod query;
 
 use std::borrow::Cow;
 
-pub(crate) use field::{Field, rfc3339};
-pub(crate) use json::buffer;
-pub(crate) use json::{Json, OptionalJson};
-pub(crate) use node::wanted;
-pub(crate) use path::{FromSegment, Path};
-pub(crate) use query::Choice;
-pub(crate) use query::{FromParams, Params, Query};
+use axum::http::{HeaderMap, header};
+pub(crate) use fault::wanted;
+pub(crate) use field::{Field, rfc3339, rfc3339_unless_empty, unless_empty};
+pub(crate) use json::{Json, OptionalJson, buffer};
+pub(crate) use parameters::Parameters;
+pub(crate) use path::Path;
+pub(crate) use query::Query;
+
+/// The media type that a message declares (RFC 9110, section 8.3), in lower case and without its parameters; none where
+/// it declares two, which contradict each other whatever they say.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let mut declared = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(declared), None) = (declared.next(), declared.next()) else { return None };
+    let essence = declared.to_str().ok()?.split(';').next()?.trim();
+    Some(essence.to_ascii_lowercase())
+}
 
 /// The longest name of a member or parameter that a refusal repeats, in characters.
 const NAME_LIMIT: usize = 64;

@@ -1,124 +1,13 @@
-//! From a JSON value to a type, with faults that are data: which member, what kind of fault, what was wanted.
-//!
-//! `serde_json` does the same with sentences, and its sentences quote the value they refuse, which may be a password.
-//! Here a fault is built from serde's own calls (`invalid_type`, `unknown_field`, …): what was wanted is kept, what
-//! came is dropped.
+//! A JSON value as a deserializer whose errors are [`Fault`]s. Arrays, objects and choices are serde's own.
 
-use std::fmt;
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::Value;
 
-use authfort::FieldError;
-use serde::{
-    Deserializer,
-    de::{
-        self, DeserializeOwned, DeserializeSeed, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
-        Unexpected, VariantAccess, Visitor,
-    },
-    forward_to_deserialize_any,
-};
-use serde_json::{Map, Value};
+use super::fault::Fault;
 
-use super::presentable;
-
-/// Reads `T` from the members of an object.
-///
-/// # Errors
-/// The first fault, with the path of the member it belongs to.
-pub(super) fn read<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, FieldError> {
-    T::deserialize(Node(Value::Object(members))).map_err(Fault::into_field)
-}
-
-/// A fault on its way up; `path` grows at the front as it passes the members that hold it.
-#[derive(Debug)]
-struct Fault {
-    path: String,
-    code: &'static str,
-    message: String,
-}
-
-impl Fault {
-    fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { path: String::new(), code, message: message.into() }
-    }
-
-    fn under(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{}{dot}{}", presentable(name), self.path);
-        self
-    }
-
-    fn under_index(mut self, index: usize) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("[{index}]{dot}{}", self.path);
-        self
-    }
-
-    fn into_field(self) -> FieldError {
-        let field = if self.path.is_empty() { "body".to_owned() } else { self.path };
-        FieldError::new(field, self.code, self.message)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl de::Error for Fault {
-    // The sentence of a foreign type may quote the value, so it goes no further.
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self::new("invalid", "is not acceptable")
-    }
-
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("invalid_type", format!("must be {}", wanted(&expected.to_string())))
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("invalid", format!("must be {}", wanted(&expected.to_string())))
-    }
-
-    fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
-        Self::new("invalid", format!("must be {}", wanted(&expected.to_string())))
-    }
-
-    fn unknown_variant(_: &str, allowed: &'static [&'static str]) -> Self {
-        Self::new("not_allowed", format!("must be one of: {}", allowed.join(", ")))
-    }
-
-    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::new("unknown_field", format!("is not a known member; known are: {}", known.join(", "))).under(name)
-    }
-
-    fn missing_field(name: &'static str) -> Self {
-        Self::new("required", "is required").under(name)
-    }
-
-    fn duplicate_field(name: &'static str) -> Self {
-        Self::new("duplicate", "appears twice").under(name)
-    }
-}
-
-/// What was wanted, in the words of JSON where serde uses those of Rust.
-pub(crate) fn wanted(expected: &str) -> &str {
-    match expected {
-        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number in range",
-        "f32" | "f64" => "a number",
-        "a sequence" => "an array",
-        "a map" => "an object",
-        _ if expected.starts_with("struct ") => "an object",
-        _ => expected,
-    }
-}
-
-struct Node(Value);
-
-/// Nothing of the value is used by `invalid_type`; only serde's signature asks for it.
-fn refused(expected: &dyn Expected) -> Fault {
-    de::Error::invalid_type(Unexpected::Other("another type"), expected)
-}
+pub(super) struct Node(pub Value);
 
 impl IntoDeserializer<'_, Fault> for Node {
     type Deserializer = Self;
@@ -126,6 +15,11 @@ impl IntoDeserializer<'_, Fault> for Node {
     fn into_deserializer(self) -> Self {
         self
     }
+}
+
+/// Nothing of the value is used by `invalid_type`; only serde's signature asks for it.
+fn refused<T>(expected: &'static str) -> Result<T, Fault> {
+    Err(Fault::invalid_type(Unexpected::Other("another type"), &expected))
 }
 
 impl<'de> Deserializer<'de> for Node {
@@ -146,9 +40,13 @@ impl<'de> Deserializer<'de> for Node {
                     Err(Fault::new("invalid", "is a number out of range"))
                 }
             }
+            Value::String(text) if text.contains('\0') => Err(Fault::new("nul", "must not contain the character NUL")),
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0 }),
-            Value::Object(members) => visitor.visit_map(Members { members: members.into_iter(), current: None }),
+            Value::Array(items) => SeqDeserializer::new(items.into_iter().map(Self)).deserialize_any(visitor),
+            Value::Object(members) => {
+                let members = members.into_iter().map(|(name, value)| (name, Self(value)));
+                MapDeserializer::new(members).deserialize_any(visitor)
+            }
         }
     }
 
@@ -171,10 +69,7 @@ impl<'de> Deserializer<'de> for Node {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Object(_) => self.deserialize_any(visitor),
-            _ => Err(refused(&"an object")),
-        }
+        if self.0.is_object() { self.deserialize_any(visitor) } else { refused("an object") }
     }
 
     // A choice is a text. Variants that carry data have no place in this contract.
@@ -185,8 +80,8 @@ impl<'de> Deserializer<'de> for Node {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match self.0 {
-            Value::String(name) => visitor.visit_enum(Choice(name)),
-            _ => Err(refused(&"a string")),
+            Value::String(name) => visitor.visit_enum(IntoDeserializer::<Fault>::into_deserializer(name)),
+            _ => refused("a string"),
         }
     }
 
@@ -196,92 +91,16 @@ impl<'de> Deserializer<'de> for Node {
     }
 }
 
-struct Choice(String);
-
-impl<'de> EnumAccess<'de> for Choice {
-    type Error = Fault;
-    type Variant = Unit;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Unit), Fault> {
-        Ok((seed.deserialize(Node(Value::String(self.0)))?, Unit))
-    }
-}
-
-struct Unit;
-
-impl<'de> VariantAccess<'de> for Unit {
-    type Error = Fault;
-
-    fn unit_variant(self) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Fault> {
-        Err(Fault::new("invalid_type", "must not be a plain string"))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Fault> {
-        Err(Fault::new("invalid_type", "must not be a plain string"))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Fault> {
-        Err(Fault::new("invalid_type", "must not be a plain string"))
-    }
-}
-
-struct Items {
-    items: std::vec::IntoIter<Value>,
-    index: usize,
-}
-
-impl<'de> SeqAccess<'de> for Items {
-    type Error = Fault;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        let Some(item) = self.items.next() else { return Ok(None) };
-        let index = self.index;
-        self.index = self.index.saturating_add(1);
-        seed.deserialize(Node(item)).map(Some).map_err(|fault| fault.under_index(index))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len())
-    }
-}
-
-struct Members {
-    members: serde_json::map::IntoIter,
-    current: Option<(String, Value)>,
-}
-
-impl<'de> MapAccess<'de> for Members {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        self.current = self.members.next();
-        match &self.current {
-            None => Ok(None),
-            Some((name, _)) => seed.deserialize(Node(Value::String(name.clone()))).map(Some),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let Some((name, value)) = self.current.take() else {
-            return Err(Fault::new("invalid", "is read out of order"));
-        };
-        seed.deserialize(Node(value)).map_err(|fault| fault.under(&name))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
-    use serde_json::json;
+    use serde_json::{Map, json};
     use uuid::Uuid;
 
     use super::*;
+    use crate::extract::fault;
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(rename_all = "snake_case")]
@@ -311,8 +130,7 @@ mod tests {
     }
 
     fn parse(value: Value) -> Result<Body, (String, &'static str, String)> {
-        let Value::Object(members) = value else { panic!("an object") };
-        read(members).map_err(|f| (f.field, f.code, f.message))
+        fault::read(Node(value)).map_err(fault::in_body).map_err(|f| (f.field, f.code, f.message))
     }
 
     #[test]

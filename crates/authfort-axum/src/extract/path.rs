@@ -1,136 +1,78 @@
-//! Path segments, read strictly.
-//!
-//! An identifier is a UUID in its canonical hyphenated form; the other spellings that a parser would take (without
-//! hyphens, in braces, as a URN) are refused, so that one resource has one address. What is not one is 400 and never
-//! reaches the database; so are NUL and invalid UTF-8.
-//!
-//! The last segments of the route count. A router that is nested under `/tenants/{tenant}/admin` has one parameter more
-//! than its own routes know of, and that one is the application's.
+//! The parameters in the path of a route.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, rejection::RawPathParamsRejection},
     http::request::Parts,
 };
-use uuid::Uuid;
+use serde::de::DeserializeOwned;
 
+use super::parameters::Parameters;
 use crate::Rejection;
 
-/// The last parameters of the route: one `T`, or a tuple of two.
+/// The parameters that a struct has fields for. Others belong to the routers around this one: one that is nested under
+/// `/tenants/{tenant}/admin` has a parameter more than its own routes know of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<T>(pub T);
 
-/// Something that one path segment can be.
-pub(crate) trait FromSegment: Sized {
-    /// What a refusal says is wanted, to follow "must be".
-    const WANTED: &'static str;
-
-    /// Reads the decoded segment; `None` if it is not acceptable, which answers 400.
-    fn from_segment(text: &str) -> Option<Self>;
-}
-
-impl FromSegment for String {
-    const WANTED: &'static str = "a text";
-
-    fn from_segment(text: &str) -> Option<Self> {
-        Some(text.to_owned())
-    }
-}
-
-impl FromSegment for Uuid {
-    const WANTED: &'static str = "a UUID";
-
-    fn from_segment(text: &str) -> Option<Self> {
-        parse_uuid(text)
-    }
-}
-
-/// The canonical form only: it is the one of 36 characters.
-pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
-}
-
-/// What [`Path`] can hold: one segment or two.
-pub(crate) trait FromSegments: Sized {
-    /// Reads the last of the route's parameters, which come as pairs of name and decoded text.
-    ///
-    /// # Errors
-    /// - 400 for a segment that is not acceptable
-    fn from_segments(segments: &[(&str, &str)]) -> Result<Self, Rejection>;
-}
-
-impl<T: FromSegment> FromSegments for T {
-    fn from_segments(segments: &[(&str, &str)]) -> Result<Self, Rejection> {
-        match segments {
-            [.., last] => read(*last),
-            [] => Err(too_few()),
-        }
-    }
-}
-
-impl<A: FromSegment, B: FromSegment> FromSegments for (A, B) {
-    fn from_segments(segments: &[(&str, &str)]) -> Result<Self, Rejection> {
-        match segments {
-            [.., first, second] => Ok((read(*first)?, read(*second)?)),
-            _ => Err(too_few()),
-        }
-    }
-}
-
-fn read<T: FromSegment>((name, text): (&str, &str)) -> Result<T, Rejection> {
-    if text.contains('\0') {
-        return Err(Rejection::invalid_request("The path contains a NUL character."));
-    }
-    T::from_segment(text)
-        .ok_or_else(|| Rejection::invalid_request(format!("`{name}` in the path must be {}.", T::WANTED)))
-}
-
-/// The route declares fewer parameters than its handler asks for: a mistake of the program, not of the client.
-fn too_few() -> Rejection {
-    tracing::error!("a handler asks for more path parameters than its route has");
-    Rejection::internal()
-}
-
-impl<T, S> FromRequestParts<S> for Path<T>
-where
-    T: FromSegments,
-    S: Send + Sync,
-{
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        match RawPathParams::from_request_parts(parts, state).await {
-            Ok(params) => {
-                let segments: Vec<(&str, &str)> = params.iter().collect();
-                T::from_segments(&segments).map(Self)
-            }
-            Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
-                Err(Rejection::invalid_request("The path is not valid UTF-8."))
-            }
-            Err(_) => Err(too_few()),
+        let refuse = |what: &str| Rejection::invalid_request(format!("The path {what}."));
+        let segments = RawPathParams::from_request_parts(parts, state).await.map_err(|rejection| match rejection {
+            RawPathParamsRejection::InvalidUtf8InPathParam(_) => refuse("is not valid UTF-8"),
+            _ => too_few(),
+        })?;
+        if segments.iter().any(|(_, text)| text.contains('\0')) {
+            return Err(refuse("contains a NUL character"));
+        }
+        match Parameters::of_path(segments.iter()).take() {
+            Err(rejection) if rejection.fields().iter().any(|fault| fault.code == "required") => Err(too_few()),
+            taken => taken.map(Self),
         }
     }
+}
+
+/// The route declares fewer parameters than its handler takes: a mistake of the program, not of the client.
+fn too_few() -> Rejection {
+    tracing::error!("a handler takes more path parameters than its route has");
+    Rejection::internal()
 }
 
 #[cfg(test)]
 mod tests {
+    use authfort::UserId;
     use axum::{
         Router,
         body::{Body, to_bytes},
         http::Request,
         routing::get,
     };
+    use serde::Deserialize;
     use tower::ServiceExt;
 
     use super::*;
 
+    #[derive(Deserialize)]
+    struct UserPath {
+        id: UserId,
+    }
+
+    #[derive(Deserialize)]
+    struct RolePath {
+        id: UserId,
+        role: String,
+    }
+
     const ID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
     async fn ask(path: &str) -> (u16, String) {
-        let routes: Router =
-            Router::new().route("/users/{id}", get(|Path(id): Path<Uuid>| async move { id.to_string() })).route(
-                "/users/{id}/roles/{role}",
-                get(|Path((id, role)): Path<(Uuid, String)>| async move { format!("{id} {role}") }),
-            );
+        let user = async |Path(UserPath { id }): Path<UserPath>| id.to_string();
+        let role = async |Path(RolePath { id, role }): Path<RolePath>| format!("{id} {role}");
+        let routes: Router = Router::new()
+            .route("/users/{id}", get(user))
+            .route("/users/{id}/roles/{role}", get(role))
+            .route("/none", get(user));
         let app: Router = Router::new().nest("/tenants/{tenant}/admin", routes);
         let request = Request::get(format!("/tenants/acme/admin{path}")).body(Body::empty()).unwrap();
         let response = app.oneshot(request).await.unwrap();
@@ -140,10 +82,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_segments_count_wherever_the_router_is_nested() {
+    async fn parameters_of_outer_routers_do_not_count() {
         assert_eq!(ask(&format!("/users/{ID}")).await, (200, ID.into()));
         assert_eq!(ask(&format!("/users/{}", ID.to_uppercase())).await, (200, ID.into()));
         assert_eq!(ask(&format!("/users/{ID}/roles/a%20b%2Fc")).await, (200, format!("{ID} a b/c")));
+    }
+
+    #[tokio::test]
+    async fn of_two_parameters_with_one_name_the_inner_counts() {
+        let segments = [("id", "acme"), ("id", ID)];
+        let UserPath { id } = Parameters::of_path(segments.into_iter()).take().unwrap();
+        assert_eq!(id.to_string(), ID);
+    }
+
+    #[tokio::test]
+    async fn a_route_without_the_parameter_is_a_fault_of_the_program() {
+        assert_eq!(ask("/none").await.0, 500);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// The claims of an access token. Times are seconds since 1970 (RFC 7519 `NumericDate`, whole seconds only).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,13 +94,10 @@ impl<'de> Deserialize<'de> for Object {
 /// A UUID in its one canonical spelling; the `uuid` crate reads four others as well.
 fn canonical<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let id = Uuid::try_parse(&text).map_err(D::Error::custom)?;
-    let mut buffer = Uuid::encode_buffer();
-    if *id.hyphenated().encode_lower(&mut buffer) == *text {
-        Ok(id)
-    } else {
-        Err(D::Error::custom("not the canonical spelling of a UUID"))
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(D::Error::custom("a UUID is written in lower case"));
     }
+    text.parse().map(Hyphenated::into_uuid).map_err(D::Error::custom)
 }
 
 /// A member that may be absent but not `null`.

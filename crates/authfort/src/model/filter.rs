@@ -1,6 +1,7 @@
 //! Which users, in which order: what a list and a count are asked.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde::Deserialize;
 
 use super::role::role_name;
 use super::validate;
@@ -11,7 +12,9 @@ use crate::{FieldError, Result};
 /// ```
 /// assert_eq!(authfort::SortBy::default(), authfort::SortBy::CreatedAt);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SortBy {
     /// When the user was created.
@@ -28,7 +31,9 @@ pub enum SortBy {
 /// ```
 /// assert_eq!(authfort::SortOrder::default(), authfort::SortOrder::Desc);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum SortOrder {
     /// Smallest first.
     Asc,
@@ -42,12 +47,16 @@ pub enum SortOrder {
 /// ```
 /// assert_eq!(authfort::DeletedFilter::default(), authfort::DeletedFilter::Without);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum DeletedFilter {
     /// They do not.
     #[default]
+    #[serde(rename = "false")]
     Without,
     /// They do as well.
+    #[serde(rename = "true")]
     With,
     /// Only they do.
     Only,
@@ -58,7 +67,9 @@ pub enum DeletedFilter {
 /// ```
 /// assert_eq!(authfort::Total::default(), authfort::Total::Exact);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Total {
     /// Exactly.

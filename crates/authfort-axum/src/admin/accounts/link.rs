@@ -1,10 +1,11 @@
 //! `PUT /users/{id}/accounts/{provider}`
 
-use authfort::{OauthAccount, UserId};
+use authfort::OauthAccount;
 use axum::Json as Answer;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::AccountPath;
 use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
@@ -19,7 +20,7 @@ pub(crate) struct LinkAccount {
 /// Links an account at a provider, in place of another one there.
 #[utoipa::path(
     put, path = "/users/{id}/accounts/{provider}", operation_id = "link_account", tag = "accounts", request_body = LinkAccount,
-    params(("id" = UserId, Path), ("provider" = String, Path), IfMatchHeader), security(("bearer" = [])),
+    params(AccountPath, IfMatchHeader), security(("bearer" = [])),
     responses(
         (status = 200, body = OauthAccount),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -30,7 +31,7 @@ pub(crate) struct LinkAccount {
 )]
 pub(crate) async fn link(
     admin: Admin,
-    Path((id, provider)): Path<(UserId, String)>,
+    Path(AccountPath { id, provider }): Path<AccountPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<LinkAccount>,

@@ -1,11 +1,11 @@
 //! `GET /users/{id}/accounts`
 
-use authfort::{OauthAccount, UserId};
+use authfort::OauthAccount;
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
@@ -16,12 +16,12 @@ pub(crate) struct Accounts {
 
 /// The accounts of a user at OAuth providers.
 #[utoipa::path(
-    get, path = "/users/{id}/accounts", operation_id = "list_accounts", tag = "accounts", params(("id" = UserId, Path)), security(("bearer" = [])),
+    get, path = "/users/{id}/accounts", operation_id = "list_accounts", tag = "accounts", params(UserPath), security(("bearer" = [])),
     responses((status = 200, body = Accounts), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
 pub(crate) async fn list(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     Query(()): Query<()>,
 ) -> Result<Json<Accounts>, Rejection> {
     Ok(Json(Accounts { accounts: admin.auth.list_accounts(id).await? }))

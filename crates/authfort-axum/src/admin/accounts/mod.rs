@@ -3,3 +3,15 @@
 pub(super) mod link;
 pub(super) mod list;
 pub(super) mod unlink;
+
+use authfort::UserId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Whose account, at which provider.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AccountPath {
+    id: UserId,
+    provider: String,
+}

@@ -1,8 +1,8 @@
 //! `DELETE /users/{id}/accounts/{provider}`
 
-use authfort::UserId;
 use axum::Json;
 
+use super::AccountPath;
 use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::admin::users::delete::Deleted;
@@ -12,7 +12,7 @@ use crate::{Path, Query, Rejection};
 /// Unlinks the account at a provider.
 #[utoipa::path(
     delete, path = "/users/{id}/accounts/{provider}", operation_id = "unlink_account", tag = "accounts", security(("bearer" = [])),
-    params(("id" = UserId, Path), ("provider" = String, Path), IfMatchHeader),
+    params(AccountPath, IfMatchHeader),
     responses(
         (status = 200, body = Deleted),
         (status = 404, description = "`user_not_found`, `account_not_found`", body = ErrorBody),
@@ -22,7 +22,7 @@ use crate::{Path, Query, Rejection};
 )]
 pub(crate) async fn unlink(
     admin: Admin,
-    Path((id, provider)): Path<(UserId, String)>,
+    Path(AccountPath { id, provider }): Path<AccountPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
 ) -> Result<Json<Deleted>, Rejection> {

@@ -2,29 +2,34 @@
 
 use authfort::UserId;
 use axum::Json;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Roles;
 use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
-use crate::{FromParams, Params, Path, Query, Rejection};
+use crate::{Path, Query, Rejection};
 
-pub(crate) struct Immediate(bool);
+/// Whose role, and which.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct RolePath {
+    id: UserId,
+    role: String,
+}
 
-impl FromParams for Immediate {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self(params.bool("immediate")?.unwrap_or(true)))
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Immediate {
+    /// Whether live access tokens are revoked; they are unless false.
+    immediate: Option<bool>,
 }
 
 /// Gives a role.
 #[utoipa::path(
     put, path = "/users/{id}/roles/{role}", operation_id = "add_role", tag = "roles", security(("bearer" = [])),
-    params(
-        ("id" = UserId, Path), ("role" = String, Path),
-        ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),
-        IfMatchHeader,
-    ),
+    params(RolePath, Immediate, IfMatchHeader),
     responses(
         (status = 200, body = Roles),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -34,11 +39,11 @@ impl FromParams for Immediate {
 )]
 pub(crate) async fn add(
     admin: Admin,
-    Path((id, role)): Path<(UserId, String)>,
+    Path(RolePath { id, role }): Path<RolePath>,
     if_match: IfMatch,
-    Query(immediate): Query<Immediate>,
+    Query(query): Query<Immediate>,
 ) -> Result<Json<Roles>, Rejection> {
-    let call = admin.auth.add_role(id, role).immediate(immediate.0);
+    let call = admin.auth.add_role(id, role).immediate(query.immediate.unwrap_or(true));
     let roles = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(Json(Roles { roles }))
 }
@@ -46,11 +51,7 @@ pub(crate) async fn add(
 /// Takes a role.
 #[utoipa::path(
     delete, path = "/users/{id}/roles/{role}", operation_id = "remove_role", tag = "roles", security(("bearer" = [])),
-    params(
-        ("id" = UserId, Path), ("role" = String, Path),
-        ("immediate" = Option<bool>, Query, description = "Whether live access tokens are cut; they are unless false."),
-        IfMatchHeader,
-    ),
+    params(RolePath, Immediate, IfMatchHeader),
     responses(
         (status = 200, body = Roles),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -61,14 +62,14 @@ pub(crate) async fn add(
 )]
 pub(crate) async fn remove(
     admin: Admin,
-    Path((id, role)): Path<(UserId, String)>,
+    Path(RolePath { id, role }): Path<RolePath>,
     if_match: IfMatch,
-    Query(immediate): Query<Immediate>,
+    Query(query): Query<Immediate>,
 ) -> Result<Json<Roles>, Rejection> {
     if role == admin.auth.admin_role() {
         admin.not_on_self(id)?;
     }
-    let call = admin.auth.remove_role(id, role).immediate(immediate.0);
+    let call = admin.auth.remove_role(id, role).immediate(query.immediate.unwrap_or(true));
     let roles = if_match.bind(&admin.auth, id, call).await?.await?;
     Ok(Json(Roles { roles }))
 }

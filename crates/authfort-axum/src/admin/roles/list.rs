@@ -1,18 +1,21 @@
 //! `GET /users/{id}/roles`
 
-use authfort::UserId;
 use axum::Json;
 
 use super::Roles;
-use crate::admin::Admin;
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
 /// The roles of a user.
 #[utoipa::path(
-    get, path = "/users/{id}/roles", operation_id = "get_roles", tag = "roles", params(("id" = UserId, Path)), security(("bearer" = [])),
+    get, path = "/users/{id}/roles", operation_id = "get_roles", tag = "roles", params(UserPath), security(("bearer" = [])),
     responses((status = 200, body = Roles), (status = 404, description = "`user_not_found`", body = ErrorBody))
 )]
-pub(crate) async fn list(admin: Admin, Path(id): Path<UserId>, Query(()): Query<()>) -> Result<Json<Roles>, Rejection> {
+pub(crate) async fn list(
+    admin: Admin,
+    Path(UserPath { id }): Path<UserPath>,
+    Query(()): Query<()>,
+) -> Result<Json<Roles>, Rejection> {
     Ok(Json(Roles { roles: admin.auth.get_roles(id).await? }))
 }

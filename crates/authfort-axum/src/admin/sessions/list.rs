@@ -2,14 +2,15 @@
 
 use authfort::{AuthFort, SessionPage, UserId};
 use axum::Json;
+use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
-use crate::{FromParams, Params, Path, Query, Rejection};
+use crate::{Path, Query, Rejection};
 
 /// Which sessions; for the admin's route and for the user's own.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SessionFilter {
     /// Only those that live.
@@ -18,12 +19,6 @@ pub(crate) struct SessionFilter {
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-}
-
-impl FromParams for SessionFilter {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self { active_only: params.bool("active_only")?, limit: params.limit()?, cursor: params.one("cursor")? })
-    }
 }
 
 impl SessionFilter {
@@ -42,7 +37,7 @@ impl SessionFilter {
 /// The sessions of a user.
 #[utoipa::path(
     get, path = "/users/{id}/sessions", operation_id = "list_sessions", tag = "sessions", security(("bearer" = [])),
-    params(("id" = UserId, Path), SessionFilter),
+    params(UserPath, SessionFilter),
     responses(
         (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -50,7 +45,7 @@ impl SessionFilter {
 )]
 pub(crate) async fn list(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     Query(filter): Query<SessionFilter>,
 ) -> Result<Json<SessionPage>, Rejection> {
     Ok(Json(filter.list(&admin.auth, id).await?))

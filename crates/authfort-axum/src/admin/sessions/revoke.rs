@@ -2,6 +2,8 @@
 
 use authfort::{SessionId, UserId};
 use axum::Json;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Revoked;
 use crate::admin::Admin;
@@ -9,10 +11,18 @@ use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
+/// Whose session, and which.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct SessionPath {
+    id: UserId,
+    session_id: SessionId,
+}
+
 /// Ends one session.
 #[utoipa::path(
     delete, path = "/users/{id}/sessions/{session_id}", operation_id = "revoke_session", tag = "sessions", security(("bearer" = [])),
-    params(("id" = UserId, Path), ("session_id" = SessionId, Path), IfMatchHeader),
+    params(SessionPath, IfMatchHeader),
     responses(
         (status = 200, body = Revoked),
         (status = 404, description = "`user_not_found`, `session_not_found`", body = ErrorBody),
@@ -21,10 +31,10 @@ use crate::{Path, Query, Rejection};
 )]
 pub(crate) async fn revoke(
     admin: Admin,
-    Path((id, session)): Path<(UserId, SessionId)>,
+    Path(SessionPath { id, session_id }): Path<SessionPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
 ) -> Result<Json<Revoked>, Rejection> {
-    let call = admin.auth.revoke_session(id, session);
+    let call = admin.auth.revoke_session(id, session_id);
     Ok(Json(Revoked { revoked: if_match.bind(&admin.auth, id, call).await?.await? }))
 }

@@ -1,29 +1,27 @@
 //! `DELETE /users/{id}/sessions`
 
-use authfort::{SessionId, UserId};
+use authfort::SessionId;
 use axum::Json;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Revoked;
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
-use crate::{FromParams, Params, Path, Query, Rejection};
+use crate::{Path, Query, Rejection};
 
-pub(crate) struct Except(Option<SessionId>);
-
-impl FromParams for Except {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self(params.uuid("except")?.map(Into::into)))
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Except {
+    /// The session that lives on.
+    except: Option<SessionId>,
 }
 
 /// Ends all sessions of a user, or all but one.
 #[utoipa::path(
     delete, path = "/users/{id}/sessions", operation_id = "revoke_sessions", tag = "sessions", security(("bearer" = [])),
-    params(
-        ("id" = UserId, Path), ("except" = Option<SessionId>, Query, description = "The session that lives on."),
-        IfMatchHeader,
-    ),
+    params(UserPath, Except, IfMatchHeader),
     responses(
         (status = 200, body = Revoked),
         (status = 404, description = "`user_not_found`, `session_not_found`", body = ErrorBody),
@@ -32,12 +30,12 @@ impl FromParams for Except {
 )]
 pub(crate) async fn revoke_all(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
-    Query(except): Query<Except>,
+    Query(query): Query<Except>,
 ) -> Result<Json<Revoked>, Rejection> {
     let mut call = admin.auth.revoke_sessions(id);
-    if let Some(session) = except.0 {
+    if let Some(session) = query.except {
         call = call.except(session);
     }
     Ok(Json(Revoked { revoked: if_match.bind(&admin.auth, id, call).await?.await? }))

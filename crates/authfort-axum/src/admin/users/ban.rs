@@ -1,14 +1,14 @@
 //! `POST /users/{id}/ban`
 
-use authfort::{User, UserId};
+use authfort::User;
 use axum::Json;
 use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{OptionalJson, Path, Query, Rejection};
 
@@ -24,7 +24,7 @@ pub(crate) struct Ban {
 
 /// Bans a user and ends their sessions.
 #[utoipa::path(
-    post, path = "/users/{id}/ban", operation_id = "ban_user", tag = "users", request_body = Ban, params(("id" = UserId, Path), IfMatchHeader),
+    post, path = "/users/{id}/ban", operation_id = "ban_user", tag = "users", request_body = Ban, params(UserPath, IfMatchHeader),
     security(("bearer" = [])),
     responses(
         (status = 200, body = User),
@@ -35,7 +35,7 @@ pub(crate) struct Ban {
 )]
 pub(crate) async fn ban(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
     OptionalJson(body): OptionalJson<Ban>,

@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::filter::{Filter, FilterParams};
+use super::filter::Filter;
 use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{Query, Rejection};
@@ -16,10 +16,10 @@ pub(crate) struct Count {
 
 /// Counts users, by the filters of the list.
 #[utoipa::path(
-    get, path = "/users/count", operation_id = "count_users", tag = "users", params(FilterParams), security(("bearer" = [])),
+    get, path = "/users/count", operation_id = "count_users", tag = "users", params(Filter), security(("bearer" = [])),
     responses((status = 200, body = Count), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 pub(crate) async fn count(admin: Admin, Query(filter): Query<Filter>) -> Result<Json<Count>, Rejection> {
-    let count = admin.auth.get_user_count().filter(filter.0).await?;
+    let count = admin.auth.get_user_count().filter(filter.into()).await?;
     Ok(Json(Count { count }))
 }

@@ -1,21 +1,21 @@
 //! `DELETE /users/{id}`
 
-use authfort::{DeleteMode, UserId};
+use authfort::DeleteMode;
 use axum::Json;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
-use crate::openapi::{ErrorBody, ModeName};
-use crate::{FromParams, Params, Path, Query, Rejection};
+use crate::admin::{Admin, UserPath};
+use crate::openapi::ErrorBody;
+use crate::{Path, Query, Rejection};
 
-pub(crate) struct Mode(DeleteMode);
-
-impl FromParams for Mode {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self(params.choose("mode")?.unwrap_or(DeleteMode::Delete)))
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Mode {
+    /// `delete` (default) or `anonymize`.
+    #[param(inline)]
+    mode: Option<DeleteMode>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -26,10 +26,7 @@ pub(crate) struct Deleted {
 /// Deletes a user and all that hangs on it, or erases the person and keeps row and id.
 #[utoipa::path(
     delete, path = "/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = [])),
-    params(
-        ("id" = UserId, Path), ("mode" = inline(Option<ModeName>), Query, description = "`delete` (default) or `anonymize`."),
-        IfMatchHeader,
-    ),
+    params(UserPath, Mode, IfMatchHeader),
     responses(
         (status = 200, body = Deleted),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -39,13 +36,13 @@ pub(crate) struct Deleted {
 )]
 pub(crate) async fn delete(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
-    Query(mode): Query<Mode>,
+    Query(query): Query<Mode>,
 ) -> Result<Json<Deleted>, Rejection> {
     admin.not_on_self(id)?;
     let mut call = admin.auth.delete_user(id);
-    if mode.0 == DeleteMode::Anonymize {
+    if query.mode == Some(DeleteMode::Anonymize) {
         call = call.anonymize();
     }
     if_match.bind(&admin.auth, id, call).await?.await?;

@@ -1,49 +1,50 @@
 //! The filters that list and count share.
 
-use authfort::UserFilter;
+use authfort::{DeletedFilter, UserFilter};
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::openapi::DeletedName;
-use crate::{FromParams, Params, Rejection};
+use crate::extract::{rfc3339_unless_empty, unless_empty};
 
-/// Which users; for the document.
-#[derive(IntoParams)]
+/// Which users. An empty filter is none.
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes; `Filter` reads")]
-pub(crate) struct FilterParams {
+pub(crate) struct Filter {
     /// A part of address or name, without regard to case; or a whole id. An empty filter is none.
+    #[serde(default, deserialize_with = "unless_empty")]
     query: Option<String>,
     /// Banned now, or not.
+    #[serde(default, deserialize_with = "unless_empty")]
     banned: Option<bool>,
     /// Having any of these roles; may be repeated.
+    #[serde(default, deserialize_with = "unless_empty")]
     role: Option<Vec<String>>,
     /// With a verified address, or not.
+    #[serde(default, deserialize_with = "unless_empty")]
     email_verified: Option<bool>,
     /// Anonymised users: `false` (default), `true` includes them, `only`.
     #[param(inline)]
-    deleted: Option<DeletedName>,
+    #[serde(default, deserialize_with = "unless_empty")]
+    deleted: Option<DeletedFilter>,
     /// Created at this time (RFC 3339) or later.
+    #[serde(default, deserialize_with = "rfc3339_unless_empty")]
     created_after: Option<DateTime<Utc>>,
     /// Created before this time.
+    #[serde(default, deserialize_with = "rfc3339_unless_empty")]
     created_before: Option<DateTime<Utc>>,
 }
 
-pub(crate) struct Filter(pub UserFilter);
-
-const NAMES: [&str; 7] = ["query", "banned", "role", "email_verified", "deleted", "created_after", "created_before"];
-
-impl FromParams for Filter {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        params.drop_empty(&NAMES);
-        let mut filter = UserFilter::default();
-        filter.query = params.one("query")?;
-        filter.banned = params.bool("banned")?;
-        filter.roles = params.many("role");
-        filter.email_verified = params.bool("email_verified")?;
-        filter.deleted = params.choose("deleted")?.unwrap_or_default();
-        filter.created_after = params.time("created_after")?;
-        filter.created_before = params.time("created_before")?;
-        Ok(Self(filter))
+impl From<Filter> for UserFilter {
+    fn from(given: Filter) -> Self {
+        let mut filter = Self::default();
+        filter.query = given.query;
+        filter.banned = given.banned;
+        filter.roles = given.role.unwrap_or_default();
+        filter.email_verified = given.email_verified;
+        filter.deleted = given.deleted.unwrap_or_default();
+        filter.created_after = given.created_after;
+        filter.created_before = given.created_before;
+        filter
     }
 }

@@ -1,26 +1,27 @@
 //! `GET /users/{id}`
 
-use authfort::{User, UserId};
+use authfort::User;
 use axum::Json;
 use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use crate::admin::Admin;
 use crate::admin::etag::etag;
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
-use crate::{FromParams, Params, Path, Query, Rejection};
+use crate::{Path, Query, Rejection};
 
-pub(crate) struct IncludeDeleted(bool);
-
-impl FromParams for IncludeDeleted {
-    fn from_params(params: &mut Params) -> Result<Self, Rejection> {
-        Ok(Self(params.bool("deleted")?.unwrap_or_default()))
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IncludeDeleted {
+    /// Whether an anonymised user is found.
+    deleted: Option<bool>,
 }
 
 /// One user.
 #[utoipa::path(
     get, path = "/users/{id}", operation_id = "get_user", tag = "users", security(("bearer" = [])),
-    params(("id" = UserId, Path), ("deleted" = Option<bool>, Query, description = "Whether an anonymised user is found.")),
+    params(UserPath, IncludeDeleted),
     responses(
         (status = 200, body = User, headers(("ETag", description = "Its version."))),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -28,9 +29,9 @@ impl FromParams for IncludeDeleted {
 )]
 pub(crate) async fn get(
     admin: Admin,
-    Path(id): Path<UserId>,
-    Query(deleted): Query<IncludeDeleted>,
+    Path(UserPath { id }): Path<UserPath>,
+    Query(query): Query<IncludeDeleted>,
 ) -> Result<impl IntoResponse, Rejection> {
-    let user = admin.auth.get_user(id).deleted(deleted.0).await?;
+    let user = admin.auth.get_user(id).deleted(query.deleted.unwrap_or_default()).await?;
     Ok((etag(&user), Json(user)))
 }

@@ -1,12 +1,11 @@
 //! `PUT /users/{id}/password`
 
-use authfort::UserId;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader};
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Json, Path, Query, Rejection};
 
@@ -19,7 +18,7 @@ pub(crate) struct SetPassword {
 
 /// Sets a user's password and ends their sessions.
 #[utoipa::path(
-    put, path = "/users/{id}/password", operation_id = "set_password", tag = "users", request_body = SetPassword, params(("id" = UserId, Path), IfMatchHeader),
+    put, path = "/users/{id}/password", operation_id = "set_password", tag = "users", request_body = SetPassword, params(UserPath, IfMatchHeader),
     security(("bearer" = [])),
     responses(
         (status = 204),
@@ -30,7 +29,7 @@ pub(crate) struct SetPassword {
 )]
 pub(crate) async fn set_password(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<SetPassword>,

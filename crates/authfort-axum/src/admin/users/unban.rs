@@ -1,17 +1,17 @@
 //! `POST /users/{id}/unban`
 
-use authfort::{User, UserId};
+use authfort::User;
 use axum::Json;
 use axum::response::IntoResponse;
 
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
 /// Lifts a ban.
 #[utoipa::path(
-    post, path = "/users/{id}/unban", operation_id = "unban_user", tag = "users", params(("id" = UserId, Path), IfMatchHeader), security(("bearer" = [])),
+    post, path = "/users/{id}/unban", operation_id = "unban_user", tag = "users", params(UserPath, IfMatchHeader), security(("bearer" = [])),
     responses(
         (status = 200, body = User),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -20,7 +20,7 @@ use crate::{Path, Query, Rejection};
 )]
 pub(crate) async fn unban(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
 ) -> Result<impl IntoResponse, Rejection> {

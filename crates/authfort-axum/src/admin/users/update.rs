@@ -1,14 +1,14 @@
 //! `PATCH /users/{id}`
 
-use authfort::{FieldError, User, UserId};
+use authfort::{FieldError, User};
 use axum::Json as Answer;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::admin::Admin;
 use crate::admin::etag::{IfMatch, IfMatchHeader, etag};
+use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Field, Json, Path, Query, Rejection};
 
@@ -40,7 +40,7 @@ pub(crate) struct UpdateUser {
 #[utoipa::path(
     patch, path = "/users/{id}", operation_id = "update_user", tag = "users", security(("bearer" = [])),
     request_body(content((UpdateUser = "application/merge-patch+json"), (UpdateUser = "application/json"))),
-    params(("id" = UserId, Path), IfMatchHeader),
+    params(UserPath, IfMatchHeader),
     responses(
         (status = 200, body = User, headers(("ETag", description = "Its version."))),
         (status = 404, description = "`user_not_found`", body = ErrorBody),
@@ -51,7 +51,7 @@ pub(crate) struct UpdateUser {
 )]
 pub(crate) async fn update(
     admin: Admin,
-    Path(id): Path<UserId>,
+    Path(UserPath { id }): Path<UserPath>,
     if_match: IfMatch,
     Query(()): Query<()>,
     Json(body): Json<UpdateUser>,

@@ -85,6 +85,7 @@ impl FromSubject for Option<UserId> {
 
 /// What became of a deleted user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeleteMode {
     /// It is gone.

@@ -23,13 +23,11 @@ pub(crate) type Checked<T> = Result<T, FieldError>;
 pub(crate) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    const LIMIT: usize = 16;
-
     pub(crate) fn take<T>(&mut self, checked: Checked<T>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
             Err(fault) => {
-                if self.0.len() < Self::LIMIT && !self.0.contains(&fault) {
+                if self.0.len() < FieldError::LIMIT && !self.0.contains(&fault) {
                     self.0.push(fault);
                 }
                 None
