@@ -22,11 +22,12 @@
 //! A name of the request (a member, a part of the path) is repeated, cut and without control characters, and only where
 //! it is made of letters, digits, `_` and `-`.
 
+mod sentence;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use authfort::FieldError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::{
     BytesRejection, ExtensionRejection, JsonRejection, MatchedPathRejection, PathRejection, QueryRejection,
@@ -39,7 +40,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::Rejection;
-use crate::extract::{media_type, presentable, wanted};
+use crate::extract::media_type;
+use sentence::rejection_of;
 
 /// What describes the body that goes.
 const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, HeaderName::from_static("content-digest")];
@@ -48,7 +50,7 @@ const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, Head
 #[derive(Clone)]
 struct KeepAsIs;
 
-/// Template to the layers around this one that the answer stays as it is.
+/// Tells the layers around this one that the answer stays as it is.
 pub(crate) fn keep(mut response: Response) -> Response {
     response.extensions_mut().insert(KeepAsIs);
     response
@@ -145,246 +147,6 @@ impl HttpBody for Peeked {
 
     fn is_end_stream(&self) -> bool {
         self.frames.is_empty() && self.rest.is_end_stream()
-    }
-}
-
-/// Reads one of axum's sentences.
-fn rejection_of(status: StatusCode, text: &str) -> Option<Rejection> {
-    let after = |start| after(text, start);
-    match status {
-        StatusCode::UNPROCESSABLE_ENTITY => after("Failed to deserialize the JSON body into the target type")
-            .map(|fault| Rejection::validation(vec![field(without_position(fault))]))
-            .or_else(|| after("Failed to deserialize form body").map(|fault| pair_rejection("form", fault))),
-        StatusCode::BAD_REQUEST => bad_request(text),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => match text {
-            "Expected request with `Content-Type: application/json`" => Some(Rejection::unsupported_media_type()),
-            "Form requests must have `Content-Type: application/x-www-form-urlencoded`" => Some(Rejection::new(
-                status,
-                Rejection::unsupported_media_type().code(),
-                "The body must be sent as Content-Type: application/x-www-form-urlencoded.",
-            )),
-            _ => None,
-        },
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let known = after("Failed to buffer the request body").is_some() || text == "Request payload is too large";
-            known.then(Rejection::payload_too_large)
-        }
-        StatusCode::INTERNAL_SERVER_ERROR => {
-            let ours = text.starts_with("Missing request extension: Extension of type `")
-                || text.starts_with("Wrong number of path arguments for `Path`. Expected ")
-                || text.strip_prefix("Unsupported type `").is_some_and(|name| name.ends_with('`'))
-                || [
-                    "No paths parameters found for matched route",
-                    "No matched path found",
-                    "The matched route is not nested",
-                ]
-                .contains(&text);
-            ours.then(|| {
-                tracing::error!(mistake = ?text, "an extractor of axum does not fit its route");
-                Rejection::internal()
-            })
-        }
-        _ => None,
-    }
-}
-
-/// What axum says after the sentence by which it begins.
-fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
-    text.strip_prefix(start)?.strip_prefix(": ")
-}
-
-fn bad_request(text: &str) -> Option<Rejection> {
-    let after = |start| after(text, start);
-    if let Some(fault) = after("Failed to parse the request body as JSON") {
-        return Some(Rejection::invalid_request(json_message(fault)));
-    }
-    if let Some(fault) = after("Failed to deserialize query string") {
-        return Some(pair_rejection("query", fault));
-    }
-    if let Some(fault) = after("Failed to deserialize form") {
-        return Some(pair_rejection("form", fault));
-    }
-    if let Some(fault) = after("Invalid URL").or_else(|| text.starts_with("Invalid UTF-8 in `").then_some(text)) {
-        return path_message(fault).map(Rejection::invalid_request);
-    }
-    if text == "Invalid `boundary` for `multipart/form-data` request"
-        || text == "Error parsing `multipart/form-data` request"
-    {
-        return Some(Rejection::invalid_request("The body is not valid multipart/form-data."));
-    }
-    if after("Failed to buffer the request body").is_some() {
-        return Some(Rejection::invalid_request("The body did not arrive whole."));
-    }
-    after("Request body didn't contain valid UTF-8").map(|_| Rejection::invalid_request("The body is not valid UTF-8."))
-}
-
-/// Why a text is not the JSON that is wanted. `serde_json` counts it as no JSON, too, when the reader of a type stops at
-/// something else than it wants, such as a number where one of several names should be.
-fn json_message(fault: &str) -> String {
-    let place = position(fault).map(|(line, column)| format!(", at line {line}, column {column}")).unwrap_or_default();
-    if fault.starts_with("EOF while parsing a value at line 1 column 0") {
-        return "The body is empty, and must be JSON.".to_owned();
-    }
-    match fault.split_once(": ").map(|(path, _)| path).filter(|path| is_path(path)) {
-        Some(path) => format!("`{}` in the body cannot be read{place}.", presentable(path)),
-        None => format!("The body is not valid JSON{place}."),
-    }
-}
-
-/// A fault in pairs of name and text: what cannot be read is 400, what can be read and is not acceptable is 422.
-fn pair_rejection(place: &str, fault: &str) -> Rejection {
-    let field = field(fault);
-    if matches!(field.code, "required" | "unknown_field" | "not_allowed" | "duplicate") {
-        return Rejection::validation(vec![field]);
-    }
-    Rejection::invalid_request(if field.field == "body" {
-        format!("The {place} is not acceptable.")
-    } else {
-        format!("`{}` in the {place} {}.", field.field, field.message)
-    })
-}
-
-/// What axum says of a part of the path. The names come from the route, so they end at the first mark; the type at the
-/// last.
-fn path_message(fault: &str) -> Option<String> {
-    if let Some(name) = fault.strip_prefix("Invalid UTF-8 in `").and_then(|rest| rest.strip_suffix('`')) {
-        return is_path(name).then(|| format!("`{name}` in the path is not valid UTF-8."));
-    }
-    let Some(rest) = fault.strip_prefix("Cannot parse ") else {
-        return KINDS.iter().any(|(kind, _)| fault.starts_with(kind)).then(|| "The path is not acceptable.".to_owned());
-    };
-    let named = rest.strip_prefix('`').and_then(|rest| rest.split_once("` with value `"));
-    let subject = match named.map(|(name, _)| name).filter(|name| is_path(name)) {
-        Some(name) => format!("`{}` in the path", presentable(name)),
-        None => "A part of the path".to_owned(),
-    };
-    let kind = rest.strip_suffix('`').and_then(|rest| rest.rsplit_once("` to a `")).map(|(_, kind)| kind);
-    Some(match kind {
-        Some("i8" | "i16" | "i32" | "i64" | "i128" | "u8" | "u16" | "u32" | "u64" | "u128") => {
-            format!("{subject} must be a whole number in range.")
-        }
-        Some("f32" | "f64") => format!("{subject} must be a number."),
-        Some("bool") => format!("{subject} must be true or false."),
-        _ if rest.contains("`: UUID parsing failed: ") => format!("{subject} must be a UUID."),
-        _ => format!("{subject} is not acceptable."),
-    })
-}
-
-/// What serde says, after the path of the member if there is one: `email: invalid type: integer …, expected a string`.
-fn field(fault: &str) -> FieldError {
-    let known = KINDS.iter().filter_map(|(kind, says)| at(fault, kind).map(|(path, fault)| (path, fault, *says)));
-    // A sentence of the application's own type may begin with the value: nothing of it is repeated.
-    let Some((path, fault, says)) = known.min_by_key(|(path, ..)| path.len()) else {
-        return FieldError::new("body", "invalid", "is not acceptable");
-    };
-    let here =
-        |code, message: &str| FieldError::new(presentable(if path.is_empty() { "body" } else { path }), code, message);
-    match says {
-        Template::Name(code, message) => {
-            let name = fault.split('`').nth(1).filter(|name| is_path(name));
-            // The path of an unknown or doubled member ends with it, that of a missing one does not.
-            match name {
-                Some(name) if path.is_empty() => FieldError::new(presentable(name), code, message),
-                Some(name) if path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) => {
-                    here(code, message)
-                }
-                Some(name) => FieldError::new(presentable(&format!("{path}.{name}")), code, message),
-                None => FieldError::new("body", "invalid", "is not acceptable"),
-            }
-        }
-        Template::Wanted(code) => match fault.rsplit_once(", expected ").map(|(_, expected)| expected) {
-            Some(expected) if is_known(expected) => here(code, &format!("must be {}", wanted(expected))),
-            _ => here("invalid", "is not acceptable"),
-        },
-        Template::Fixed(message) => here("invalid", message),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Template {
-    /// The name of a member, between the first two marks.
-    Name(&'static str, &'static str),
-    /// What was wanted, at the end.
-    Wanted(&'static str),
-    /// Always the same.
-    Fixed(&'static str),
-}
-
-const WHOLE: &str = "must be a whole number in range";
-
-/// How serde and the readers of common types begin, and what that says.
-const KINDS: [(&str, Template); 17] = [
-    ("missing field `", Template::Name("required", "is required")),
-    ("unknown field `", Template::Name("unknown_field", "is not a known member")),
-    ("duplicate field `", Template::Name("duplicate", "appears twice")),
-    ("unknown variant `", Template::Wanted("not_allowed")),
-    ("invalid type: ", Template::Wanted("invalid_type")),
-    ("invalid value: ", Template::Wanted("invalid")),
-    ("invalid length ", Template::Wanted("invalid")),
-    ("invalid digit found in string", Template::Fixed(WHOLE)),
-    ("number too large to fit in target type", Template::Fixed(WHOLE)),
-    ("number too small to fit in target type", Template::Fixed(WHOLE)),
-    ("cannot parse integer from empty string", Template::Fixed(WHOLE)),
-    ("invalid float literal", Template::Fixed("must be a number")),
-    ("cannot parse float from empty string", Template::Fixed("must be a number")),
-    ("provided string was not `true` or `false`", Template::Fixed("must be true or false")),
-    ("UUID parsing failed: ", Template::Fixed("must be a UUID")),
-    ("input contains invalid characters", Template::Fixed("is not acceptable")),
-    ("premature end of input", Template::Fixed("is not acceptable")),
-];
-
-/// What names and paths to members are made of; another text in their place is a value that was sent.
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.[]".contains(c))
-}
-
-/// Whether a text is one by which serde says what was wanted, and none that was sent.
-fn is_known(expected: &str) -> bool {
-    let name = |text: &str| text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).is_some_and(is_path);
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let texts = [
-        "a string",
-        "a borrowed string",
-        "a boolean",
-        "a character",
-        "a sequence",
-        "a map",
-        "unit",
-        "option",
-        "a byte array",
-        "an RFC 3339 formatted date and time string",
-        "a formatted date string",
-        "a formatted time string",
-        "a string or a number",
-    ];
-    let names = expected.strip_prefix("one of ").unwrap_or(expected);
-    texts.contains(&expected)
-        || wanted(expected) != expected
-        || ["a tuple of size ", "an array of length "]
-            .iter()
-            .any(|kind| expected.strip_prefix(kind).is_some_and(number))
-        || (names.len() <= 1_000 && names.split(", ").flat_map(|names| names.split(" or ")).all(name))
-}
-
-/// The path and the sentence, where the sentence begins so.
-fn at<'a>(fault: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
-    if fault.starts_with(kind) {
-        return Some(("", fault));
-    }
-    let (path, rest) = fault.split_once(": ")?;
-    (is_path(path) && rest.starts_with(kind)).then_some((path, rest))
-}
-
-/// `… at line 1 column 20`, which ends each sentence of `serde_json`.
-fn position(fault: &str) -> Option<(u64, u64)> {
-    let (line, column) = fault.rsplit_once(" at line ")?.1.split_once(" column ")?;
-    Some((line.parse().ok()?, column.parse().ok()?))
-}
-
-fn without_position(fault: &str) -> &str {
-    match (position(fault), fault.rsplit_once(" at line ")) {
-        (Some(_), Some((fault, _))) => fault,
-        _ => fault,
     }
 }
 

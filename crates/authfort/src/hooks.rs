@@ -7,13 +7,10 @@
 //! Each hook sees the events of a user in the order of their commits. A call that joined the application's transaction
 //! cannot know when that commits: the database is asked whether it is over, and then whether the events are in the log.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -126,16 +123,14 @@ impl Hooks {
     {
         let (queue, mut events) = mpsc::channel::<Arc<Event>>(BACKLOG);
         let handle = HookHandle { registered: Arc::downgrade(&self.registered), queue: queue.downgrade() };
+        let hook = Arc::new(hook);
         self.runtime.spawn(async move {
             while let Some(event) = events.recv().await {
                 let Some(typed) = E::from_event(&event) else { continue };
-                // The call may panic as well as the future that it makes.
-                let outcome = match catch_unwind(AssertUnwindSafe(|| hook(typed))) {
-                    Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
-                    Err(panic) => Err(panic),
-                };
-                if let Err(panic) = outcome {
-                    tracing::error!(event = %event.id, r#type = event.r#type, panic = text(&*panic), "a hook panicked");
+                let hook = Arc::clone(&hook);
+                // In a task of its own, the call may panic as well as the future that it makes.
+                if let Err(error) = tokio::spawn(async move { hook(typed).await }).await {
+                    tracing::error!(event = %event.id, r#type = event.r#type, %error, "a hook panicked");
                 }
             }
         });
@@ -182,14 +177,6 @@ impl Hooks {
             }
         });
     }
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 #[cfg(test)]

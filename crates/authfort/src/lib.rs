@@ -59,7 +59,6 @@ mod sessions;
 mod store;
 mod tokens;
 mod users;
-mod verification;
 mod work;
 
 pub use accounts::{LinkAccount, ListAccounts, OauthAccount, UnlinkAccount};
@@ -76,7 +75,8 @@ pub use id::{EventId, SessionId, UserId};
 pub use introspection::{ActiveToken, Introspection};
 pub use keys::{KeyInfo, RotateKeys};
 pub use model::actor::Actor;
-pub use model::events::{self, DeleteMode, Event};
+pub use model::delete::DeleteMode;
+pub use model::events::{self, Event};
 pub use model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 pub use model::principal::Principal;
 pub use model::user::User;
@@ -84,15 +84,14 @@ pub use model::validate::{check_email, email_key, normalise_email};
 pub use passwords::{BreachCheck, BreachFuture, HashedPassword, Hashing, OnFailure, PasswordPolicy, generate_password};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
-    CreateSession, EndSession, ListSessions, Login, Refresh, RevokeSession, RevokeSessions, Session, SessionPage,
-    SignUp, SignedIn, Tokens,
+    CreateSession, EndSession, ListSessions, Login, LoginOutcome, Refresh, RevokeSession, RevokeSessions, Session,
+    SessionPage, SignUp, SignedIn, Tokens,
 };
 pub use tokens::{Algorithm, JWKS_MAX_AGE};
 pub use users::{
-    BanUser, ChangePassword, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser, ListUsers,
-    SetPassword, UnbanUser, UpdateUser, UserPage,
+    BanUser, ChangePassword, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser, IssuedToken,
+    ListUsers, RequestToken, ResetPassword, SetPassword, UnbanUser, UpdateUser, UserPage, VerifyEmail,
 };
-pub use verification::{IssuedToken, RequestToken, ResetPassword, VerifyEmail};
 pub use work::{Conditional, Joinable, Operation, Write};
 
 /// The version of `secrecy` that passwords and tokens are held in.

@@ -134,7 +134,7 @@ both_engines! {
         show(&signed_up);
         let id = signed_up.user.id;
         show(&auth.login(EMAIL, password.as_str()));
-        let first = auth.login(EMAIL, password.as_str()).await.unwrap();
+        let first = auth.login(EMAIL, password.as_str()).await.unwrap().signed_in().unwrap();
         show(&first.tokens);
         errors.push(auth.login(EMAIL, wrong.as_str()).await.unwrap_err());
         errors.push(auth.login(EMAIL, format!("{wrong}\0")).await.unwrap_err());
@@ -186,7 +186,7 @@ both_engines! {
         auth.ban_user(id).reason("spam").await.unwrap();
         errors.push(auth.login(EMAIL, password.as_str()).await.unwrap_err());
         auth.unban_user(id).await.unwrap();
-        let last = auth.login(EMAIL, password.as_str()).await.unwrap();
+        let last = auth.login(EMAIL, password.as_str()).await.unwrap().signed_in().unwrap();
         keep(access(&last));
         keep(refresh(&last));
         assert!(auth.by(Actor::user(id).session(last.session_id)).logout(refresh(&last)).await.unwrap());

@@ -1,5 +1,6 @@
 //! `POST /login`
 
+use authfort::LoginOutcome;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -35,6 +36,11 @@ pub(crate) async fn login(
     Json(body): Json<Login>,
 ) -> Result<Response, Rejection> {
     visitor.check(Action::Login, &body.email)?;
-    let user = visitor.auth.login(body.email, body.password).await?;
-    visitor.signed_in(StatusCode::OK, user)
+    match visitor.auth.login(body.email, body.password).await? {
+        LoginOutcome::SignedIn(user) => visitor.signed_in(StatusCode::OK, user),
+        other => {
+            tracing::error!(outcome = ?other, "this router does not know this outcome of a login");
+            Err(Rejection::internal())
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `user`, `actor`, `principal` | a user; who a call is made for; a caller who proved who they are |
 //! | `filter`, `page`, `cursor` | which users, in which order, from where on |
+//! | `delete` | what a deletion leaves |
 //! | `events` | what happened, each type with its data |
 //! | `claims`, `standing` | what an access token says, and whether it counts |
 //! | `role`, `validate` | what a role's name, an address, a name … is |
@@ -11,6 +12,7 @@
 pub(crate) mod actor;
 pub(crate) mod claims;
 pub(crate) mod cursor;
+pub(crate) mod delete;
 pub mod events;
 pub(crate) mod filter;
 pub(crate) mod page;

@@ -18,6 +18,18 @@ impl AuthFort {
     /// Signs in by password. One answer and one time for a wrong password and an unknown address; a banned user is told
     /// so ([`Error::UserBanned`](crate::Error::UserBanned)) in the same time, once the password was right.
     /// Events: `login`, `login_failed`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// use authfort::LoginOutcome;
+    /// auth.create_user("jane@example.com").password("correct horse").await?;
+    /// match auth.login("jane@example.com", "correct horse").await? {
+    ///     LoginOutcome::SignedIn(signed_in) => assert_eq!(signed_in.user.email, "jane@example.com"),
+    ///     other => panic!("this application does not know {other:?}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn login(&self, email: impl AsRef<str>, password: impl Into<SecretString>) -> Write<Login> {
         Write::new(self.core(), Login::new(email.as_ref(), password.into()))
     }
@@ -33,6 +45,23 @@ pub struct Login {
     password: SecretString,
     checked: Option<Checked>,
     signer: Option<Arc<SigningKey>>,
+}
+
+/// What a right password leads to. It is more than one thing, so that a second factor can come in between.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LoginOutcome {
+    /// The user is signed in.
+    SignedIn(SignedIn),
+}
+
+impl LoginOutcome {
+    /// The user who is signed in; none where something else is asked for first.
+    pub fn signed_in(self) -> Option<SignedIn> {
+        match self {
+            Self::SignedIn(signed_in) => Some(signed_in),
+        }
+    }
 }
 
 /// What the password check found, before the transaction.
@@ -77,7 +106,7 @@ impl Login {
 }
 
 impl Operation for Login {
-    type Output = SignedIn;
+    type Output = LoginOutcome;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
@@ -111,7 +140,7 @@ impl Operation for Login {
         Ok(())
     }
 
-    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<SignedIn>> {
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<LoginOutcome>> {
         let (user, hash, stronger) = match &self.checked {
             Some(Checked::Passed { user, hash, stronger }) => (*user, hash, stronger),
             Some(Checked::Failed { user, detail }) => return Ok(refuse(work, self.email.clone(), *user, *detail)),
@@ -139,11 +168,13 @@ impl Operation for Login {
         row.last_login_at = Some(work.now);
         let signed_in = open(work, &row).await?;
         append_login(work, user, &row.email, "email");
-        Ok(Verdict::Commit(signed_in))
+        Ok(Verdict::Commit(LoginOutcome::SignedIn(signed_in)))
     }
 
-    fn finish(&self, _core: &Core, output: &mut SignedIn) -> Result<()> {
-        output.sign(self.signer.as_deref())
+    fn finish(&self, _core: &Core, output: &mut LoginOutcome) -> Result<()> {
+        match output {
+            LoginOutcome::SignedIn(signed_in) => signed_in.sign(self.signer.as_deref()),
+        }
     }
 }
 

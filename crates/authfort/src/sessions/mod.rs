@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 pub use create_session::CreateSession;
 pub use list::{ListSessions, Session, SessionPage};
-pub use login::Login;
+pub use login::{Login, LoginOutcome};
 pub use logout::EndSession;
 pub use refresh::Refresh;
 pub use revoke::{RevokeSession, RevokeSessions};
@@ -51,8 +51,8 @@ pub(crate) const REFRESH_PREFIX: &str = "afr";
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
 /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
-/// auth.create_user("jane@example.com").password("correct horse").await?;
-/// let signed_in = auth.login("jane@example.com", "correct horse").await?;
+/// let user = auth.create_user("jane@example.com").await?;
+/// let signed_in = auth.create_session(user.id).await?;
 /// assert_eq!(signed_in.user.email, "jane@example.com");
 /// assert_eq!(signed_in.tokens.expires_in, 900);
 /// # Ok(()) }

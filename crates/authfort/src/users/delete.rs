@@ -7,7 +7,8 @@
 
 use serde::Serialize;
 
-use crate::events::{DeleteMode, UserDeleted};
+use crate::events::UserDeleted;
+use crate::model::delete::DeleteMode;
 use crate::model::validate::key_to_find;
 use crate::model::validate::{ERASED_NAME, erased_email};
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};

@@ -23,7 +23,7 @@ both_engines! {
             for spelling in *spellings {
                 let found = auth.find_user_by_email(spelling).await.unwrap();
                 assert_eq!(found.map(|user| user.id), Some(jane.id), "{spelling}");
-                assert_eq!(auth.login(spelling, PASSWORD).await.unwrap().user.email, jane.email, "{spelling}");
+                assert_eq!(auth.login(spelling, PASSWORD).await.unwrap().signed_in().unwrap().user.email, jane.email, "{spelling}");
                 assert_eq!(auth.create_user(*spelling).await.unwrap_err().code(), "user_exists", "{spelling}");
                 let issued = auth.request_password_reset(spelling).await.unwrap().unwrap();
                 assert_eq!(issued.email, jane.email, "mail goes where the user said");

@@ -32,7 +32,7 @@ async fn write(auth: &AuthFort, id: UserId, n: usize) -> &'static str {
 /// What holds while nothing can be written, and afterwards.
 async fn refused_and_healed(auth: &AuthFort, file: &str, obstruct: impl FnOnce(), clear: impl FnOnce()) {
     let jane = user(auth, EMAIL).await;
-    let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+    let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
     obstruct();
     assert_eq!(write_until_refused(auth, jane.id).await, "database_unavailable");
     for n in 0..20 {
@@ -154,7 +154,7 @@ fn a_session_that_ended_before_a_transaction_costs_no_call() {
     run(Engine::Postgres, async |db| {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let mut raw = Raw::open(&db).await;
         for round in 0..20 {
             let ended = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity

@@ -276,7 +276,7 @@ both_engines! {
         let raw = Raw::open(&db, 1).await;
         raw.execute("CREATE TABLE app_workspaces (name text PRIMARY KEY)").await.unwrap();
         let jane = auth.create_user("jane@example.com").password(PASSWORD).role("editor").await.unwrap();
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let before = everything(&raw).await;
         let by = auth.by(Actor::user(jane.id).request_id("req-1"));
 
@@ -368,7 +368,7 @@ both_engines! {
             auth.by(root).remove_role(id, "editor").await.unwrap();
             let next = auth.refresh(signed_in.tokens.refresh_token.expose_secret()).check_rate(|_| Ok(())).await.unwrap();
             auth.logout(next.tokens.refresh_token.expose_secret()).await.unwrap();
-            auth.login("jane@example.com", PASSWORD).await.unwrap();
+            auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
             auth.login("jane@example.com", "wrong password").await.unwrap_err();
             let session = auth.create_session(id).await.unwrap().session_id;
             auth.list_sessions(id).await.unwrap();

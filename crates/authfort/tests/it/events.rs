@@ -78,7 +78,7 @@ both_engines! {
         let login = |provider: &str| json!({
             "email": "jane@example.com", "provider": provider, "ip_address": "192.0.2.7", "user_agent": "curl/8",
         });
-        let signed_in = writes!(by.login("jane@example.com", PASSWORD), ("login", login("email"))).unwrap();
+        let signed_in = writes!(by.login("jane@example.com", PASSWORD), ("login", login("email"))).unwrap().signed_in().unwrap();
         let refresh = signed_in.tokens.refresh_token.expose_secret().to_owned();
         let next = writes!(by.refresh(&refresh), ("token_refreshed", client)).unwrap();
         writes!(by.logout(next.tokens.refresh_token.expose_secret()), ("logout", json!({}))).unwrap();

@@ -94,7 +94,7 @@ both_engines! {
         const CONNECTIONS: u32 = 3;
         let auth = builder(&clock()).max_connections(CONNECTIONS).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let token = refresh(&signed_in).to_owned();
         let mut raw = Raw::open(&db).await;
         let mut dropped = 0;
@@ -188,7 +188,7 @@ both_engines! {
     async fn a_closed_service_says_that_the_database_is_unavailable(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.close().await;
         assert_eq!(code(&auth.get_user(jane.id).await), "database_unavailable");
         assert_eq!(code(&auth.ban_user(jane.id).await), "database_unavailable");
@@ -202,7 +202,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
-        let token = refresh(&auth.login(EMAIL, PASSWORD).await.unwrap()).to_owned();
+        let token = refresh(&auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap()).to_owned();
         for _ in 0..5 {
             let calls: Vec<_> = (0..32)
                 .filter(|n| n % 16 != 2)
@@ -308,7 +308,7 @@ fn a_locked_file_is_waited_for_and_then_given_up() {
         let auth = builder(&clock()).acquire_timeout(timeout).connect(db.url()).await.unwrap();
         let patient = builder(&clock()).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         // Another process that writes.
         let mut raw = Raw::open(&db).await;
         raw.execute("BEGIN IMMEDIATE").await;

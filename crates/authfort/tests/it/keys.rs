@@ -103,7 +103,7 @@ both_engines! {
         let generous = builder(&clock).access_ttl(Duration::from_hours(1)).connect(db.url()).await.unwrap();
         let new = auth.rotate_keys().await.unwrap();
         clock.advance(AHEAD - TimeDelta::seconds(1));
-        let (short, long) = (auth.login(EMAIL, PASSWORD).await.unwrap(), generous.login(EMAIL, PASSWORD).await.unwrap());
+        let (short, long) = (auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap(), generous.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap());
         assert_ne!(kid(access(&short)), new.kid);
 
         clock.advance(TimeDelta::minutes(15) - TimeDelta::seconds(1));
@@ -126,10 +126,10 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
-        let older = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let older = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.rotate_keys().await.unwrap();
         clock.advance(AHEAD);
-        let old = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let old = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         // One more, which never comes to sign.
         let waiting = auth.rotate_keys().await.unwrap();
         for token in [&older, &old] {
@@ -151,7 +151,7 @@ both_engines! {
         assert_eq!(guard(&elsewhere, access(&fresh)).await, "ok");
         // Nor does the one that waited when its time comes.
         clock.advance(AHEAD);
-        assert_eq!(kid(access(&elsewhere.login(EMAIL, PASSWORD).await.unwrap())), new.kid);
+        assert_eq!(kid(access(&elsewhere.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap())), new.kid);
         assert_eq!(kid_that_signs(&auth.list_keys().await.unwrap()), new.kid);
     }
 
@@ -200,7 +200,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
-        let leaked = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let leaked = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let mut raw = Raw::open(&db).await;
         raw.execute(if db.engine() == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await;
         raw.execute("UPDATE authfort_signing_keys SET created_at = created_at").await;
@@ -220,7 +220,7 @@ both_engines! {
         assert_eq!(guard(&auth, access(&leaked)).await, "token_invalid");
         assert_eq!(guard(&elsewhere, access(&leaked)).await, "token_invalid");
         kid_that_signs(&auth.list_keys().await.unwrap());
-        let fresh = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let fresh = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         assert_eq!(guard(&elsewhere, access(&fresh)).await, "ok");
     }
 
@@ -262,14 +262,14 @@ both_engines! {
     async fn another_algorithm_takes_over_when_the_service_starts_again(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
-        let old = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let old = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         // A key of the old algorithm waits already: it has its turn.
         let waiting = auth.rotate_keys().await.unwrap();
         clock.advance(TimeDelta::seconds(60));
         let restarted = builder(&clock).algorithm(Algorithm::Es256).connect(db.url()).await.unwrap();
         let mut turns = Vec::new();
         for _ in 0..4 {
-            let signed_in = restarted.login(EMAIL, PASSWORD).await.unwrap();
+            let signed_in = restarted.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
             assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
             assert_eq!(guard(&restarted, access(&signed_in)).await, "ok");
             turns.push((kid(access(&signed_in)) == waiting.kid, parts(access(&signed_in))[0]["alg"].clone()));
@@ -388,7 +388,7 @@ both_engines! {
         assert!(stored.iter().all(|key| key.starts_with("v1.")), "the one that signs and the one that waits");
         assert!(!raw.dump().await.contains(SECRET));
         // Who has the secret goes on with the same keys.
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let restarted = sealed().connect(db.url()).await.unwrap();
         assert_eq!(guard(&restarted, access(&signed_in)).await, "ok");
         assert_eq!(restarted.list_keys().await.unwrap().len(), 2);
@@ -408,7 +408,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
         auth.rotate_keys().await.unwrap();
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let mut raw = Raw::open(&db).await;
         let sealed = "SELECT count(*) FROM authfort_signing_keys WHERE private_key LIKE 'v1.%'";
         assert_eq!(raw.count(sealed).await, 0);
@@ -416,13 +416,13 @@ both_engines! {
         let auth = builder(&clock).secret(SECRET).connect(db.url()).await.unwrap();
         assert_eq!(raw.count(sealed).await, 2);
         assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
         assert_eq!(config_error(builder(&clock), &db).await.0, "secret");
         // They can be read again.
         clock.advance(AHEAD);
         let again: AuthFort = builder(&clock).secret(SECRET).connect(db.url()).await.unwrap();
-        let signed_in = again.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = again.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         assert_eq!(kid(access(&signed_in)), kid_that_signs(&again.list_keys().await.unwrap()));
         assert_eq!(guard(&again, access(&signed_in)).await, "ok");
     }

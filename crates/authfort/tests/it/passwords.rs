@@ -150,7 +150,7 @@ both_engines! {
         assert_eq!(stored(&mut raw).await, old);
         let calls: Vec<_> = (0..4).map(|_| tokio::spawn(auth.login(EMAIL, PASSWORD).into_future())).collect();
         for call in calls {
-            let signed_in = call.await.unwrap().unwrap();
+            let signed_in = call.await.unwrap().unwrap().signed_in().unwrap();
             assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
         }
         assert_eq!(raw.count("SELECT count(*) FROM changes").await, 1);
@@ -398,7 +398,7 @@ both_engines! {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         let passwordless = auth.create_user("passwordless@example.com").await.unwrap();
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let before = auth.get_user(jane.id).await.unwrap();
         assert_eq!(code(&auth.change_password(jane.id, NEW, NEW).await), "invalid_credentials");
         assert_eq!(code(&auth.change_password(jane.id, "", NEW).await), "invalid_credentials");

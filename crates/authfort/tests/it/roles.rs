@@ -157,7 +157,7 @@ both_engines! {
     async fn a_change_of_role_cuts_at_once_or_at_the_next_refresh(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;
-        let mut signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let mut signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         for (step, immediate) in [true, false].into_iter().enumerate() {
             for add in [true, false] {
                 let new = if add { vec!["editor".to_owned()] } else { vec![] };
@@ -187,7 +187,7 @@ both_engines! {
     async fn defect_36_a_role_already_there_or_already_gone_changes_nothing(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = auth.create_user("jane@example.com").password(PASSWORD).role("editor").await.unwrap();
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let before = (auth.get_user(jane.id).await.unwrap(), mark(&auth).await);
         clock.advance(TimeDelta::minutes(1));
         assert_eq!(auth.add_role(jane.id, "editor").await.unwrap(), ["editor"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use authfort::{Actor, Error, Introspection, Session};
+use authfort::{Actor, Error, Introspection, LoginOutcome, Session};
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::TimeDelta;
 use serde_json::json;
@@ -20,7 +20,7 @@ both_engines! {
     async fn a_refresh_answers_the_next_pair_of_the_same_session(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         clock.advance(TimeDelta::minutes(5));
         let second = auth.refresh(refresh(&first)).await.unwrap();
 
@@ -41,7 +41,7 @@ both_engines! {
     async fn twenty_parallel_refreshes_mint_one_child_and_all_are_answered_it(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let calls: Vec<_> = (0..20).map(|_| tokio::spawn(auth.refresh(refresh(&first)).into_future())).collect();
         let mut children = Vec::new();
         for call in calls {
@@ -60,8 +60,8 @@ both_engines! {
     async fn defect_01_a_token_that_comes_back_ends_its_whole_session_for_good(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
-        let other = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
+        let other = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         clock.advance(LATER);
 
@@ -84,7 +84,7 @@ both_engines! {
     async fn many_who_replay_a_token_at_once_leave_one_event(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         clock.advance(LATER);
         let calls: Vec<_> = (0..10).map(|_| tokio::spawn(auth.refresh(refresh(&first)).into_future())).collect();
@@ -103,7 +103,7 @@ both_engines! {
     async fn within_the_grace_period_the_same_child_is_answered(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         clock.advance(TimeDelta::seconds(10) - TimeDelta::microseconds(1));
         let again = auth.refresh(refresh(&first)).await.unwrap();
@@ -119,7 +119,7 @@ both_engines! {
     async fn once_the_child_was_used_its_parent_is_a_replay(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         let grandchild = auth.refresh(refresh(&child)).await.unwrap();
         assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_reused");
@@ -130,7 +130,7 @@ both_engines! {
     async fn without_grace_the_second_use_is_a_replay_at_once(db: TestDatabase) {
         let auth = builder(&clock()).refresh_grace(Duration::ZERO).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         assert_eq!(code(&auth.refresh(refresh(&first)).await), "refresh_token_reused");
         assert_eq!(code(&auth.refresh(refresh(&child)).await), "refresh_token_invalid");
@@ -139,9 +139,9 @@ both_engines! {
     async fn an_expired_token_ends_no_other_session(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let old = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let old = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         clock.advance(TimeDelta::days(30) - TimeDelta::microseconds(1));
-        let new = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let new = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         clock.advance(TimeDelta::microseconds(1));
         assert_eq!(code(&auth.refresh(refresh(&old)).await), "refresh_token_invalid");
         assert!(!auth.logout(refresh(&old)).await.unwrap());
@@ -153,8 +153,8 @@ both_engines! {
     async fn a_spent_token_of_an_ended_session_ends_no_other(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
-        let other = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
+        let other = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         assert!(auth.logout(refresh(&child)).await.unwrap());
         clock.advance(LATER);
@@ -170,7 +170,7 @@ both_engines! {
     async fn what_is_no_refresh_token_is_refused(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let reset = auth.request_password_reset(EMAIL).await.unwrap().unwrap();
         let reset = authfort::secrecy::ExposeSecret::expose_secret(&reset.token).to_owned();
         let swapped = reset.replacen("afv_", "afr_", 1);
@@ -185,7 +185,7 @@ both_engines! {
     async fn an_access_token_logs_its_session_out_until_it_expires(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let sign_in = async || auth.login(EMAIL, PASSWORD).await.unwrap();
+        let sign_in = async || auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let (first, second, other) = (sign_in().await, sign_in().await, sign_in().await);
         assert!(auth.logout(access(&first)).await.unwrap());
         assert!(!auth.logout(access(&first)).await.unwrap(), "it had ended");
@@ -203,7 +203,7 @@ both_engines! {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         for round in 0..40 {
-            let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+            let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
             let token = refresh(&first).to_owned();
             let refreshing = tokio::spawn(auth.refresh(&token).into_future());
             // Whichever way it is ended, and whoever of the two comes first.
@@ -231,13 +231,13 @@ both_engines! {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
         for round in 0..20 {
-            let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+            let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
             let refreshing = tokio::spawn(auth.refresh(refresh(&first)).into_future());
             let signing_in = tokio::spawn(auth.login(EMAIL, PASSWORD).into_future());
             auth.ban_user(jane.id).await.unwrap();
             let mut pairs = vec![first];
             pairs.extend(refreshing.await.unwrap().ok());
-            pairs.extend(signing_in.await.unwrap().ok());
+            pairs.extend(signing_in.await.unwrap().ok().and_then(LoginOutcome::signed_in));
             // A ban that is lifted brings nothing back.
             auth.unban_user(jane.id).await.unwrap();
             for pair in &pairs {
@@ -250,10 +250,10 @@ both_engines! {
     async fn every_sign_in_has_a_session_of_its_own(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         // Signing in while holding a session does not go on with that session.
         let actor = Actor::user(jane.id).session(first.session_id);
-        let second = auth.by(actor).login(EMAIL, PASSWORD).await.unwrap();
+        let second = auth.by(actor).login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         assert_ne!(second.session_id, first.session_id);
         assert_ne!(refresh(&second), refresh(&first));
         assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions.len(), 2);
@@ -264,7 +264,7 @@ both_engines! {
         let hour = Duration::from_hours(1);
         let auth = builder(&clock).refresh_ttl(hour).session_ttl(2 * hour).connect(db.url()).await.unwrap();
         let jane = user(&auth, EMAIL).await;
-        let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let end = clock.now() + TimeDelta::hours(2);
         for minutes in [50, 50, 19] {
             clock.advance(TimeDelta::minutes(minutes));
@@ -285,7 +285,7 @@ both_engines! {
     async fn a_dump_of_the_database_holds_no_token_that_works(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         let reset = auth.request_password_reset(EMAIL).await.unwrap().unwrap();
         let verification = auth.request_email_verification(EMAIL).await.unwrap().unwrap();
@@ -308,7 +308,7 @@ both_engines! {
     async fn a_refresh_token_whose_row_is_gone_is_invalid(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         let mut raw = Raw::open(&db).await;
         assert_eq!(raw.execute("DELETE FROM authfort_refresh_tokens WHERE used_at IS NOT NULL").await, 1);
@@ -326,8 +326,8 @@ both_engines! {
     async fn a_session_of_somebody_else_is_not_found(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);
-        let janes = auth.login(EMAIL, PASSWORD).await.unwrap();
-        let johns = auth.login("john@example.com", PASSWORD).await.unwrap();
+        let janes = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
+        let johns = auth.login("john@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let unknown = authfort::SessionId::from(john.id.0);
         for session in [janes.session_id, unknown] {
             assert_eq!(code(&auth.revoke_session(john.id, session).await), "session_not_found");
@@ -347,9 +347,9 @@ both_engines! {
     async fn defect_03_an_ended_session_takes_its_access_tokens_along(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let out = auth.login(EMAIL, PASSWORD).await.unwrap();
-        let revoked = auth.login(EMAIL, PASSWORD).await.unwrap();
-        let kept = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let out = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
+        let revoked = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
+        let kept = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         assert!(auth.logout(refresh(&out)).await.unwrap());
         assert_eq!(auth.revoke_session(jane.id, revoked.session_id).await.unwrap(), 1);
         assert_eq!(guard(&auth, access(&out)).await, "session_revoked");
@@ -389,14 +389,14 @@ both_engines! {
         let jane = user(&auth, EMAIL).await;
         let client = Actor::system().ip_address("192.0.2.7".parse().unwrap()).user_agent("Firefox");
         let signed_in_at = clock.now();
-        let mut first = auth.by(client).login(EMAIL, PASSWORD).await.unwrap();
+        let mut first = auth.by(client).login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         for _ in 0..5 {
             clock.advance(TimeDelta::minutes(10));
             first = auth.refresh(refresh(&first)).await.unwrap();
         }
         let seen_at = clock.now();
         clock.advance(TimeDelta::minutes(1));
-        let second = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let second = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.revoke_session(jane.id, second.session_id).await.unwrap();
 
         let listed = auth.list_sessions(jane.id).await.unwrap().sessions;
@@ -416,7 +416,7 @@ both_engines! {
     async fn a_changed_role_counts_at_once_and_the_next_refresh_brings_it(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let before = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let before = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.add_role(jane.id, "editor").await.unwrap();
         assert_eq!(guard(&auth, access(&before)).await, "token_version_mismatch");
         let with = auth.refresh(refresh(&before)).await.unwrap();
@@ -435,7 +435,7 @@ both_engines! {
         let mut opened = Vec::new();
         for _ in 0..5 {
             clock.advance(TimeDelta::seconds(1));
-            opened.push(auth.login(EMAIL, PASSWORD).await.unwrap());
+            opened.push(auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap());
         }
         let live: Vec<_> =
             auth.list_sessions(jane.id).active_only(true).await.unwrap().sessions.iter().map(|s| s.id).collect();
@@ -482,7 +482,7 @@ both_engines! {
     async fn spent_tokens_are_dropped_a_day_after_their_grace(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
-        let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let mut latest = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let first = refresh(&latest).to_owned();
         let mut raw = Raw::open(&db).await;
         for _ in 0..60 {
@@ -528,7 +528,7 @@ both_engines! {
     async fn a_token_that_was_spent_in_the_future_is_spent(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let child = auth.refresh(refresh(&first)).await.unwrap();
         // A little is the difference of two nodes' clocks.
         clock.advance(TimeDelta::seconds(-5));
@@ -542,7 +542,7 @@ both_engines! {
     async fn what_changes_is_seen_by_guard_and_introspection_at_once_whatever_the_token_says(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let signed_in = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let seen = async || {
             let principal = auth.authenticate(access(&signed_in)).await.unwrap();
             let Introspection::Active(active) = auth.introspect(access(&signed_in)).await.unwrap() else { panic!() };
@@ -577,7 +577,7 @@ both_engines! {
     async fn who_asks_before_a_refresh_can_refuse_it(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let first = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let first = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let retry_after = Duration::from_secs(7);
         let refused = auth.refresh(refresh(&first)).check_rate(move |_| Err(Error::RateLimited { retry_after })).await;
         assert_eq!(code(&refused), "rate_limited");
@@ -596,9 +596,9 @@ both_engines! {
             });
             code(&call.await)
         };
-        let second = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let second = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.logout(refresh(&second)).await.unwrap();
-        let third = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let third = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.refresh(refresh(&third)).await.unwrap();
         clock.advance(LATER);
         assert_eq!(replay(refresh(&second)).await, "refresh_token_invalid");

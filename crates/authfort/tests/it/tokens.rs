@@ -212,7 +212,7 @@ both_engines! {
     async fn the_session_that_is_kept_goes_on_after_a_refresh(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let (here, there) = (auth.login(EMAIL, PASSWORD).await.unwrap(), auth.login(EMAIL, PASSWORD).await.unwrap());
+        let (here, there) = (auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap(), auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap());
         auth.change_password(jane.id, PASSWORD, "another password").keep_session(here.session_id).await.unwrap();
         assert_eq!(guard(&auth, access(&here)).await, "token_version_mismatch");
         assert_eq!(guard(&auth, access(&there)).await, "session_revoked");

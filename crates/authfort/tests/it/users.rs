@@ -355,7 +355,7 @@ both_engines! {
     async fn another_address_is_unverified_and_ends_sessions(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = auth.create_user("jane@example.com").password(PASSWORD).email_verified(true).await.unwrap();
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let reset = auth.request_password_reset("jane@example.com").await.unwrap().unwrap();
         let before = mark(&auth).await;
         clock.advance(TimeDelta::minutes(1));
@@ -407,7 +407,7 @@ both_engines! {
             .metadata(object(json!({"b": 1, "a": {"y": 1, "x": 2}})))
             .await
             .unwrap();
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let before = (mark(&auth).await, auth.get_user(jane.id).await.unwrap());
         clock.advance(TimeDelta::minutes(1));
         for same in [
@@ -433,7 +433,7 @@ both_engines! {
         };
         clock.advance(TimeDelta::hours(1));
         let first = clock.now();
-        let answered = auth.login("jane@example.com", PASSWORD).await.unwrap().user.last_login_at;
+        let answered = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap().user.last_login_at;
         assert_eq!(answered, Some(first));
         assert_eq!(times().await, (born, born, Some(first)));
 
@@ -478,7 +478,7 @@ both_engines! {
         let (auth, clock) = service(&db).await;
         let root = with_admin(&auth).await;
         let jane = user(&auth, "jane@example.com").await;
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         clock.advance(TimeDelta::minutes(1));
         // More digits than either engine keeps.
         let until = Utc.with_ymd_and_hms(2030, 1, 8, 0, 0, 0).unwrap() + TimeDelta::nanoseconds(123_456_789);
@@ -574,7 +574,7 @@ both_engines! {
         let (auth, _) = service(&db).await;
         let root = with_admin(&auth).await;
         let jane = auth.create_user("jane@example.com").password(PASSWORD).role("editor").role("author").await.unwrap();
-        let signed_in = auth.by(Actor::user(jane.id)).login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.by(Actor::user(jane.id)).login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         auth.refresh(signed_in.tokens.refresh_token.expose_secret()).await.unwrap();
         auth.create_session(jane.id).await.unwrap();
         auth.link_account(jane.id, "github", "583231").await.unwrap();
@@ -617,7 +617,7 @@ both_engines! {
             .metadata(object(json!({"ssn": "123"})))
             .await
             .unwrap();
-        auth.login("jane@example.com", PASSWORD).await.unwrap();
+        auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         auth.link_account(jane.id, "github", "583231").await.unwrap();
         auth.request_password_reset("jane@example.com").await.unwrap().unwrap();
         auth.ban_user(jane.id).reason("spam").await.unwrap();
@@ -664,7 +664,7 @@ both_engines! {
         let (auth, _) = service(&db).await;
         let root = with_admin(&auth).await;
         let jane = user(&auth, "jane@example.com").await;
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         let verification = auth.request_email_verification("jane@example.com").await.unwrap().unwrap();
         let reset = auth.request_password_reset("jane@example.com").await.unwrap().unwrap();
         auth.delete_user(jane.id).anonymize().await.unwrap();
@@ -773,7 +773,7 @@ both_engines! {
             raw.id_type()
         )).await.unwrap();
         let jane = auth.create_user("jane@example.com").password(PASSWORD).role("editor").await.unwrap();
-        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         auth.link_account(jane.id, "github", "583231").await.unwrap();
         let id = raw.literal(jane.id);
         raw.execute(format!(

@@ -64,7 +64,7 @@ both_engines! {
     async fn who_proves_an_address_in_their_own_session_keeps_everything(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let jane = auth.sign_up("jane@example.com", PASSWORD).await.unwrap();
-        let elsewhere = auth.login("jane@example.com", PASSWORD).await.unwrap();
+        let elsewhere = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
         auth.link_account(jane.user.id, "github", "1").await.unwrap();
         let principal = auth.authenticate(access(&jane)).await.unwrap();
         let token = auth.request_email_verification("jane@example.com").await.unwrap().unwrap().token;
@@ -89,7 +89,7 @@ both_engines! {
     async fn an_address_is_verified_by_the_token_that_was_sent_there(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let session = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let session = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let issued = auth.request_email_verification(" Jane@EXAMPLE.com").await.unwrap().unwrap();
         assert_eq!((issued.user_id, issued.email.as_str()), (jane.id, EMAIL));
         assert_eq!(issued.expires_at, clock.now() + TimeDelta::days(1));
@@ -118,7 +118,7 @@ both_engines! {
     async fn a_password_is_reset_by_the_token_that_was_sent(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, EMAIL).await;
-        let session = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let session = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let issued = reset_token(&auth).await;
         assert_eq!(issued.expires_at, clock.now() + TimeDelta::hours(1));
         assert_eq!(auth.reset_password(issued.token.clone(), NEW).await.unwrap(), jane.id);
@@ -229,7 +229,7 @@ both_engines! {
     async fn defect_18_each_token_is_accepted_as_its_own_kind_only(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, EMAIL).await;
-        let session = auth.login(EMAIL, PASSWORD).await.unwrap();
+        let session = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         let (verification, reset) = (verification_token(&auth).await, reset_token(&auth).await);
         let others = ["", "afv_", "\0", access(&session), refresh(&session)].map(SecretString::from);
         let disguised = SecretString::from(refresh(&session).replacen("afr_", "afv_", 1));

@@ -1,10 +1,10 @@
 //! The typed events, one struct each.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Draft, Event, EventToken, TypedEvent, value};
+use crate::model::delete::DeleteMode;
 use crate::{EventId, SessionId, UserId};
 
 macro_rules! events {
@@ -81,17 +81,6 @@ impl FromSubject for Option<UserId> {
     fn from_subject(user_id: Option<UserId>) -> Option<Self> {
         Some(user_id)
     }
-}
-
-/// What became of a deleted user's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DeleteMode {
-    /// It is gone.
-    Delete,
-    /// Row and id are there, the person is not.
-    Anonymize,
 }
 
 events! {

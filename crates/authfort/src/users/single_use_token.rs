@@ -8,63 +8,32 @@
 //! The two calls that anybody can trigger with an address in hand answer after a fixed time at the least, so that the
 //! time does not tell whether the address is known.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::clock::delta;
 use crate::core::Core;
 use crate::crypto::OpaqueToken;
-use crate::events::{EmailVerificationRequested, PasswordReset, PasswordResetRequested};
-use crate::model::user::User;
+use crate::events::{EmailVerificationRequested, PasswordResetRequested};
 use crate::model::validate::key_to_find;
 use crate::store::users::UserRow;
-use crate::users::{prove_email, proven_by_another};
-use crate::work::{Before, Joinable, Operation, RateCheck, Verdict, Work, Write, check_rate};
-use crate::{AuthFort, Error, Result, UserId, store};
+use crate::work::{Before, Joinable, Operation, Verdict, Work};
+use crate::{Error, Result, UserId, store};
 
-impl AuthFort {
-    /// Makes a token that proves an address, to be sent there; none where nobody has the address or it is verified
-    /// already. Answers after a tenth of a second at the least, known or not. Event: `email_verification_requested`.
-    pub fn request_email_verification(&self, email: impl AsRef<str>) -> Write<RequestToken> {
-        Write::new(self.core(), RequestToken::email_verification(email.as_ref()))
-    }
-
-    /// Redeems a token for email verification. Event: `email_verified`.
-    pub fn verify_email(&self, token: impl Into<SecretString>) -> Write<VerifyEmail> {
-        Write::new(self.core(), VerifyEmail::new(token.into().expose_secret()))
-    }
-
-    /// Makes a token for a password reset, to be sent to the address; none where nobody has it. Answers after a tenth of
-    /// a second at the least, known or not. Event: `password_reset_requested`.
-    pub fn request_password_reset(&self, email: impl AsRef<str>) -> Write<RequestToken> {
-        Write::new(self.core(), RequestToken::password_reset(email.as_ref()))
-    }
-
-    /// Redeems a token for a password reset; ends all sessions. Event: `password_reset`.
-    pub fn reset_password(
-        &self,
-        token: impl Into<SecretString>,
-        password: impl Into<SecretString>,
-    ) -> Write<ResetPassword> {
-        Write::new(self.core(), ResetPassword::new(token.into().expose_secret(), password.into()))
-    }
-}
-
-const PREFIX: &str = "afv";
+pub(super) const PREFIX: &str = "afv";
 /// Longer than the work of a request for a known address takes, a commit to disk included.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     Email,
     Password,
 }
 
 impl Purpose {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email_verification",
             Self::Password => "password_reset",
@@ -107,15 +76,7 @@ pub struct RequestToken {
 }
 
 impl RequestToken {
-    pub(crate) fn email_verification(email: &str) -> Self {
-        Self::new(email, Purpose::Email)
-    }
-
-    pub(crate) fn password_reset(email: &str) -> Self {
-        Self::new(email, Purpose::Password)
-    }
-
-    fn new(email: &str, purpose: Purpose) -> Self {
+    pub(super) fn new(email: &str, purpose: Purpose) -> Self {
         Self { email_key: key_to_find(email), purpose, started: None }
     }
 }
@@ -175,7 +136,7 @@ impl Operation for RequestToken {
 }
 
 /// Spends a token and locks its user; every reason to refuse is one answer.
-async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserRow> {
+pub(super) async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserRow> {
     let hash = token.ok_or(Error::VerificationTokenInvalid)?.hash();
     let row = store::verification::find(&mut work.conn, &hash, purpose.as_str())
         .await?
@@ -189,85 +150,4 @@ async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpo
         return Err(Error::VerificationTokenInvalid);
     }
     Ok(user)
-}
-
-/// Redeems a token for email verification, and ends what somebody else may have had who registered the address: all
-/// sessions, the password and linked accounts, unless the caller ([`AuthFort::by`](crate::AuthFort::by)) is in a session of this user. Made by [`AuthFort::verify_email`](crate::AuthFort::verify_email).
-#[derive(Clone)]
-pub struct VerifyEmail(Option<Arc<OpaqueToken>>);
-
-impl VerifyEmail {
-    pub(crate) fn new(token: &str) -> Self {
-        Self(OpaqueToken::parse(PREFIX, token).map(Arc::new))
-    }
-}
-
-impl Joinable for VerifyEmail {}
-
-impl Operation for VerifyEmail {
-    type Output = User;
-
-    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
-        let user = redeem(work, self.0.as_deref(), Purpose::Email).await?;
-        prove_email(work, &user).await?;
-        Ok(Verdict::Commit(work.read_user(user.id).await?))
-    }
-}
-
-/// Redeems a token for a password reset; made by [`AuthFort::reset_password`](crate::AuthFort::reset_password).
-#[derive(Clone)]
-pub struct ResetPassword {
-    token: Option<Arc<OpaqueToken>>,
-    password: SecretString,
-    rate_check: Option<RateCheck>,
-    hash: Option<String>,
-}
-
-impl ResetPassword {
-    pub(crate) fn new(token: &str, password: SecretString) -> Self {
-        Self { token: OpaqueToken::parse(PREFIX, token).map(Arc::new), password, rate_check: None, hash: None }
-    }
-}
-
-impl Write<ResetPassword> {
-    /// Asks, once the new password is known to be acceptable in length and before the token is looked at, whether to go
-    /// on: for limits, from which an input that is refused takes nothing.
-    pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        self.op.rate_check = Some(Arc::new(ask));
-        self
-    }
-}
-
-impl Joinable for ResetPassword {}
-
-impl Operation for ResetPassword {
-    type Output = UserId;
-
-    async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        let core = before.core;
-        core.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
-        check_rate(&mut self.rate_check)?;
-        // A guess must not cost a password hash.
-        let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
-        let mut conn = before.read().await?;
-        let found = store::verification::find(&mut conn.conn(), &token.hash(), Purpose::Password.as_str()).await?;
-        drop(conn);
-        if found.is_none_or(|row| row.used_at.is_some() || row.expires_at <= core.now()) {
-            return Err(Error::VerificationTokenInvalid);
-        }
-        self.hash = Some(core.passwords().hash_new("new_password", &self.password).await?);
-        Ok(())
-    }
-
-    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<UserId>> {
-        let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
-        let user = redeem(work, self.token.as_deref(), Purpose::Password).await?;
-        let id = user.id;
-        // The token came by mail, so it proves the address as well. Password and sessions end below.
-        proven_by_another(work, &user).await?;
-        store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
-        work.append(PasswordReset::draft(id));
-        work.revoke_access(id, None).await?;
-        Ok(Verdict::Commit(id))
-    }
 }

@@ -1,0 +1,158 @@
+//! Pools and the connections that come out of them.
+
+use std::time::Duration;
+
+use super::Conn;
+use super::sql::either;
+use crate::{Error, Result};
+
+/// The pool of an application, of either engine.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use authfort::AuthFort;
+/// let pool = authfort::sqlx::SqlitePool::connect("sqlite::memory:").await?;
+/// let auth = AuthFort::from_pool(pool).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Pool {
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+    /// PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+}
+
+#[cfg(feature = "sqlite")]
+impl From<sqlx::SqlitePool> for Pool {
+    fn from(pool: sqlx::SqlitePool) -> Self {
+        Self::Sqlite(pool)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<sqlx::PgPool> for Pool {
+    fn from(pool: sqlx::PgPool) -> Self {
+        Self::Postgres(pool)
+    }
+}
+
+impl Pool {
+    pub(super) fn max_connections(&self) -> u32 {
+        either!(Self, self, pool => pool.options().get_max_connections())
+    }
+
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        either!(Self, self, pool => pool.options().get_acquire_timeout())
+    }
+
+    pub(super) async fn close(&self) {
+        either!(Self, self, pool => pool.close().await);
+    }
+}
+
+/// How the pools of [`Db::connect`] are made, as far as the application says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PoolOptions {
+    pub max_connections: Option<u32>,
+    pub guard_connections: Option<u32>,
+    pub acquire_timeout: Option<Duration>,
+}
+
+impl PoolOptions {
+    pub(crate) fn max_connections(&self) -> u32 {
+        self.max_connections.unwrap_or(10)
+    }
+
+    /// The guard asks one short question a request; two connections answer thousands a second.
+    pub(crate) fn guard_connections(&self) -> u32 {
+        self.guard_connections.unwrap_or(2)
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout.unwrap_or(Duration::from_secs(5))
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        for (field, number) in
+            [("max_connections", self.max_connections()), ("guard_connections", self.guard_connections())]
+        {
+            if number == 0 {
+                return Err(Error::config(field, "must be at least 1"));
+            }
+        }
+        if self.acquire_timeout().is_zero() || self.acquire_timeout() > Duration::from_hours(24) {
+            return Err(Error::config("acquire_timeout", "must be longer than nothing and at most a day"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what a pool of the application's decides by itself.
+    pub(crate) fn check_unset(&self) -> Result<()> {
+        let set = [
+            ("max_connections", self.max_connections.is_some()),
+            ("guard_connections", self.guard_connections.is_some()),
+            ("acquire_timeout", self.acquire_timeout.is_some()),
+        ];
+        match set.into_iter().find(|(_, set)| *set) {
+            Some((field, _)) => Err(Error::config(field, "is the pool's own with from_pool; set it there")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A connection that goes back to its pool when dropped.
+pub(crate) enum PooledConn {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+}
+
+impl PooledConn {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
+    /// Runs statements without values and without an answer: what begins and ends transactions.
+    pub(super) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => sqlx::query(statements).execute(&mut **conn).await.map(|_| ()),
+            // Several in one message need the simple protocol.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => sqlx::raw_sql(statements).execute(&mut **conn).await.map(|_| ()),
+        }
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(super) fn close_on_drop(&mut self) {
+        either!(Self, self, conn => conn.close_on_drop());
+    }
+
+    /// Leaves a statement alone that took too long. A server may never answer it, so that connection is closed; SQLite ends
+    /// it by itself, and a database in memory must not go with its connection.
+    pub(super) fn abandon(&mut self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+
+    /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
+    /// application's which could neither be committed nor rolled back.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        use sqlx::Connection as _;
+        either!(Self, self, conn => conn.is_in_transaction())
+    }
+}
