@@ -12,6 +12,10 @@ run *args:
 test *args:
     scripts/test {{ args }}
 
+# Runs users' lives through PgBouncer, in the mode that pools transactions. Needs the program `pgbouncer`.
+pooler:
+    scripts/test -p authfort --test pooler -- --ignored
+
 # Formats the code.
 fmt:
     cargo fmt --all

@@ -50,11 +50,6 @@ pub struct TrustedProxies {
 
 impl TrustedProxies {
     /// Trusts nobody: the client is the peer of the connection.
-    ///
-    /// ```
-    /// use authfort_axum::TrustedProxies;
-    /// assert_eq!(TrustedProxies::none(), TrustedProxies::default());
-    /// ```
     pub fn none() -> Self {
         Self::default()
     }

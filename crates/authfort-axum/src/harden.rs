@@ -34,10 +34,6 @@ use crate::Rejection;
 /// The longest request body that the routers of this crate read, in bytes. By default nothing that they take comes near
 /// it; metadata beyond it, where [`metadata_max_bytes`](authfort::Builder::metadata_max_bytes) was raised, has to be set
 /// through the service.
-///
-/// ```
-/// assert_eq!(authfort_axum::BODY_LIMIT, 65_536);
-/// ```
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

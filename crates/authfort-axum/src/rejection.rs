@@ -97,11 +97,6 @@ impl Rejection {
     }
 
     /// 400 `invalid_request`: what came cannot be read. The message must not repeat a value, which may be a password.
-    ///
-    /// ```
-    /// use authfort_axum::Rejection;
-    /// assert_eq!(Rejection::invalid_request("`limit` must be a whole number.").status(), 400);
-    /// ```
     pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
@@ -120,102 +115,52 @@ impl Rejection {
     }
 
     /// 401 `token_missing`: no access token came, in neither place.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::token_missing();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (401, "token_missing"));
-    /// ```
     pub fn token_missing() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "token_missing", "An access token is needed.").challenge(Challenge::Bearer)
     }
 
     /// 401 `refresh_token_missing`: no refresh token came, in neither the body nor the cookie.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::refresh_token_missing();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (401, "refresh_token_missing"));
-    /// ```
     pub fn refresh_token_missing() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "refresh_token_missing", "A refresh token is needed.")
     }
 
     /// 401 `unauthorized`: the secret of the introspection endpoint is missing or wrong.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::unauthorized();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (401, "unauthorized"));
-    /// ```
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "This endpoint needs its secret as a bearer token.")
             .challenge(Challenge::Bearer)
     }
 
     /// 403 `insufficient_role`: the caller is known and lacks the role.
-    ///
-    /// ```
-    /// use authfort_axum::Rejection;
-    /// assert_eq!(Rejection::insufficient_role("admin").message(), "This needs the role admin.");
-    /// ```
     pub fn insufficient_role(role: impl Into<String>) -> Self {
         Self::from(Error::InsufficientRole { role: role.into() })
     }
 
     /// 403 `cross_site_request`: a request that carries a cookie came from another site's page.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::cross_site();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (403, "cross_site_request"));
-    /// ```
     pub fn cross_site() -> Self {
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "This request came from another site.")
     }
 
     /// 404 `not_found`: nothing lives at this path.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::not_found();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (404, "not_found"));
-    /// ```
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
     }
 
     /// 405 `method_not_allowed`: the path exists, not for this method.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::method_not_allowed();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (405, "method_not_allowed"));
-    /// ```
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not answer to this method.")
     }
 
     /// 409 `cannot_act_on_self`: nobody bans, deletes or demotes themself.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::cannot_act_on_self();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (409, "cannot_act_on_self"));
-    /// ```
     pub fn cannot_act_on_self() -> Self {
         Self::new(StatusCode::CONFLICT, "cannot_act_on_self", "You cannot do this to yourself.")
     }
 
     /// 413 `payload_too_large`: the body is longer than this route takes.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::payload_too_large();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (413, "payload_too_large"));
-    /// ```
     pub fn payload_too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large.")
     }
 
     /// 415 `unsupported_media_type`: the body is not declared as JSON.
-    ///
-    /// ```
-    /// let rejection = authfort_axum::Rejection::unsupported_media_type();
-    /// assert_eq!((rejection.status().as_u16(), rejection.code()), (415, "unsupported_media_type"));
-    /// ```
     pub fn unsupported_media_type() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -230,37 +175,21 @@ impl Rejection {
     }
 
     /// The HTTP status.
-    ///
-    /// ```
-    /// assert_eq!(authfort_axum::Rejection::not_found().status(), 404);
-    /// ```
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The stable code, the body's `error`.
-    ///
-    /// ```
-    /// assert_eq!(authfort_axum::Rejection::not_found().code(), "not_found");
-    /// ```
     pub fn code(&self) -> &'static str {
         self.code
     }
 
     /// The sentence for a person.
-    ///
-    /// ```
-    /// assert_eq!(authfort_axum::Rejection::not_found().message(), "There is nothing here.");
-    /// ```
     pub fn message(&self) -> &str {
         &self.message
     }
 
     /// The fields that are not acceptable; empty unless the code is `validation_failed`.
-    ///
-    /// ```
-    /// assert!(authfort_axum::Rejection::not_found().fields().is_empty());
-    /// ```
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
     }

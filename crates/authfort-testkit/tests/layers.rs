@@ -204,3 +204,22 @@ fn only_the_database_knows_two_engines() {
         assert!(!dispatches || module(&file) == "db", "{file} tells the engines apart");
     }
 }
+
+#[test]
+fn the_options_of_an_operation_are_listed_at_its_call() {
+    let mut options = 0;
+    for (file, code) in code() {
+        let whole = fs::read_to_string(sources().join(&file)).unwrap();
+        for of_operation in code.split("\nimpl Write<").skip(1) {
+            let methods = of_operation.split("\n}\n").next().unwrap();
+            for method in methods.split("    pub fn ").skip(1) {
+                let name = method.split('(').next().unwrap();
+                let listed =
+                    whole.lines().any(|line| line.starts_with("    /// | ") && line.contains(&format!("`{name}(")));
+                assert!(listed, "{file}: `{name}` is in no table of options");
+                options += 1;
+            }
+        }
+    }
+    assert!(options > 30, "{options}");
+}

@@ -17,6 +17,11 @@ use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
     /// Links an account at a provider; takes the place of another account there. Event: `oauth_link`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `verified_email(…)` | the address that the provider has verified; it then counts as proven |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn link_account(
         &self,
         id: UserId,

@@ -207,6 +207,15 @@ impl Builder {
         self
     }
 
+    /// Whether statements stay prepared on their connections; on unless set. To be switched off behind a pooler that gives
+    /// each transaction another session of the server and does not know prepared statements, such as `PgBouncer` before 1.21
+    /// with `pool_mode = transaction`. Every statement is then parsed anew, and whatever reads is a transaction. SQLite
+    /// has no such poolers, and takes no notice.
+    pub fn prepared_statements(mut self, on: bool) -> Self {
+        self.pool.prepared_statements = Some(on);
+        self
+    }
+
     /// Whether missing migrations run at the start; on unless set. When off, an incomplete schema is refused.
     pub fn migrate(mut self, on: bool) -> Self {
         self.migrate = on;
@@ -236,7 +245,7 @@ impl Builder {
     pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
         self.check()?;
         self.pool.check_unset()?;
-        let db = Db::of_pool(pool.into());
+        let db = Db::of_pool(pool.into(), self.pool.prepared_statements());
         match db.check_pool().await {
             Ok(()) => self.start(db).await,
             Err(error) => Err(db.explain(error).await),

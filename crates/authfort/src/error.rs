@@ -140,12 +140,6 @@ pub enum Error {
 }
 
 /// One field of the input and what is wrong with it.
-///
-/// ```
-/// use authfort::FieldError;
-/// let error = FieldError::new("limit", "out_of_range", "must be between 1 and 200");
-/// assert_eq!(error.field, "limit");
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {

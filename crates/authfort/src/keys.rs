@@ -28,6 +28,10 @@ impl AuthFort {
     /// [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the leeway. The old one signs until then and
     /// verifies for as long as its tokens live. While a new key waits, that one is answered. Event: `key_rotated`; none
     /// where one waits.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `revoke_old_tokens()` | the old keys verify no more: every access token that is out is worthless |
     pub fn rotate_keys(&self) -> Write<RotateKeys> {
         Write::new(self.core(), RotateKeys::default())
     }
@@ -86,8 +90,6 @@ impl KeyInfo {
 
 /// Makes a new key, to sign once every verifier can know it; made by
 /// [`AuthFort::rotate_keys`](crate::AuthFort::rotate_keys).
-///
-/// Its options are methods of `Write<RotateKeys>`: see [`Write`](crate::Write).
 #[derive(Clone, Default)]
 pub struct RotateKeys {
     new: Option<Arc<NewKey>>,

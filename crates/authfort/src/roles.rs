@@ -19,12 +19,22 @@ use crate::{AuthFort, Error, Result, UserId, store};
 impl AuthFort {
     /// Gives a role and answers all the user's roles. Live access tokens are cut unless `immediate(false)`. A role held
     /// already changes nothing. Event: `role_added`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `immediate(false)` | access tokens that are out go on counting for verifiers that read nothing else |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn add_role(&self, id: UserId, role: impl Into<String>) -> Write<AddRole> {
         Write::new(self.core(), AddRole::new(id, role.into()))
     }
 
     /// Takes a role and answers those that are left; refused for the admin role of the last administrator. A role not
     /// held changes nothing. Event: `role_removed`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `immediate(false)` | access tokens that are out go on counting for verifiers that read nothing else |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn remove_role(&self, id: UserId, role: impl Into<String>) -> Write<RemoveRole> {
         Write::new(self.core(), RemoveRole::new(id, role.into()))
     }
@@ -59,14 +69,10 @@ impl AuthFort {
 }
 
 /// Gives a role; made by [`AuthFort::add_role`](crate::AuthFort::add_role).
-///
-/// Its options are methods of `Write<AddRole>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct AddRole(RoleChange);
 
 /// Takes a role; made by [`AuthFort::remove_role`](crate::AuthFort::remove_role).
-///
-/// Its options are methods of `Write<RemoveRole>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct RemoveRole(RoleChange);
 

@@ -104,11 +104,6 @@ impl Rate {
     }
 
     /// This many in an hour, all of them at once if need be. Zero counts as one.
-    ///
-    /// ```
-    /// use authfort_axum::Rate;
-    /// const TEN: Rate = Rate::per_hour(10);
-    /// ```
     pub const fn per_hour(count: u32) -> Self {
         Self::per(count, Duration::from_hours(1))
     }

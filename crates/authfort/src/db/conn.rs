@@ -8,13 +8,14 @@ use crate::Result;
 
 /// A connection, on a pool or inside a transaction.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Conn<'a> {
     /// SQLite.
     #[cfg(feature = "sqlite")]
     Sqlite(&'a mut sqlx::SqliteConnection),
-    /// PostgreSQL.
+    /// PostgreSQL, and whether statements stay prepared on this connection.
     #[cfg(feature = "postgres")]
-    Postgres(&'a mut sqlx::PgConnection),
+    Postgres(&'a mut sqlx::PgConnection, bool),
 }
 
 #[cfg(feature = "sqlite")]
@@ -27,7 +28,7 @@ impl<'a> From<&'a mut sqlx::SqliteConnection> for Conn<'a> {
 #[cfg(feature = "postgres")]
 impl<'a> From<&'a mut sqlx::PgConnection> for Conn<'a> {
     fn from(conn: &'a mut sqlx::PgConnection) -> Self {
-        Self::Postgres(conn)
+        Self::Postgres(conn, true)
     }
 }
 
@@ -41,7 +42,7 @@ impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Sqlite>> for Conn<'a> {
 #[cfg(feature = "postgres")]
 impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Postgres>> for Conn<'a> {
     fn from(tx: &'a mut sqlx::Transaction<'_, sqlx::Postgres>) -> Self {
-        Self::Postgres(tx)
+        Self::Postgres(tx, true)
     }
 }
 
@@ -62,7 +63,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => Conn::Sqlite(conn),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => Conn::Postgres(conn),
+            Self::Postgres(conn, prepared) => Conn::Postgres(conn, *prepared),
         }
     }
 
@@ -72,7 +73,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => false,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => true,
+            Self::Postgres(..) => true,
         }
     }
 
@@ -83,7 +84,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Ok(OpenTransaction::Sqlite),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => postgres::transaction_id(conn).await.map(OpenTransaction::Postgres),
+            Self::Postgres(..) => postgres::transaction_id(self).await.map(OpenTransaction::Postgres),
         }
     }
 
@@ -93,7 +94,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => sqlite::lock_admins(conn).await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => postgres::lock_admins(conn).await,
+            Self::Postgres(..) => postgres::lock_admins(self).await,
         }
     }
 
@@ -103,7 +104,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => sqlite::blocking_table(conn, user).await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => postgres::blocking_table(conn, user).await,
+            Self::Postgres(..) => Ok(None),
         }
     }
 
@@ -113,7 +114,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => sqlite::name_key(ascending),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => postgres::name_key(ascending),
+            Self::Postgres(..) => postgres::name_key(ascending),
         }
     }
 
@@ -124,7 +125,7 @@ impl Conn<'_> {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => sqlite::search_condition(term),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => postgres::search_condition(term),
+            Self::Postgres(..) => postgres::search_condition(term),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Db {
     /// Says more of an error of the start on a pool.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(crate) async fn explain(&self, error: Error) -> Error {
-        match &self.write {
+        match &self.write.pool {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => {
                 let options = pool.connect_options();

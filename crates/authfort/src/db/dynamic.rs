@@ -66,8 +66,9 @@ macro_rules! run {
                 $crate::db::dynamic::bound!(sqlx::query, $statement).execute(&mut **c).await.map(|r| r.rows_affected())
             }
             #[cfg(feature = "postgres")]
-            $crate::db::Conn::Postgres(c) => {
-                $crate::db::dynamic::bound!(sqlx::query, $statement).execute(&mut **c).await.map(|r| r.rows_affected())
+            $crate::db::Conn::Postgres(c, prepared) => {
+                let query = $crate::db::dynamic::bound!(sqlx::query, $statement).persistent(*prepared);
+                query.execute(&mut **c).await.map(|r| r.rows_affected())
             }
         }
     };
@@ -76,7 +77,9 @@ macro_rules! run {
             #[cfg(feature = "sqlite")]
             $crate::db::Conn::Sqlite(c) => $crate::db::dynamic::bound!($query, $statement).$method(&mut **c).await,
             #[cfg(feature = "postgres")]
-            $crate::db::Conn::Postgres(c) => $crate::db::dynamic::bound!($query, $statement).$method(&mut **c).await,
+            $crate::db::Conn::Postgres(c, prepared) => {
+                $crate::db::dynamic::bound!($query, $statement).persistent(*prepared).$method(&mut **c).await
+            }
         }
     };
 }

@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Db {
     async fn begin_migration(&self) -> Result<Option<Tx>> {
-        match &self.write {
+        match &self.write.pool {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => super::sqlite::begin_migration(&self.write).await,
             #[cfg(feature = "postgres")]
@@ -81,7 +81,7 @@ impl Db {
                 #[cfg(feature = "sqlite")]
                 Conn::Sqlite(c) => sqlx::raw_sql(migration.sqlite).execute(&mut **c).await.map(|_| ()),
                 #[cfg(feature = "postgres")]
-                Conn::Postgres(c) => sqlx::raw_sql(migration.postgres).execute(&mut **c).await.map(|_| ()),
+                Conn::Postgres(c, _) => sqlx::raw_sql(migration.postgres).execute(&mut **c).await.map(|_| ()),
             }
             .map_err(classify)?;
             sql!(
@@ -118,8 +118,9 @@ impl Db {
                     .await
             }
             #[cfg(feature = "postgres")]
-            Conn::Postgres(c) => {
+            Conn::Postgres(c, prepared) => {
                 sqlx::query_scalar("SELECT 1::bigint WHERE to_regclass('authfort_migrations') IS NOT NULL")
+                    .persistent(*prepared)
                     .fetch_optional(&mut **c)
                     .await
             }

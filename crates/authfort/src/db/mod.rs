@@ -30,7 +30,7 @@ pub(crate) use conn::OpenTransaction;
 use error::is_broken;
 pub(crate) use error::{Violation, blocked, classify, is_conflict, violation};
 pub use pool::Pool;
-pub(crate) use pool::{PoolOptions, PooledConn};
+pub(crate) use pool::{Connections, PoolOptions, PooledConn};
 pub(crate) use retry::ReadQuery;
 pub(crate) use sql::{row, sql};
 #[cfg(feature = "sqlite")]
@@ -41,9 +41,9 @@ use crate::{Error, Result};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
-    read: Pool,
-    write: Pool,
-    guard: Pool,
+    read: Connections,
+    write: Connections,
+    guard: Connections,
 }
 
 impl Db {
@@ -63,13 +63,14 @@ impl Db {
     }
 
     /// One pool for everything.
-    pub(crate) fn of_pool(pool: Pool) -> Self {
-        Self { read: pool.clone(), write: pool.clone(), guard: pool }
+    pub(crate) fn of_pool(pool: Pool, prepared: bool) -> Self {
+        let all = Connections { pool, prepared };
+        Self { read: all.clone(), write: all.clone(), guard: all }
     }
 
     /// Refuses a pool that the library cannot work with.
     pub(crate) async fn check_pool(&self) -> Result<()> {
-        match &self.write {
+        match &self.write.pool {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(inner) => sqlite::check_pool(inner).await,
             #[cfg(feature = "postgres")]
@@ -79,22 +80,22 @@ impl Db {
 
     /// A connection for reading.
     pub(crate) async fn read(&self) -> Result<PooledConn> {
-        self.read.acquire().await.map_err(classify)
+        self.read.acquire_to_read().await.map_err(classify)
     }
 
-    /// Reads for the guard, on a connection that does not wait behind lists. See [`Pool::read`].
+    /// Reads for the guard, on a connection that does not wait behind lists. See [`Connections::read`].
     pub(crate) async fn on_guard<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.guard.read(query).await
     }
 
-    /// Reads where everybody does. See [`Pool::read`].
+    /// Reads where everybody does. See [`Connections::read`].
     pub(crate) async fn on_read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.read.read(query).await
     }
 
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        match &self.write {
+        match &self.write.pool {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => sqlite::begin(&self.write).await,
             #[cfg(feature = "postgres")]
@@ -102,13 +103,17 @@ impl Db {
         }
     }
 
-    /// Refuses a connection of the application's that is of the other engine, or does not keep foreign keys.
+    /// Makes a connection of the application's one of ours; refuses one that is of the other engine, or does not keep
+    /// foreign keys.
     pub(crate) async fn check_joined(&self, conn: &mut Conn<'_>) -> Result<()> {
-        match (&self.write, conn) {
+        match (&self.write.pool, &mut *conn) {
             #[cfg(feature = "sqlite")]
             (Pool::Sqlite(_), Conn::Sqlite(conn)) => sqlite::check_conn(conn).await,
             #[cfg(feature = "postgres")]
-            (Pool::Postgres(_), Conn::Postgres(conn)) => postgres::check_conn(conn).await,
+            (Pool::Postgres(_), Conn::Postgres(_, prepared)) => {
+                *prepared = self.write.prepared;
+                Ok(())
+            }
             #[cfg(all(feature = "sqlite", feature = "postgres"))]
             _ => Err(Error::config("in_tx", "the transaction is of another engine than the pool")),
         }
@@ -129,8 +134,8 @@ impl Db {
     }
 
     pub(crate) async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
-        self.guard.close().await;
+        self.read.pool.close().await;
+        self.write.pool.close().await;
+        self.guard.pool.close().await;
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::Conn;
+#[cfg(feature = "postgres")]
+use super::postgres::PooledPg;
 use super::sql::either;
 use crate::{Error, Result};
 
@@ -60,6 +62,15 @@ pub(crate) struct PoolOptions {
     pub max_connections: Option<u32>,
     pub guard_connections: Option<u32>,
     pub acquire_timeout: Option<Duration>,
+    pub prepared_statements: Option<bool>,
+}
+
+/// A pool, and how statements are sent through it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connections {
+    pub pool: Pool,
+    /// Whether statements stay prepared on a connection. Only PostgreSQL asks.
+    pub prepared: bool,
 }
 
 impl PoolOptions {
@@ -74,6 +85,10 @@ impl PoolOptions {
 
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.acquire_timeout.unwrap_or(Duration::from_secs(5))
+    }
+
+    pub(crate) fn prepared_statements(&self) -> bool {
+        self.prepared_statements.unwrap_or(true)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -109,7 +124,7 @@ pub(crate) enum PooledConn {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+    Postgres(PooledPg),
 }
 
 impl PooledConn {
@@ -118,7 +133,7 @@ impl PooledConn {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => Conn::Sqlite(conn),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => Conn::Postgres(conn),
+            Self::Postgres(conn) => conn.conn(),
         }
     }
 
@@ -127,9 +142,8 @@ impl PooledConn {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => sqlx::query(statements).execute(&mut **conn).await.map(|_| ()),
-            // Several in one message need the simple protocol.
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => sqlx::raw_sql(statements).execute(&mut **conn).await.map(|_| ()),
+            Self::Postgres(conn) => conn.run(statements).await,
         }
     }
 
@@ -149,9 +163,21 @@ impl PooledConn {
         }
     }
 
+    /// Makes it ready for statements that only read.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
+    pub(super) async fn begin_reading(&mut self) -> sqlx::Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.begin_reading().await,
+        }
+    }
+
     /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
     /// application's which could neither be committed nor rolled back.
     pub(super) fn is_in_transaction(&self) -> bool {
+        #[cfg(feature = "sqlite")]
         use sqlx::Connection as _;
         either!(Self, self, conn => conn.is_in_transaction())
     }

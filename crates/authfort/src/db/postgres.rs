@@ -5,26 +5,82 @@ use std::fmt;
 use std::str::FromStr;
 
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity};
-use sqlx::{PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity, PgTransactionManager};
+use sqlx::{Connection as _, PgPool, Postgres, Row as _, SqlStr};
+// sqlx makes nothing of its own of this trait's name, and has no other way to roll back on drop.
+use sqlx_core::transaction::TransactionManager as _;
 
-use super::{Conn, Db, Pool, PoolOptions, Tx, classify, sql};
-use crate::{Error, Result, UserId};
+use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
+use crate::{Error, Result};
 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = PgConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
     let base = parsed.application_name("authfort");
+    let prepared = options.prepared_statements();
     let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
     let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
     let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
-    Ok(Db { read: Pool::Postgres(main.clone()), write: Pool::Postgres(main), guard: Pool::Postgres(guard) })
+    let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared };
+    Ok(Db { read: connections(main.clone()), write: connections(main), guard: connections(guard) })
+}
+
+/// A connection that goes back to its pool when dropped.
+pub(crate) struct PooledPg {
+    conn: PoolConnection<Postgres>,
+    prepared: bool,
+    reading: bool,
+}
+
+impl PooledPg {
+    pub(crate) fn new(conn: PoolConnection<Postgres>, prepared: bool) -> Self {
+        Self { conn, prepared, reading: false }
+    }
+
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        Conn::Postgres(&mut self.conn, self.prepared)
+    }
+
+    /// Where statements do not stay prepared, each is sent in two parts, and a pooler may give each part to another session
+    /// of the server, unless a transaction holds them together. It ends with this value.
+    pub(crate) async fn begin_reading(&mut self) -> sqlx::Result<()> {
+        if !self.prepared {
+            PgTransactionManager::begin(&mut self.conn, Some(SqlStr::from_static("BEGIN READ ONLY"))).await?;
+            self.reading = true;
+        }
+        Ok(())
+    }
+
+    /// Runs statements as text, several in one message.
+    pub(crate) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
+        sqlx::raw_sql(statements).execute(&mut *self.conn).await.map(|_| ())
+    }
+
+    pub(crate) fn close_on_drop(&mut self) {
+        self.conn.close_on_drop();
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.conn.is_in_transaction()
+    }
+}
+
+impl Drop for PooledPg {
+    fn drop(&mut self) {
+        if self.reading {
+            // Sent when the connection comes back to its pool.
+            PgTransactionManager::start_rollback(&mut self.conn);
+        }
+    }
 }
 
 /// Refuses a database that cannot hold every text.
 pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
-    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await.map_err(classify)?;
+    // As text, for which no statement is prepared.
+    let row = sqlx::raw_sql("SHOW server_encoding").fetch_one(pool).await.map_err(classify)?;
+    let encoding: String = row.try_get(0).map_err(classify)?;
     if encoding == "UTF8" {
         Ok(())
     } else {
@@ -32,18 +88,12 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
-/// Every connection keeps foreign keys.
-#[expect(clippy::unused_async, reason = "the other engine has to ask")]
-pub(crate) async fn check_conn(_: &mut PgConnection) -> Result<()> {
-    Ok(())
-}
-
 /// A lock that somebody else holds is waited for no longer than this at a time; the transaction is then run again, or
 /// given up. The setting goes with the transaction, and with the message that begins it.
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
 
-pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
-    Tx::begin(pool, BEGIN).await.map_err(classify)
+pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
+    Tx::begin(connections, BEGIN).await.map_err(classify)
 }
 
 /// The rows of this table are locks. Engines that speak PostgreSQL and share the work among machines have row locks and no
@@ -59,8 +109,8 @@ const LOCKS: [&str; 3] = [
 /// It tries, and waits for two seconds at most: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits
 /// for a lock. The lock belongs to the transaction, so a node that dies leaves none; the first ever is the creation of the
 /// table itself, which a second node waits for.
-pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
-    let mut tx = Tx::begin(pool, BEGIN).await.map_err(classify)?;
+pub(crate) async fn begin_migration(connections: &Connections) -> Result<Option<Tx>> {
+    let mut tx = Tx::begin(connections, BEGIN).await.map_err(classify)?;
     for statement in LOCKS {
         match sql!(&mut tx.conn(), execute, statement) {
             Ok(_) => {}
@@ -85,16 +135,20 @@ fn is_taken(error: &sqlx::Error) -> bool {
 
 /// Makes changes to administrators wait for each other until the transaction ends. The row is written and not only locked:
 /// it is there afterwards also where somebody had deleted it.
-pub(crate) async fn lock_admins(conn: &mut PgConnection) -> Result<()> {
-    let statement = "INSERT INTO authfort_locks (name) VALUES ('administrators')
-        ON CONFLICT (name) DO UPDATE SET name = excluded.name";
-    sqlx::query(statement).execute(conn).await.map_err(classify)?;
+pub(crate) async fn lock_admins(conn: &mut Conn<'_>) -> Result<()> {
+    sql!(
+        conn,
+        execute,
+        "INSERT INTO authfort_locks (name) VALUES ('administrators')
+         ON CONFLICT (name) DO UPDATE SET name = excluded.name"
+    )
+    .map_err(classify)?;
     Ok(())
 }
 
 /// The id of the transaction that this connection is in.
-pub(crate) async fn transaction_id(conn: &mut PgConnection) -> Result<String> {
-    sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(conn).await.map_err(classify)
+pub(crate) async fn transaction_id(conn: &mut Conn<'_>) -> Result<String> {
+    sql!(conn, fetch_one, query_scalar, "SELECT CAST(pg_current_xact_id() AS text)").map_err(classify)
 }
 
 /// Whether the transaction of this id has ended. One so old that its end is forgotten has.
@@ -208,8 +262,35 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     ("u.search_key LIKE ", "", pattern)
 }
 
-/// PostgreSQL names the table in its error, so nothing is asked afterwards.
-#[expect(clippy::unused_async, reason = "the other engine has to ask")]
-pub(crate) async fn blocking_table(_: &mut PgConnection, _: UserId) -> Result<Option<String>> {
-    Ok(None)
+#[cfg(test)]
+mod tests {
+    use authfort_testkit::{Engine, TestDatabase};
+
+    use super::*;
+    use crate::{Algorithm, AuthFort};
+
+    /// What stays prepared on the one connection, once a user has come and gone.
+    async fn prepared(on: bool) -> (i64, String) {
+        let db = TestDatabase::create(Engine::Postgres).await;
+        let builder = AuthFort::builder().algorithm(Algorithm::EdDsa).max_connections(1).prepared_statements(on);
+        let auth = builder.connect(db.url()).await.unwrap();
+        let id = auth.create_user("jane@example.com").role("editor").await.unwrap().id;
+        auth.create_session(id).await.unwrap();
+        assert_eq!(auth.list_users().query("jane").await.unwrap().users.len(), 1);
+        auth.delete_user(id).await.unwrap();
+        let mut reading = auth.core().db().read().await.unwrap();
+        let mut conn = reading.conn();
+        let left = "SELECT count(*) FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared_statements%'";
+        let left: i64 = sql!(&mut conn, fetch_one, query_scalar, left).unwrap();
+        let read_only: String = sql!(&mut conn, fetch_one, query_scalar, "SHOW transaction_read_only").unwrap();
+        (left, read_only)
+    }
+
+    #[tokio::test]
+    async fn where_statements_do_not_stay_prepared_what_reads_is_a_transaction() {
+        assert_eq!(prepared(false).await, (0, "on".to_owned()));
+        let (left, read_only) = prepared(true).await;
+        assert!(left > 10, "{left}");
+        assert_eq!(read_only, "off");
+    }
 }

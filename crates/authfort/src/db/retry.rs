@@ -3,7 +3,9 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Conn, Pool, PooledConn, classify, is_broken};
+#[cfg(feature = "postgres")]
+use super::postgres::PooledPg;
+use super::{Conn, Connections, Pool, PooledConn, classify, is_broken};
 use crate::{Error, Result};
 
 /// A short query that changes nothing, so it may be run again on another connection.
@@ -15,15 +17,15 @@ pub(crate) trait ReadQuery: Sync {
     fn run(&self, conn: &mut Conn<'_>) -> impl Future<Output = Result<Self::Answer>> + Send;
 }
 
-impl Pool {
+impl Connections {
     /// A connection that nobody left a transaction open on.
-    pub(super) async fn acquire(&self) -> sqlx::Result<PooledConn> {
+    async fn acquire(&self) -> sqlx::Result<PooledConn> {
         loop {
-            let mut conn = match self {
+            let mut conn = match &self.pool {
                 #[cfg(feature = "sqlite")]
-                Self::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
+                Pool::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
                 #[cfg(feature = "postgres")]
-                Self::Postgres(pool) => PooledConn::Postgres(pool.acquire().await?),
+                Pool::Postgres(pool) => PooledConn::Postgres(PooledPg::new(pool.acquire().await?, self.prepared)),
             };
             if !conn.is_in_transaction() {
                 return Ok(conn);
@@ -33,18 +35,29 @@ impl Pool {
         }
     }
 
+    /// A connection for statements that only read.
+    pub(super) async fn acquire_to_read(&self) -> sqlx::Result<PooledConn> {
+        let mut conn = self.acquire().await?;
+        conn.begin_reading().await?;
+        Ok(conn)
+    }
+
     /// Runs a query on whichever connection works: one that breaks meanwhile is closed and the next one taken. So the pool
     /// need not ping each connection beforehand.
     ///
     /// Waiting, running and running again take no longer together than the pool lets a call wait for a connection: a server
     /// that is gone without a word would otherwise keep the caller for as long as the network lets it.
     pub(super) async fn read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
-        let deadline = Instant::now() + self.acquire_timeout();
+        let deadline = Instant::now() + self.pool.acquire_timeout();
         let mut attempts = Attempts::new(self);
         loop {
             let acquired = timeout_at(deadline, attempts.connection()).await;
             let mut conn = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(classify)?;
-            let answer = timeout_at(deadline, query.run(&mut conn.conn())).await;
+            let answer = timeout_at(deadline, async {
+                conn.begin_reading().await.map_err(classify)?;
+                query.run(&mut conn.conn()).await
+            });
+            let answer = answer.await;
             match answer {
                 Ok(Err(Error::DatabaseUnavailable(error) | Error::Database(error))) if is_broken(&error) => {
                     conn.close_on_drop();
@@ -63,17 +76,17 @@ impl Pool {
 /// Takes one connection of a pool after the other, where they turn out to be broken: as many as the pool may hold,
 /// all of which a restart of the server breaks, and one that is made anew.
 pub(super) struct Attempts<'a> {
-    pool: &'a Pool,
+    connections: &'a Connections,
     left: u32,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(pool: &'a Pool) -> Self {
-        Self { pool, left: pool.max_connections() }
+    pub(super) fn new(connections: &'a Connections) -> Self {
+        Self { connections, left: connections.pool.max_connections() }
     }
 
     pub(super) async fn connection(&self) -> sqlx::Result<PooledConn> {
-        self.pool.acquire().await
+        self.connections.acquire().await
     }
 
     /// Whether to go on after this error; the error, where all have been tried.

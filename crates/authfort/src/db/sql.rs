@@ -23,7 +23,9 @@ macro_rules! sql {
             #[cfg(feature = "sqlite")]
             $crate::db::Conn::Sqlite(c) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **c).await.map(|r| r.rows_affected()),
             #[cfg(feature = "postgres")]
-            $crate::db::Conn::Postgres(c) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **c).await.map(|r| r.rows_affected()),
+            $crate::db::Conn::Postgres(c, prepared) => {
+                sqlx::query($sql)$(.bind($bind))*.persistent(*prepared).execute(&mut **c).await.map(|r| r.rows_affected())
+            }
         }
     };
     ($conn:expr, $method:ident, $kind:ident $(::<$($ty:ty),*>)?, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -31,7 +33,9 @@ macro_rules! sql {
             #[cfg(feature = "sqlite")]
             $crate::db::Conn::Sqlite(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
             #[cfg(feature = "postgres")]
-            $crate::db::Conn::Postgres(c) => sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.$method(&mut **c).await,
+            $crate::db::Conn::Postgres(c, prepared) => {
+                sqlx::$kind$(::<$($ty),*>)?($sql)$(.bind($bind))*.persistent(*prepared).$method(&mut **c).await
+            }
         }
     };
 }

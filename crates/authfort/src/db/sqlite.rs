@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub(crate) use blocking::blocking_table;
 
-use super::{Conn, Db, Pool, PoolOptions, Tx, classify};
+use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
 
 /// How every connection of this library is set up.
@@ -60,7 +60,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         // The database lives as long as its one connection.
         let only = pool().max_connections(1).min_connections(1).idle_timeout(None);
         let only = only.connect_with(settings(url, timeout)?).await;
-        let db = Db::of_pool(Pool::Sqlite(only.map_err(classify)?));
+        let db = Db::of_pool(Pool::Sqlite(only.map_err(classify)?), true);
         db.check_pool().await?;
         return Ok(db);
     }
@@ -73,7 +73,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     // Opened now and kept open: on a disk that is full no connection can be opened, and these can still read.
     let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
     let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
-    Ok(Db { read: Pool::Sqlite(read), write: Pool::Sqlite(write), guard: Pool::Sqlite(guard) })
+    let connections = |pool| Connections { pool: Pool::Sqlite(pool), prepared: true };
+    Ok(Db { read: connections(read), write: connections(write), guard: connections(guard) })
 }
 
 /// Opens a pool on a SQLite file that the application shares with the service, for
@@ -163,13 +164,13 @@ pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> 
     }
 }
 
-pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
-    let mut tx = Tx::begin(pool, "BEGIN IMMEDIATE").await.map_err(classify)?;
+pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
+    let mut tx = Tx::begin(connections, "BEGIN IMMEDIATE").await.map_err(classify)?;
     // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
     let checked = match tx.conn() {
         Conn::Sqlite(conn) => check_conn(conn).await,
         #[cfg(feature = "postgres")]
-        Conn::Postgres(_) => Ok(()),
+        Conn::Postgres(..) => Ok(()),
     };
     match checked {
         Ok(()) => Ok(tx),
@@ -181,8 +182,8 @@ pub(crate) async fn begin(pool: &Pool) -> Result<Tx> {
 }
 
 /// Holds the file alone while migrations run; others wait for as long as for a connection.
-pub(crate) async fn begin_migration(pool: &Pool) -> Result<Option<Tx>> {
-    match Tx::begin(pool, "BEGIN EXCLUSIVE").await {
+pub(crate) async fn begin_migration(connections: &Connections) -> Result<Option<Tx>> {
+    match Tx::begin(connections, "BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),
         Err(error) if super::is_conflict(&error) => Ok(None),
         Err(error) => Err(classify(error)),
@@ -263,7 +264,7 @@ mod tests {
         let options = PoolOptions { max_connections: Some(3), guard_connections: Some(4), ..PoolOptions::default() };
         let db = connect(file.url(), &options).await.unwrap();
         for (pool, size, query_only) in [(&db.write, 1, 0), (&db.read, 3, 1), (&db.guard, 4, 1)] {
-            let Pool::Sqlite(pool) = pool else { panic!("of the other engine") };
+            let Pool::Sqlite(pool) = &pool.pool else { panic!("of the other engine") };
             let mut held = Vec::new();
             for _ in 0..size {
                 let mut conn = pool.acquire().await.unwrap();
@@ -277,7 +278,7 @@ mod tests {
             }
             assert_eq!(pool.options().get_max_connections(), size);
         }
-        let Pool::Sqlite(read) = &db.read else { panic!("of the other engine") };
+        let Pool::Sqlite(read) = &db.read.pool else { panic!("of the other engine") };
         let error = sqlx::query("CREATE TABLE t (n int)").execute(read).await.unwrap_err();
         assert!(super::super::classify(error).code() == "database_unavailable", "a reader cannot write");
     }

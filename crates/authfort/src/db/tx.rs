@@ -1,7 +1,7 @@
 //! Transactions of our own, and savepoints inside the application's.
 
 use super::retry::Attempts;
-use super::{Conn, Pool, PooledConn, blocked, classify, is_conflict, sql, violation};
+use super::{Conn, Connections, PooledConn, blocked, classify, is_conflict, sql, violation};
 use crate::Result;
 
 /// A transaction of our own, on a connection that it holds until it has ended.
@@ -19,8 +19,8 @@ pub(crate) struct Tx {
 impl Tx {
     /// Begins on a connection of the pool. One that turns out to be broken, or to be inside a transaction that somebody
     /// left open, is closed and the next one taken: nothing was done yet.
-    pub(crate) async fn begin(pool: &Pool, statement: &'static str) -> sqlx::Result<Self> {
-        let mut attempts = Attempts::new(pool);
+    pub(crate) async fn begin(connections: &Connections, statement: &'static str) -> sqlx::Result<Self> {
+        let mut attempts = Attempts::new(connections);
         loop {
             let mut tx = Self { conn: attempts.connection().await?, ended: false };
             match tx.conn.run(statement).await {

@@ -8,10 +8,6 @@ use super::validate;
 use crate::{FieldError, Result};
 
 /// By what a list is sorted. The id breaks ties, in the same direction.
-///
-/// ```
-/// assert_eq!(authfort::SortBy::default(), authfort::SortBy::CreatedAt);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -27,10 +23,6 @@ pub enum SortBy {
 }
 
 /// In which direction a list is sorted.
-///
-/// ```
-/// assert_eq!(authfort::SortOrder::default(), authfort::SortOrder::Desc);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -43,10 +35,6 @@ pub enum SortOrder {
 }
 
 /// Whether anonymised users belong to the answer.
-///
-/// ```
-/// assert_eq!(authfort::DeletedFilter::default(), authfort::DeletedFilter::Without);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -63,10 +51,6 @@ pub enum DeletedFilter {
 }
 
 /// How the users that match are counted.
-///
-/// ```
-/// assert_eq!(authfort::Total::default(), authfort::Total::Exact);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

@@ -12,14 +12,16 @@ use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
     /// Opens a session for a user whom the application recognised by itself. Event: `login`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `provider(…)` | by what the user signed in, for the event |
     pub fn create_session(&self, id: UserId) -> Write<CreateSession> {
         Write::new(self.core(), CreateSession::new(id))
     }
 }
 
 /// Opens a session without a password; made by [`AuthFort::create_session`](crate::AuthFort::create_session).
-///
-/// Its options are methods of `Write<CreateSession>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct CreateSession {
     user: UserId,

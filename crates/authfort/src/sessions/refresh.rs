@@ -30,6 +30,11 @@ use crate::{AuthFort, Error, Result, UserId, store};
 impl AuthFort {
     /// Exchanges a refresh token for the next pair. Event: `token_refreshed`; `session_revoked` for one that was
     /// exchanged before.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `or(…)` | another token that came along; the first that can be exchanged is |
+    /// | `check_rate(…)` | asks whether to go on, once the user is known |
     pub fn refresh(&self, refresh_token: impl AsRef<str>) -> Write<Refresh> {
         Write::new(self.core(), Refresh::new(refresh_token.as_ref()))
     }
@@ -42,8 +47,6 @@ const KEPT: TimeDelta = TimeDelta::hours(24);
 type RateCheck = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
 /// Exchanges a refresh token; made by [`AuthFort::refresh`](crate::AuthFort::refresh).
-///
-/// Its options are methods of `Write<Refresh>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct Refresh {
     token: Option<Arc<OpaqueToken>>,

@@ -11,6 +11,11 @@ impl AuthFort {
     }
 
     /// Ends all sessions of a user, or all but one; answers how many. Event: `session_revoked`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `except(…)` | the session that lives on |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn revoke_sessions(&self, id: UserId) -> Write<RevokeSessions> {
         Write::new(self.core(), RevokeSessions { user: id, except: None })
     }
@@ -24,8 +29,6 @@ pub struct RevokeSession {
 }
 
 /// Ends the sessions of a user; made by [`AuthFort::revoke_sessions`](crate::AuthFort::revoke_sessions).
-///
-/// Its options are methods of `Write<RevokeSessions>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct RevokeSessions {
     pub(crate) user: UserId,

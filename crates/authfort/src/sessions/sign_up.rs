@@ -14,14 +14,19 @@ use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
     /// Creates a user and signs them in, where sign-up is on. Events: `user_created`, `login`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `name(…)` | the name |
+    /// | `avatar_url(…)` | a picture, by an `http` or `https` URL |
+    /// | `phone(…)` | the phone number |
+    /// | `check_rate(…)` | asks whether to go on, before the password is hashed |
     pub fn sign_up(&self, email: impl Into<String>, password: impl Into<SecretString>) -> Write<SignUp> {
         Write::new(self.core(), SignUp::new(email.into(), password.into()))
     }
 }
 
 /// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
-///
-/// Its options are methods of `Write<SignUp>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,

@@ -2,11 +2,12 @@
 //!
 //! Guaranteed: a key works with one algorithm only; its id is its RFC 7638 thumbprint, so the same key has the same id on
 //! every node and an id cannot be claimed for another key; the private half leaves only as the PKCS#8 that the caller
-//! seals and stores; a public JWK is put together from the public members and can hold no other; a JWK with a private
+//! seals and stores; a public JWK holds the public members and no other; a JWK with a private
 //! member is refused.
 //!
 //! Both halves are parsed once. AWS-LC clears private keys when it frees them.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use aws_lc_rs::{
@@ -18,7 +19,8 @@ use aws_lc_rs::{
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Algorithm;
@@ -37,7 +39,7 @@ enum Pair {
 pub(crate) struct SigningKey {
     pair: Pair,
     pkcs8: Zeroizing<Vec<u8>>,
-    public: Public,
+    public: PublicJwk,
     kid: String,
     /// The first segment of every token of this key.
     pub(super) encoded_header: String,
@@ -53,7 +55,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Draws a new key: RSA with 2,048 bits, P-256 or Ed25519. An RSA key takes a good part of a second of one core, so
+    /// Generates a key: RSA with 2,048 bits, P-256 or Ed25519. An RSA key takes a good part of a second of one core, so
     /// call this on a blocking thread.
     ///
     /// # Errors
@@ -88,17 +90,17 @@ impl SigningKey {
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::from_pkcs8(&pkcs8).map_err(refused)?;
                 let RsaPublicKeyComponents::<Vec<u8>> { n, e } = pair.public_key().into();
-                (Pair::Rsa(pair), Public::Rsa { n, e })
+                (Pair::Rsa(pair), PublicJwk::Rsa { n: Octets(n), e: Octets(e) })
             }
             Algorithm::Es256 => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).map_err(refused)?;
-                let public = Public::from_point(pair.public_key().as_ref())?;
+                let public = PublicJwk::of_point(pair.public_key().as_ref())?;
                 (Pair::Ec(pair), public)
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(refused)?;
-                let x = pair.public_key().as_ref().to_vec();
-                (Pair::Ed(pair), Public::Ed { x })
+                let x = Octets(pair.public_key().as_ref().to_vec());
+                (Pair::Ed(pair), PublicJwk::Ed { crv: Ed25519::Name, x })
             }
         };
         let kid = public.thumbprint();
@@ -121,8 +123,8 @@ impl SigningKey {
     }
 
     /// The public half as a JWKS lists it.
-    pub(crate) fn public_jwk(&self) -> serde_json::Value {
-        self.public.jwk(&self.kid)
+    pub(crate) fn public_jwk(&self) -> Value {
+        self.public.jwk()
     }
 
     /// Signs the bytes as this key's algorithm says, in the form a JWS carries.
@@ -162,17 +164,15 @@ impl VerifyingKey {
     /// # Errors
     /// - [`Error::Internal`] when it is anything else: another kind of key, a member too many (a private one above all), a
     ///   `kid` that is not the key's thumbprint, a point that is not on the curve, an RSA key under 2,048 bits.
-    pub(crate) fn from_public_jwk(jwk: &serde_json::Value) -> Result<Self> {
+    pub(crate) fn from_public_jwk(jwk: &Value) -> Result<Self> {
         let refused = || Error::internal("a stored public key is not a JWK of ours");
-        let jwk = Jwk::deserialize(jwk).map_err(|_| refused())?;
-        let public = jwk.public().ok_or_else(refused)?;
-        let kid = public.thumbprint();
-        if kid != jwk.kid {
+        let public = PublicJwk::deserialize(jwk).map_err(|_| refused())?;
+        // Ours has these members and no others, and its own name.
+        if public.jwk() != *jwk {
             return Err(refused());
         }
-        let algorithm = public.algorithm();
         let key = public.parse().ok_or_else(refused)?;
-        Ok(Self { kid, algorithm, key })
+        Ok(Self { kid: public.thumbprint(), algorithm: public.algorithm(), key })
     }
 
     pub(crate) fn kid(&self) -> &str {
@@ -189,11 +189,44 @@ impl VerifyingKey {
     }
 }
 
-/// The public members of a key, as bytes.
-enum Public {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
-    Ec { x: Vec<u8>, y: Vec<u8> },
-    Ed { x: Vec<u8> },
+/// The public members of a key, as a JWK names them (RFC 7517; RFC 7518, section 6; RFC 8037).
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kty")]
+enum PublicJwk {
+    #[serde(rename = "RSA")]
+    Rsa { n: Octets, e: Octets },
+    #[serde(rename = "EC")]
+    Ec { crv: P256, x: Octets, y: Octets },
+    #[serde(rename = "OKP")]
+    Ed { crv: Ed25519, x: Octets },
+}
+
+#[derive(Serialize, Deserialize)]
+enum P256 {
+    #[serde(rename = "P-256")]
+    Name,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Ed25519 {
+    #[serde(rename = "Ed25519")]
+    Name,
+}
+
+/// Bytes that are base64url in JSON.
+struct Octets(Vec<u8>);
+
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&base64url_encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        base64url_decode(&text).map(Self).ok_or_else(|| de::Error::custom("not base64url"))
+    }
 }
 
 const POINT_BYTES: usize = 32;
@@ -203,11 +236,13 @@ const MODULUS_BYTES: RangeInclusive<usize> = 256..=512;
 /// 65,537.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
-impl Public {
-    fn from_point(point: &[u8]) -> Result<Self> {
+impl PublicJwk {
+    fn of_point(point: &[u8]) -> Result<Self> {
         let coordinates = point.strip_prefix(&[UNCOMPRESSED]).unwrap_or_default();
         match coordinates.split_at_checked(POINT_BYTES) {
-            Some((x, y)) if y.len() == POINT_BYTES => Ok(Self::Ec { x: x.to_vec(), y: y.to_vec() }),
+            Some((x, y)) if y.len() == POINT_BYTES => {
+                Ok(Self::Ec { crv: P256::Name, x: Octets(x.to_vec()), y: Octets(y.to_vec()) })
+            }
             _ => Err(Error::internal("not an uncompressed point of P-256")),
         }
     }
@@ -220,87 +255,43 @@ impl Public {
         }
     }
 
+    /// The key, ready to verify; none where the sizes are not those of our keys.
     fn parse(&self) -> Option<ParsedPublicKey> {
+        let is_coordinate = |octets: &Octets| octets.0.len() == POINT_BYTES;
         match self {
-            Self::Rsa { n, e } => {
+            // AWS-LC looks at the size only when it checks a signature.
+            Self::Rsa { n: Octets(n), e: Octets(e) }
+                if MODULUS_BYTES.contains(&n.len()) && n.first() != Some(&0) && *e == EXPONENT =>
+            {
                 RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()
             }
-            Self::Ec { x, y } => {
-                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[UNCOMPRESSED], &**x, &**y].concat()).ok()
+            Self::Ec { x, y, .. } if is_coordinate(x) && is_coordinate(y) => {
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[UNCOMPRESSED], &*x.0, &*y.0].concat()).ok()
             }
-            Self::Ed { x } => ParsedPublicKey::new(&ED25519, x).ok(),
+            Self::Ed { x, .. } if is_coordinate(x) => ParsedPublicKey::new(&ED25519, &x.0).ok(),
+            _ => None,
         }
+    }
+
+    /// The members that every JWK of this kind needs, in the order of their names.
+    fn members(&self) -> BTreeMap<String, Value> {
+        // They are texts in a map: there is nothing in them that JSON could not hold.
+        serde_json::to_value(self).and_then(serde_json::from_value).unwrap_or_default()
     }
 
     /// RFC 7638: SHA-256 over the required members, in the order of their names, without white space.
     fn thumbprint(&self) -> String {
-        let required = match self {
-            Self::Rsa { n, e } => {
-                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url_encode(e), base64url_encode(n))
-            }
-            Self::Ec { x, y } => {
-                format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, base64url_encode(x), base64url_encode(y))
-            }
-            Self::Ed { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url_encode(x)),
-        };
-        base64url_encode(sha256(required.as_bytes()))
+        base64url_encode(sha256(serde_json::to_string(&self.members()).unwrap_or_default().as_bytes()))
     }
 
-    fn jwk(&self, kid: &str) -> serde_json::Value {
+    /// The whole JWK, for signatures, with its thumbprint for a name.
+    fn jwk(&self) -> Value {
+        let mut members = self.members();
         let alg = self.algorithm().as_str();
-        match self {
-            Self::Rsa { n, e } => serde_json::json!({
-                "kty": "RSA", "n": base64url_encode(n), "e": base64url_encode(e), "kid": kid, "alg": alg, "use": "sig",
-            }),
-            Self::Ec { x, y } => serde_json::json!({
-                "kty": "EC", "crv": "P-256", "x": base64url_encode(x), "y": base64url_encode(y),
-                "kid": kid, "alg": alg, "use": "sig",
-            }),
-            Self::Ed { x } => serde_json::json!({
-                "kty": "OKP", "crv": "Ed25519", "x": base64url_encode(x), "kid": kid, "alg": alg, "use": "sig",
-            }),
+        for (name, value) in [("kid", self.thumbprint()), ("alg", alg.to_owned()), ("use", "sig".to_owned())] {
+            members.insert(name.to_owned(), Value::String(value));
         }
-    }
-}
-
-/// A public JWK as text. A member that is not here is refused, and with it every private one.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Jwk {
-    kty: String,
-    kid: String,
-    alg: String,
-    #[serde(rename = "use")]
-    usage: String,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
-impl Jwk {
-    fn public(&self) -> Option<Public> {
-        let bytes = |member: &Option<String>| member.as_deref().and_then(base64url_decode);
-        let coordinate = |member| bytes(member).filter(|bytes| bytes.len() == POINT_BYTES);
-        if self.usage != "sig" {
-            return None;
-        }
-        match (&*self.alg, &*self.kty, self.crv.as_deref()) {
-            ("RS256", "RSA", None) if self.x.is_none() && self.y.is_none() => {
-                let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-                // AWS-LC looks at the size only when it checks a signature.
-                let accepted = MODULUS_BYTES.contains(&n.len()) && n.first() != Some(&0) && e == EXPONENT;
-                accepted.then_some(Public::Rsa { n, e })
-            }
-            ("ES256", "EC", Some("P-256")) if self.n.is_none() && self.e.is_none() => {
-                Some(Public::Ec { x: coordinate(&self.x)?, y: coordinate(&self.y)? })
-            }
-            ("EdDSA", "OKP", Some("Ed25519")) if self.n.is_none() && self.e.is_none() && self.y.is_none() => {
-                Some(Public::Ed { x: coordinate(&self.x)? })
-            }
-            _ => None,
-        }
+        members.into_iter().collect()
     }
 }
 
@@ -346,9 +337,10 @@ mod tests {
     #[test]
     fn the_id_is_the_thumbprint_of_rfc_7638_and_rfc_8037() {
         let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        let rsa = Public::Rsa { n: base64url_decode(n).unwrap(), e: base64url_decode("AQAB").unwrap() };
+        let octets = |text| Octets(base64url_decode(text).unwrap());
+        let rsa = PublicJwk::Rsa { n: octets(n), e: octets("AQAB") };
         assert_eq!(rsa.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-        let ed = Public::Ed { x: base64url_decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap() };
+        let ed = PublicJwk::Ed { crv: Ed25519::Name, x: octets("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo") };
         assert_eq!(ed.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
@@ -368,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_jwk_that_is_not_ours_is_refused() {
-        let altered = |algorithm, member: &str, value: serde_json::Value| {
+        let altered = |algorithm, member: &str, value: Value| {
             let mut jwk = SigningKey::generate(algorithm).unwrap().public_jwk();
             jwk[member] = value;
             VerifyingKey::from_public_jwk(&jwk)
@@ -392,10 +384,16 @@ mod tests {
         for not_a_jwk in [json!(null), json!([]), json!("text"), json!({})] {
             assert!(VerifyingKey::from_public_jwk(&not_a_jwk).is_err());
         }
-        let small = Public::Rsa { n: vec![0xc1; 128], e: vec![1, 0, 1] };
-        assert!(VerifyingKey::from_public_jwk(&small.jwk(&small.thumbprint())).is_err());
-        let off_the_curve = Public::Ec { x: vec![1; 32], y: vec![2; 32] };
-        assert!(VerifyingKey::from_public_jwk(&off_the_curve.jwk(&off_the_curve.thumbprint())).is_err());
+        let octets = |byte, length| Octets(vec![byte; length]);
+        for unsound in [
+            PublicJwk::Rsa { n: octets(0xc1, 128), e: Octets(EXPONENT.to_vec()) },
+            PublicJwk::Rsa { n: octets(0xc1, 256), e: octets(3, 1) },
+            PublicJwk::Ec { crv: P256::Name, x: octets(1, 32), y: octets(2, 32) },
+            PublicJwk::Ec { crv: P256::Name, x: octets(1, 31), y: octets(2, 32) },
+            PublicJwk::Ed { crv: Ed25519::Name, x: octets(1, 31) },
+        ] {
+            assert!(VerifyingKey::from_public_jwk(&unsound.jwk()).is_err(), "{}", unsound.jwk());
+        }
     }
 
     #[test]

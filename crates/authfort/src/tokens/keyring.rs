@@ -39,11 +39,11 @@ pub(crate) struct Keyring {
 struct Keys {
     rows: Vec<KeyRow>,
     /// In the order of the rows; none for one that cannot be read.
-    public: Vec<Option<Arc<Public>>>,
+    public: Vec<Option<Arc<PublicKey>>>,
     read_at: DateTime<Utc>,
 }
 
-struct Public {
+struct PublicKey {
     key: Arc<VerifyingKey>,
     jwk: Value,
 }
@@ -85,7 +85,7 @@ fn shared(error: &Arc<Error>) -> Error {
     }
 }
 
-impl Public {
+impl PublicKey {
     fn read(row: &KeyRow) -> Result<Self> {
         let jwk = serde_json::from_str(&row.public_jwk).map_err(Error::internal)?;
         let key = VerifyingKey::from_public_jwk(&jwk)?;
@@ -102,7 +102,7 @@ impl Keys {
         let rows: Vec<_> = rows.into_iter().filter(|row| is_live(row, now)).collect();
         let public = |row: &KeyRow| match known.find(&row.kid) {
             Some((old, public)) if old.public_jwk == row.public_jwk && old.algorithm == row.algorithm => public.clone(),
-            _ => match Public::read(row) {
+            _ => match PublicKey::read(row) {
                 Ok(public) => Some(Arc::new(public)),
                 Err(error) => {
                     tracing::error!(kid = row.kid, ?error, "a signing key cannot be read; the others go on without it");
@@ -113,7 +113,7 @@ impl Keys {
         Self { public: rows.iter().map(public).collect(), rows, read_at: now }
     }
 
-    fn find(&self, kid: &str) -> Option<(&KeyRow, &Option<Arc<Public>>)> {
+    fn find(&self, kid: &str) -> Option<(&KeyRow, &Option<Arc<PublicKey>>)> {
         self.rows.iter().zip(&self.public).find(|(row, _)| row.kid == kid)
     }
 

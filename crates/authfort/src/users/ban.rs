@@ -11,6 +11,12 @@ use crate::{AuthFort, Result, UserId, store};
 impl AuthFort {
     /// Bans a user and ends their sessions; refused for the last administrator. Banning a banned user with other
     /// reasons changes the ban. Event: `user_banned`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `reason(…)` | why; at most 1,000 characters |
+    /// | `expires_at(…)` | until when; without end unless set |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn ban_user(&self, id: UserId) -> Write<BanUser> {
         Write::new(self.core(), BanUser { id, reason: None, expires_at: None })
     }
@@ -22,8 +28,6 @@ impl AuthFort {
 }
 
 /// Bans a user; made by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
-///
-/// Its options are methods of `Write<BanUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct BanUser {
     pub(crate) id: UserId,

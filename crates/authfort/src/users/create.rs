@@ -17,6 +17,18 @@ use crate::{AuthFort, Error, FieldError, Result, UserId, store};
 impl AuthFort {
     /// Creates a user, with or without a password. It opens no session. Events: `user_created`, `role_added` for each
     /// role, `email_verified` where so.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `password(…)` | the password; without one the user cannot sign in by password until one is set |
+    /// | `password_hash(…)` | in its place, what [`hash_password`](Self::hash_password) made before |
+    /// | `name(…)` | the name |
+    /// | `avatar_url(…)` | a picture, by an `http` or `https` URL |
+    /// | `phone(…)` | the phone number |
+    /// | `email_verified(true)` | the address is known to be the user's |
+    /// | `role(…)` | a role; may be called again |
+    /// | `metadata(…)` | what the application keeps about the user |
+    /// | `provider(…)` | by what the user will sign in, for the event; `email` unless set |
     pub fn create_user(&self, email: impl Into<String>) -> Write<CreateUser> {
         Write::new(self.core(), CreateUser { email: email.into(), ..CreateUser::default() })
     }
@@ -26,8 +38,6 @@ impl AuthFort {
 const MAX_ROLES: usize = 100;
 
 /// Creates a user; made by [`AuthFort::create_user`](crate::AuthFort::create_user).
-///
-/// Its options are methods of `Write<CreateUser>`: see [`Write`](crate::Write).
 #[derive(Clone, Default)]
 pub struct CreateUser {
     pub(crate) email: String,

@@ -17,6 +17,12 @@ use crate::{AuthFort, Result, UserId, store};
 impl AuthFort {
     /// Deletes a user and all that hangs on it, or anonymises; refused for the last administrator. The address is free
     /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `anonymize()` | keeps row and id and erases the person |
+    /// | `block_email(true)` | nobody can use the address again |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn delete_user(&self, id: UserId) -> Write<DeleteUser> {
         Write::new(self.core(), DeleteUser::new(id))
     }
@@ -34,8 +40,6 @@ impl AuthFort {
 }
 
 /// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
-///
-/// Its options are methods of `Write<DeleteUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct DeleteUser {
     pub(crate) id: UserId,

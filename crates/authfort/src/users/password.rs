@@ -17,6 +17,12 @@ impl AuthFort {
     }
 
     /// Changes a password for who knows the current one; ends all sessions, or all but one. Event: `password_changed`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `keep_session(…)` | the session that lives on |
+    /// | `check_rate(…)` | asks whether to go on before the current password is checked |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn change_password(
         &self,
         id: UserId,
@@ -80,8 +86,6 @@ impl Operation for SetPassword {
 }
 
 /// Changes a password for who knows the current one; made by [`AuthFort::change_password`](crate::AuthFort::change_password).
-///
-/// Its options are methods of `Write<ChangePassword>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 pub struct ChangePassword {
     user: UserId,

@@ -19,6 +19,10 @@ impl AuthFort {
     }
 
     /// Redeems a token for a password reset; ends all sessions. Event: `password_reset`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `check_rate(…)` | asks whether to go on before the token is looked at |
     pub fn reset_password(
         &self,
         token: impl Into<SecretString>,

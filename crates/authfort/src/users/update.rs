@@ -13,14 +13,23 @@ use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
     /// Changes what is named; nothing, and no event, where all is so already. Event: `user_updated`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `email(…)` | the address; unverified, unless `email_verified` says otherwise |
+    /// | `email_verified(…)` | whether the address is known to be the user's |
+    /// | `name(…)`, `clear_name()` | the name |
+    /// | `avatar_url(…)`, `clear_avatar_url()` | the picture's URL |
+    /// | `phone(…)`, `clear_phone()` | the phone number |
+    /// | `metadata(…)` | replaces the metadata |
+    /// | `merge_metadata(…)` | changes the metadata by a JSON merge patch (RFC 7396) |
+    /// | `if_version(…)` | only at this version of the user |
     pub fn update_user(&self, id: UserId) -> Write<UpdateUser> {
         Write::new(self.core(), UpdateUser::new(id))
     }
 }
 
 /// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
-///
-/// Its options are methods of `Write<UpdateUser>`: see [`Write`](crate::Write).
 #[derive(Clone)]
 #[expect(clippy::option_option, reason = "of a merge patch: not named, cleared, or a value")]
 pub struct UpdateUser {

@@ -19,11 +19,6 @@ pub enum Verdict<T> {
 }
 
 /// A change that [`Write`](crate::Write) can make. Each type of change says here what it answers; only this library implements it.
-///
-/// ```
-/// fn answers<O: authfort::Operation<Output = authfort::DeleteReceipt>>() {}
-/// answers::<authfort::DeleteUser>();
-/// ```
 pub trait Operation: Send + Sync + 'static {
     /// What the call answers.
     type Output: Send + 'static;
@@ -118,9 +113,4 @@ impl Lease<'_> {
 
 /// A change of one user, which can be bound to a version: see [`if_version`](crate::Write::if_version). It locks the user before it does
 /// anything, and the lock asks for the version.
-///
-/// ```
-/// fn can_be_bound<O: authfort::Conditional>() {}
-/// can_be_bound::<authfort::DeleteUser>();
-/// ```
 pub trait Conditional: Operation {}

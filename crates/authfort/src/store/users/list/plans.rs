@@ -34,7 +34,7 @@ async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
                 sqlx::raw_sql("ANALYZE").execute(&mut **conn).await.unwrap();
             }
         }
-        Conn::Postgres(conn) => {
+        Conn::Postgres(conn, _) => {
             let fill = format!(
                 "INSERT INTO authfort_users (id, email, email_key, email_verified, name, name_key, search_key, banned, created_at,
                      updated_at, deleted_at)
@@ -51,7 +51,7 @@ async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
     }
     tx.commit().await.unwrap();
     let mut conn = auth.core().db().read().await.unwrap();
-    if let Conn::Postgres(conn) = &mut conn.conn() {
+    if let Conn::Postgres(conn, _) = &mut conn.conn() {
         // What autovacuum does in time: statistics, and the trigrams that still wait to be merged into their index.
         sqlx::raw_sql("VACUUM ANALYZE").execute(&mut **conn).await.unwrap();
     }
@@ -86,7 +86,7 @@ async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
             kept.retain(|text| !text.starts_with("SEARCH r USING PRIMARY KEY (user_id=?"));
             kept
         }
-        Conn::Postgres(conn) => {
+        Conn::Postgres(conn, _) => {
             statement.text.insert_str(0, "EXPLAIN (COSTS OFF) ");
             let lines: Vec<(String,)> = bound!(sqlx::query_as, statement).fetch_all(&mut **conn).await.unwrap();
             let lines: Vec<String> = lines.into_iter().map(|line| line.0).collect();
