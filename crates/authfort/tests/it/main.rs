@@ -5,6 +5,7 @@ mod accounts;
 mod actors;
 mod addresses;
 mod broken;
+mod cost;
 mod database;
 mod events;
 mod faults;
