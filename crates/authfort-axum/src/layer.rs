@@ -1,4 +1,4 @@
-//! The layer that tells a router which service to ask, and how the callers of this application are recognised.
+//! The layer that tells a router which service to ask, and how the callers of this application are recognized.
 //!
 //! [`AuthLayer`] holds what belongs to HTTP: cookies, proxies, limits. It puts a note on each request; nothing is asked
 //! of the database until an extractor or a guard wants to know who calls. The answer is kept on the request, so that any

@@ -17,7 +17,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No user has this id, or the user was anonymised.
+    /// No user has this id, or the user was anonymized.
     #[error("No user has this id.")]
     UserNotFound,
     /// Another user has this email address.

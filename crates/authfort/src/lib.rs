@@ -80,7 +80,7 @@ pub use model::events::{self, Event};
 pub use model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 pub use model::principal::Principal;
 pub use model::user::User;
-pub use model::validate::{check_email, email_key, normalise_email};
+pub use model::validate::{check_email, email_key, normalize_email};
 pub use passwords::{BreachCheck, BreachFuture, HashedPassword, Hashing, OnFailure, PasswordPolicy, generate_password};
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{

@@ -64,7 +64,7 @@ impl Work<'_> {
         store::users::delete(&mut self.conn, user).await
     }
 
-    /// Leaves of a user what is shown of everybody who was anonymised.
+    /// Leaves of a user what is shown of everybody who was anonymized.
     pub(crate) async fn anonymize_row(&mut self, user: UserId, email: &str, name: &str) -> Result<()> {
         store::users::anonymize(&mut self.conn, user, email, name, self.now).await
     }

@@ -9,7 +9,7 @@
 //! - Nothing slow happens inside the transaction. Where what was prepared does not fit what is found under the locks
 //!   ([`Verdict::PrepareAgain`]), it is rolled back, prepared anew and run again, a few times.
 //! - The caller is asked once more under the locks of the change, and their row is kept as it is until the commit.
-//! - A deadlock, a serialisation failure or a locked file runs the whole unit again, with a growing pause, a few times and
+//! - A deadlock, a serialization failure or a locked file runs the whole unit again, with a growing pause, a few times and
 //!   for a few seconds.
 //! - An operation may commit and still fail ([`Verdict::CommitAndFail`]): a detected theft is recorded before it is reported.
 

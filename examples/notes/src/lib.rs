@@ -35,7 +35,7 @@ pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
         let notes = notes.clone();
         async move { report(notes.unshare_all(event.user_id).await) }
     });
-    // A deleted user's notes go with the row. Who is anonymised keeps the row, and loses the notes here.
+    // A deleted user's notes go with the row. Who is anonymized keeps the row, and loses the notes here.
     let notes = db.clone();
     auth.on(move |event: UserDeleted| {
         let notes = notes.clone();

@@ -1,6 +1,6 @@
 //! Why a value is refused, as data: which member, what kind of fault, what was wanted.
 //!
-//! The sentences of serde's deserialisers quote the value they refuse, which may be a password. A [`Fault`] is made
+//! The sentences of serde's deserializers quote the value they refuse, which may be a password. A [`Fault`] is made
 //! from serde's own calls (`invalid_type`, `unknown_field`, …): it keeps what was wanted and drops what came.
 
 use std::fmt;

@@ -337,7 +337,7 @@ both_engines! {
         assert!(!dump.contains(&id) && !dump.contains(&id.replace('-', "")) && !dump.contains("jane"), "{dump}");
     }
 
-    async fn anonymising_keeps_the_row_and_scrubs_the_person(db: TestDatabase) {
+    async fn anonymizing_keeps_the_row_and_scrubs_the_person(db: TestDatabase) {
         let app = App::new(&db).await;
         let admin = app.admin().await;
         let jane = app.auth.create_user("jane@example.com").name("Jane").phone("+1 555").role("editor").await.unwrap();
@@ -374,7 +374,7 @@ both_engines! {
         let again = app.call("DELETE", &format!("{path}?mode=anonymize")).by(&admin).send().await;
         again.is(200, &json!({"deleted": true}));
         app.get(&format!("{path}?deleted=true")).by(&admin).send().await.is(200, &scrubbed);
-        assert_eq!(app.event_count().await, before, "what was anonymised is so already");
+        assert_eq!(app.event_count().await, before, "what was anonymized is so already");
     }
 
     async fn rows_of_the_application_keep_a_user_from_being_deleted(db: TestDatabase) {

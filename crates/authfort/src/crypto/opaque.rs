@@ -1,4 +1,4 @@
-//! Secrets that are handed out once and recognised later: refresh, reset and verification tokens.
+//! Secrets that are handed out once and recognized later: refresh, reset and verification tokens.
 //!
 //! 256 random bits, written `<prefix>_<43 base64url characters>`; the prefix lets secret scanners and people see what
 //! leaked. The database keeps [`hash`](OpaqueToken::hash) only: of a secret with 256 random bits plain SHA-256 cannot be

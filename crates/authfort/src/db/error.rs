@@ -68,7 +68,7 @@ pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether running the whole transaction again can succeed: deadlock, serialisation failure, a locked file.
+/// Whether running the whole transaction again can succeed: deadlock, serialization failure, a locked file.
 pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(inner) => engine_says(

@@ -174,7 +174,7 @@ pub(crate) fn has_hung_up(error: &dyn DatabaseError) -> bool {
 }
 
 pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
-    // Serialisation failure, deadlock, lock not available.
+    // Serialization failure, deadlock, lock not available.
     matches!(code, "40001" | "40P01" | "55P03")
 }
 

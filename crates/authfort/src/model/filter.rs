@@ -34,7 +34,7 @@ pub enum SortOrder {
     Desc,
 }
 
-/// Whether anonymised users belong to the answer.
+/// Whether anonymized users belong to the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +81,7 @@ pub struct UserFilter {
     pub roles: Vec<String>,
     /// With a verified address, or not.
     pub email_verified: Option<bool>,
-    /// With, without, or only anonymised users.
+    /// With, without, or only anonymized users.
     pub deleted: DeletedFilter,
     /// Created at this time or later.
     pub created_after: Option<DateTime<Utc>>,

@@ -52,7 +52,7 @@ pub(crate) struct Standing {
     pub token_version: i64,
     pub banned: bool,
     pub ban_expires_at: Option<DateTime<Utc>>,
-    /// Whether the user was anonymised.
+    /// Whether the user was anonymized.
     pub deleted: bool,
     /// Whether the session of the token lives.
     pub session_live: bool,

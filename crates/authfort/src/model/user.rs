@@ -24,7 +24,7 @@ use crate::UserId;
 pub struct User {
     /// The user, for ever.
     pub id: UserId,
-    /// The address, trimmed, NFKC-normalised and lower-cased: to show, and to send mail to. To compare addresses, compare
+    /// The address, trimmed, NFKC-normalized and lower-cased: to show, and to send mail to. To compare addresses, compare
     /// their [`email_key`](crate::email_key).
     pub email: String,
     /// Whether the address is known to be the user's.
@@ -52,7 +52,7 @@ pub struct User {
     pub updated_at: DateTime<Utc>,
     /// When the user last signed in.
     pub last_login_at: Option<DateTime<Utc>>,
-    /// Whether the user was anonymised.
+    /// Whether the user was anonymized.
     pub is_deleted: bool,
     /// When.
     pub deleted_at: Option<DateTime<Utc>>,

@@ -11,7 +11,7 @@ use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::NormalisedPassword;
+use super::NormalizedPassword;
 use crate::{Error, Result};
 
 /// The answer of a [`BreachCheck`], to be awaited.
@@ -105,7 +105,7 @@ impl BreachGuard {
     ///
     /// # Errors
     /// - [`Error::Validation`] for `field`: `password_breached`, or `password_check_unavailable` where failing closed.
-    pub(crate) async fn check(&self, field: &str, password: &NormalisedPassword) -> Result<()> {
+    pub(crate) async fn check(&self, field: &str, password: &NormalizedPassword) -> Result<()> {
         match self.ask(password.as_secret().clone()).await {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::invalid(field, "password_breached", "appears in a list of breached passwords")),
@@ -147,7 +147,7 @@ mod tests {
 
     async fn outcome(hook: impl BreachCheck, on_failure: OnFailure) -> Option<&'static str> {
         let guard = BreachGuard::new(Arc::new(hook), Duration::from_millis(50), on_failure);
-        let password = NormalisedPassword::of(&SecretString::from("planted-password")).unwrap();
+        let password = NormalizedPassword::of(&SecretString::from("planted-password")).unwrap();
         match guard.check("new_password", &password).await {
             Ok(()) => None,
             Err(Error::Validation(fields)) => {
@@ -208,7 +208,7 @@ mod tests {
             }
         };
         let guard = BreachGuard::new(Arc::new(hook), Duration::from_mins(1), OnFailure::FailOpen);
-        let password = NormalisedPassword::of(&SecretString::from("planted-password")).unwrap();
+        let password = NormalizedPassword::of(&SecretString::from("planted-password")).unwrap();
         let waiting = guard.check("password", &password);
         assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
         tokio::time::timeout(Duration::from_secs(5), stopped).await.unwrap().unwrap();

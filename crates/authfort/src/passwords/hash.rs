@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::NormalisedPassword;
+use super::NormalizedPassword;
 use super::memory::Memory;
 use crate::{
     Error, Result,
@@ -197,7 +197,7 @@ impl PasswordHasher {
     /// # Errors
     /// - [`Error::Overloaded`] when as many wait as may wait.
     /// - [`Error::Internal`] when there is no memory or no randomness.
-    pub(crate) async fn hash(&self, password: &NormalisedPassword) -> Result<String> {
+    pub(crate) async fn hash(&self, password: &NormalizedPassword) -> Result<String> {
         let (password, argon2) = (password.clone(), self.argon2());
         self.off_the_runtime(move |memory| {
             let salt = random::<SALT_BYTES>()?;
@@ -216,13 +216,13 @@ impl PasswordHasher {
     }
 
     /// Compares a password as it was typed with the stored PHC string; `None` for a user who is unknown or has no
-    /// password. The password is normalised here, and one that is too long is wrong.
+    /// password. The password is normalized here, and one that is too long is wrong.
     ///
     /// # Errors
     /// - [`Error::Overloaded`] when as many wait as may wait.
     /// - [`Error::Internal`] when there is no memory or no randomness.
     pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<PasswordMatch> {
-        let password = NormalisedPassword::of(password);
+        let password = NormalizedPassword::of(password);
         let stored = stored.and_then(|stored| {
             Stored::parse(stored, &self.params)
                 .inspect_err(|reason| tracing::error!(reason, "a stored password hash is unusable"))

@@ -22,7 +22,7 @@ pub use policy::PasswordPolicy;
 
 pub(crate) use breach::BreachGuard;
 pub(crate) use hash::{PasswordHasher, PasswordMatch};
-pub(crate) use policy::NormalisedPassword;
+pub(crate) use policy::NormalizedPassword;
 
 use secrecy::SecretString;
 
@@ -52,17 +52,17 @@ impl Passwords {
 
     /// The hash to store for a new password, if policy and breach check accept it.
     pub(crate) async fn hash_new(&self, field: &str, password: &SecretString) -> Result<String> {
-        let normalised = self.policy.check(field, password)?;
+        let normalized = self.policy.check(field, password)?;
         if let Some(breach) = &self.breach {
-            breach.check(field, &normalised).await?;
+            breach.check(field, &normalized).await?;
         }
-        self.hasher.hash(&normalised).await
+        self.hasher.hash(&normalized).await
     }
 
     /// A stronger hash for a password that was just found right, whatever today's policy would say of it.
     pub(crate) async fn rehash(&self, password: &SecretString) -> Result<String> {
-        let normalised = NormalisedPassword::of(password).ok_or(Error::InvalidCredentials)?;
-        self.hasher.hash(&normalised).await
+        let normalized = NormalizedPassword::of(password).ok_or(Error::InvalidCredentials)?;
+        self.hasher.hash(&normalized).await
     }
 
     pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<PasswordMatch> {

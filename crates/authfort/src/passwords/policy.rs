@@ -1,6 +1,6 @@
 //! Which passwords are accepted, and the one spelling under which each is hashed.
 //!
-//! The raw text is measured before anything else happens to it, so a megabyte costs nothing. Then it is normalised to
+//! The raw text is measured before anything else happens to it, so a megabyte costs nothing. Then it is normalized to
 //! NFKC, and its code points are counted. There is no rule about kinds of characters and nothing is truncated.
 //! U+0000 is refused: it ends strings in too many places for a password to depend on it.
 
@@ -69,11 +69,11 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// - [`Error::Validation`] for `field`: `too_long`, `invalid` (U+0000), `too_short`.
-    pub(crate) fn check(&self, field: &str, password: &SecretString) -> Result<NormalisedPassword> {
-        let Some(normalised) = NormalisedPassword::of(password) else {
+    pub(crate) fn check(&self, field: &str, password: &SecretString) -> Result<NormalizedPassword> {
+        let Some(normalized) = NormalizedPassword::of(password) else {
             return Err(Error::invalid(field, "too_long", format!("must have at most {MAX_BYTES} bytes")));
         };
-        let text = normalised.expose();
+        let text = normalized.expose();
         if text.contains('\0') {
             return Err(Error::invalid(field, "invalid", "must not contain U+0000"));
         }
@@ -81,15 +81,15 @@ impl PasswordPolicy {
             let message = format!("must have at least {} characters", self.min_chars);
             return Err(Error::invalid(field, "too_short", message));
         }
-        Ok(normalised)
+        Ok(normalized)
     }
 }
 
 /// A password in NFKC and of bounded length; whether it satisfies a policy is another question.
 #[derive(Debug, Clone)]
-pub(crate) struct NormalisedPassword(SecretString);
+pub(crate) struct NormalizedPassword(SecretString);
 
-impl NormalisedPassword {
+impl NormalizedPassword {
     /// `None` when it is too long for any password of ours; the work does not grow with it then.
     pub(crate) fn of(password: &SecretString) -> Option<Self> {
         let raw = password.expose_secret();
@@ -119,7 +119,7 @@ mod tests {
 
     fn check(password: &str) -> Result<String, &'static str> {
         match PasswordPolicy::default().check("password", &SecretString::from(password)) {
-            Ok(normalised) => Ok(normalised.expose().to_owned()),
+            Ok(normalized) => Ok(normalized.expose().to_owned()),
             Err(Error::Validation(fields)) => {
                 assert_eq!(fields.len(), 1);
                 assert_eq!(fields[0].field, "password");
@@ -167,7 +167,7 @@ mod tests {
     fn both_spellings_are_one_password() {
         assert_eq!(check("cafe\u{301} au lait"), check("caf\u{e9} au lait"));
         assert_eq!(check("１２３４５６７８").as_deref(), Ok("12345678"));
-        // Counted after normalisation: eight code points typed, four left.
+        // Counted after normalization: eight code points typed, four left.
         assert_eq!(check(&"e\u{301}".repeat(4)), Err("too_short"));
     }
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_password() {
-        let normalised = NormalisedPassword::of(&SecretString::from("planted-password")).unwrap();
-        assert!(!format!("{normalised:?}").contains("planted"));
+        let normalized = NormalizedPassword::of(&SecretString::from("planted-password")).unwrap();
+        assert!(!format!("{normalized:?}").contains("planted"));
     }
 }

@@ -1,4 +1,4 @@
-//! A session for somebody whom the application recognised by itself.
+//! A session for somebody whom the application recognized by itself.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Opens a session for a user whom the application recognised by itself. Event: `login`.
+    /// Opens a session for a user whom the application recognized by itself. Event: `login`.
     ///
     /// | option | |
     /// |---|---|
@@ -36,7 +36,7 @@ impl CreateSession {
 }
 
 impl Write<CreateSession> {
-    /// By what the user was recognised, for the event; `application` unless set.
+    /// By what the user was recognized, for the event; `application` unless set.
     pub fn provider(mut self, provider: impl Into<String>) -> Self {
         self.op.provider = provider.into();
         self

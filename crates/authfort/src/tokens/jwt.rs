@@ -91,7 +91,7 @@ impl From<VerifyError> for Error {
     }
 }
 
-/// The signed token (JWS compact serialisation). RS256 takes about a millisecond of one core, the others far less.
+/// The signed token (JWS compact serialization). RS256 takes about a millisecond of one core, the others far less.
 ///
 /// # Errors
 /// - [`Error::Internal`] when the key cannot sign, or when the token would be longer than [`verify`] accepts.

@@ -120,7 +120,7 @@ impl Write<CreateUser> {
 }
 
 impl CreateUser {
-    /// Normalises and validates; all faults at once.
+    /// Normalizes and validates; all faults at once.
     pub(crate) fn check(&mut self, core: &Core) -> Result<()> {
         let mut faults = validate::Faults::default();
         if let Some(email) = faults.take(validate::email("email", &self.email)) {

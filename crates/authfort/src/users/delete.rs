@@ -15,7 +15,7 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Result, UserId, store};
 
 impl AuthFort {
-    /// Deletes a user and all that hangs on it, or anonymises; refused for the last administrator. The address is free
+    /// Deletes a user and all that hangs on it, or anonymizes; refused for the last administrator. The address is free
     /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
     ///
     /// | option | |
@@ -84,13 +84,13 @@ pub struct DeleteReceipt {
     pub oauth_accounts: u64,
     /// Verification tokens.
     pub verification_tokens: u64,
-    /// The user row: 1, or 0 where it was anonymised.
+    /// The user row: 1, or 0 where it was anonymized.
     pub users: u64,
 }
 
 impl Write<DeleteUser> {
     /// Keeps row and id, for what refers to them, and removes the person: address, name, picture, phone, metadata,
-    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymised before nothing
+    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymized before nothing
     /// is left to remove: that writes nothing, and the receipt counts nothing.
     pub fn anonymize(mut self) -> Self {
         self.op.mode = DeleteMode::Anonymize;
@@ -179,7 +179,7 @@ impl Operation for DeleteUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
-        // What was anonymised can still be deleted.
+        // What was anonymized can still be deleted.
         let row = work.lock_any_user(id).await?;
         if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
             return Ok(Verdict::Commit(DeleteReceipt::default()));

@@ -62,7 +62,7 @@ impl FindUser {
         Self { core, key: By::Email(key_to_find(email)), deleted: false }
     }
 
-    /// Whether an anonymised user is found too; not unless set.
+    /// Whether an anonymized user is found too; not unless set.
     pub fn deleted(mut self, on: bool) -> Self {
         self.deleted = on;
         self
@@ -89,7 +89,7 @@ impl FindUser {
 }
 
 impl GetUser {
-    /// Whether an anonymised user is found too; not unless set.
+    /// Whether an anonymized user is found too; not unless set.
     pub fn deleted(self, on: bool) -> Self {
         Self(self.0.deleted(on))
     }

@@ -60,7 +60,7 @@ macro_rules! filters {
                 self
             }
 
-            /// With, without (the default), or only anonymised users.
+            /// With, without (the default), or only anonymized users.
             pub fn deleted(mut self, deleted: DeletedFilter) -> Self {
                 self.filter.deleted = deleted;
                 self

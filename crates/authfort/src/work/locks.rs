@@ -6,7 +6,7 @@ use crate::store::users::UserRow;
 use crate::{Error, Result, UserId, store};
 
 impl Work<'_> {
-    /// The user's row, locked until the transaction ends, at the version that the caller demands. An anonymised user is
+    /// The user's row, locked until the transaction ends, at the version that the caller demands. An anonymized user is
     /// not found.
     pub(crate) async fn lock_user(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
@@ -14,7 +14,7 @@ impl Work<'_> {
         at_version(row.filter(|row| row.deleted_at.is_none()), self.if_version)
     }
 
-    /// The same, also of an anonymised user.
+    /// The same, also of an anonymized user.
     pub(crate) async fn lock_any_user(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
         at_version(store::users::by_id(&mut self.conn, id).await?, self.if_version)

@@ -1,5 +1,5 @@
 //! A unit of work: the connection inside its transaction, the time, the events to write, and the caller, who is
-//! authorised once more under its locks.
+//! authorized once more under its locks.
 
 use chrono::{DateTime, Utc};
 

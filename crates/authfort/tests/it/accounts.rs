@@ -37,7 +37,7 @@ both_engines! {
         assert_eq!(events, [link("google"), link("github")]);
     }
 
-    /// An id is what the provider says it is; whoever normalised it could take two people for one.
+    /// An id is what the provider says it is; whoever normalized it could take two people for one.
     async fn an_account_is_kept_and_found_to_the_byte(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let ids = ["Jane", "jane", "JANE", "é", "e\u{301}", "ﬁ", "fi", "ς", "σ", "a b", "a\u{a0}b", "a\u{200b}", "a", "%", "_"];

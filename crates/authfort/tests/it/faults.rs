@@ -231,7 +231,7 @@ both_engines! {
 }
 
 #[test]
-fn a_deadlock_or_a_failed_serialisation_is_run_again() {
+fn a_deadlock_or_a_failed_serialization_is_run_again() {
     for state in ["40P01", "40001", "55P03"] {
         run(Engine::Postgres, async |db| {
             let (auth, _) = service(&db).await;
@@ -250,7 +250,7 @@ fn a_deadlock_or_a_failed_serialisation_is_run_again() {
 }
 
 #[test]
-fn a_serialisation_that_fails_at_the_commit_is_run_again_as_a_whole() {
+fn a_serialization_that_fails_at_the_commit_is_run_again_as_a_whole() {
     for state in ["40P01", "40001"] {
         run(Engine::Postgres, async |db| {
             let (auth, _) = service(&db).await;

@@ -202,7 +202,7 @@ both_engines! {
         }
     }
 
-    /// Normalised first, then validated: one person has one account however the address is spelled.
+    /// Normalized first, then validated: one person has one account however the address is spelled.
     async fn spellings_of_one_address_are_one_account(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         user(&auth, "jane@example.com").await;
@@ -654,7 +654,7 @@ both_engines! {
         // The address can register again, and that is somebody else.
         let again = user(&auth, "jane@example.com").await;
         assert_ne!(again.id, jane.id);
-        // What was anonymised can still be deleted.
+        // What was anonymized can still be deleted.
         let receipt = auth.delete_user(jane.id).await.unwrap();
         assert_eq!(receipt.users, 1);
         assert_eq!(raw.columns_that_hold(jane.id).await, ["authfort_events.user_id"].map(ToOwned::to_owned));
@@ -757,7 +757,7 @@ both_engines! {
 
         assert!(auth.unblock_email("Jane@example.com ").await.unwrap());
         assert!(!auth.unblock_email("jane@example.com").await.unwrap());
-        // Anonymising blocks as well, where it is asked for.
+        // Anonymizing blocks as well, where it is asked for.
         let jane = user(&auth, "jane@example.com").await;
         auth.delete_user(jane.id).anonymize().block_email(true).await.unwrap();
         assert_eq!(faults(&auth.create_user("jane@example.com").await.unwrap_err()), ["email email_blocked"]);
@@ -859,7 +859,7 @@ both_engines! {
             let mut outcomes: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
             outcomes.sort();
             let mut expected = vec![Ok(())];
-            // What is anonymised already is no error, and what is gone is not found.
+            // What is anonymized already is no error, and what is gone is not found.
             expected.resize(8, if anonymize { Ok(()) } else { Err("user_not_found") });
             assert_eq!(outcomes, expected);
             assert_eq!(types_after(&auth, before).await, ["user_deleted"]);

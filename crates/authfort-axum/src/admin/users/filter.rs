@@ -23,7 +23,7 @@ pub(crate) struct Filter {
     /// With a verified address, or not.
     #[serde(default, deserialize_with = "unless_empty")]
     email_verified: Option<bool>,
-    /// Anonymised users: `false` (default), `true` includes them, `only`.
+    /// Anonymized users: `false` (default), `true` includes them, `only`.
     #[param(inline)]
     #[serde(default, deserialize_with = "unless_empty")]
     deleted: Option<DeletedFilter>,

@@ -14,7 +14,7 @@ use crate::{Path, Query, Rejection};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IncludeDeleted {
-    /// Whether an anonymised user is found.
+    /// Whether an anonymized user is found.
     deleted: Option<bool>,
 }
 

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`UserCreated`] | a user was created, by sign-up or otherwise | `email, name, provider` |
 //! | [`UserUpdated`] | fields changed | `fields` |
-//! | [`UserDeleted`] | the user is gone or was anonymised; it outlives the user | `email, mode` |
+//! | [`UserDeleted`] | the user is gone or was anonymized; it outlives the user | `email, mode` |
 //! | [`UserBanned`], [`UserUnbanned`] | a ban was set or changed, lifted | `reason, expires_at` |
 //! | [`RoleAdded`], [`RoleRemoved`] | | `role` |
 //! | [`Login`], [`LoginFailed`], [`Logout`] | | `email, provider, ip_address, user_agent` |

@@ -98,7 +98,7 @@ events! {
         /// Which.
         fields: Vec<String>,
     }
-    /// A user was deleted or anonymised.
+    /// A user was deleted or anonymized.
     UserDeleted = "user_deleted" for UserId {
         /// The address that the user had.
         email: String,

@@ -1,6 +1,6 @@
 //! Addresses.
 //!
-//! An address has two forms. What is *shown* is what was typed, trimmed, NFKC-normalised and lower-cased: mail goes there.
+//! An address has two forms. What is *shown* is what was typed, trimmed, NFKC-normalized and lower-cased: mail goes there.
 //! Its *key* is what makes two addresses one: case is folded, which takes a final sigma for any other, and the domain is
 //! spelled by its A-labels. Whatever compares addresses compares keys.
 //!
@@ -23,17 +23,17 @@ use crate::FieldError;
 
 const EMAIL_BYTES: usize = 254;
 const LOCAL_BYTES: usize = 64;
-/// No longer text is an address in any spelling. Asked before the normalisation, whose work must not grow with the input.
+/// No longer text is an address in any spelling. Asked before the normalization, whose work must not grow with the input.
 const TYPED_BYTES: usize = 4 * EMAIL_BYTES;
-/// Anonymised users have addresses of this domain; nobody else may.
+/// Anonymized users have addresses of this domain; nobody else may.
 const ERASED_DOMAIN: &str = "deleted.invalid";
 
-/// The name of an anonymised user.
+/// The name of an anonymized user.
 pub(crate) const ERASED_NAME: &str = "Deleted user";
 
 const UTS46: Uts46 = Uts46::new();
 
-/// The address of an anonymised user.
+/// The address of an anonymized user.
 pub(crate) fn erased_email(id: crate::UserId) -> String {
     format!("deleted+{id}@{ERASED_DOMAIN}")
 }
@@ -44,11 +44,11 @@ pub(crate) fn erased_email(id: crate::UserId) -> String {
 /// [`email_key`].
 ///
 /// ```
-/// assert_eq!(authfort::normalise_email(" JANE＠Example.com "), "jane@example.com");
+/// assert_eq!(authfort::normalize_email(" JANE＠Example.com "), "jane@example.com");
 /// // A final sigma stays: with another one it is another domain.
-/// assert_eq!(authfort::normalise_email("N@παράδεισος.example.com"), "n@παράδεισος.example.com");
+/// assert_eq!(authfort::normalize_email("N@παράδεισος.example.com"), "n@παράδεισος.example.com");
 /// ```
-pub fn normalise_email(text: &str) -> String {
+pub fn normalize_email(text: &str) -> String {
     text.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>().trim().to_owned()
 }
 
@@ -68,7 +68,7 @@ pub fn check_email(text: &str) -> crate::Result<String> {
 
 /// The form by which addresses are told apart and sorted: two addresses with one key are one account.
 ///
-/// It is [`normalise_email`] with case folded (ς as σ), and with the domain's A-labels (UTS 46) in place of its Unicode.
+/// It is [`normalize_email`] with case folded (ς as σ), and with the domain's A-labels (UTS 46) in place of its Unicode.
 /// For a limit or a list of one's own that addresses are looked up in. It does not judge: a text that is no address has
 /// a key too, which is no user's.
 ///
@@ -79,7 +79,7 @@ pub fn check_email(text: &str) -> crate::Result<String> {
 /// assert_eq!(email_key("Οδυσσεύς@example.com"), email_key("ΟΔΥΣΣΕΎΣ@example.com"));
 /// ```
 pub fn email_key(text: &str) -> String {
-    key_of(&normalise_email(text))
+    key_of(&normalize_email(text))
 }
 
 /// The key of an address in the form that is shown.
@@ -155,7 +155,7 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
     if text.len() > TYPED_BYTES {
         return too_long();
     }
-    let email = normalise_email(text);
+    let email = normalize_email(text);
     if email.len() > EMAIL_BYTES {
         return too_long();
     }

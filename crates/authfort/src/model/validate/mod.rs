@@ -1,4 +1,4 @@
-//! What a user's fields must be. Normalised first, then validated, so that two spellings of one value are one value.
+//! What a user's fields must be. Normalized first, then validated, so that two spellings of one value are one value.
 
 mod chars;
 mod email;
@@ -10,7 +10,7 @@ mod time;
 
 use crate::FieldError;
 pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_find};
-pub use email::{check_email, email_key, normalise_email};
+pub use email::{check_email, email_key, normalize_email};
 pub(crate) use metadata::metadata;
 pub(crate) use search::{Keys, query};
 pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};

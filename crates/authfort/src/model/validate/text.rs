@@ -13,7 +13,7 @@ const REASON_CHARS: usize = 1000;
 const PROVIDER_CHARS: usize = 50;
 const PROVIDER_ACCOUNT_CHARS: usize = 255;
 
-/// How many bytes may come for so many characters. Asked before the normalisation: its work must not grow with the input.
+/// How many bytes may come for so many characters. Asked before the normalization: its work must not grow with the input.
 fn bounded(field: &str, value: &str, chars: usize) -> Checked<()> {
     if value.len() > 4 * chars + 256 { Err(too_long(field, chars)) } else { Ok(()) }
 }

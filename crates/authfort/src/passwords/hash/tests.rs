@@ -8,8 +8,8 @@ fn secret(text: &str) -> SecretString {
     SecretString::from(text)
 }
 
-fn normalised(text: &str) -> NormalisedPassword {
-    NormalisedPassword::of(&secret(text)).unwrap()
+fn normalized(text: &str) -> NormalizedPassword {
+    NormalizedPassword::of(&secret(text)).unwrap()
 }
 
 fn fast() -> PasswordHasher {
@@ -27,8 +27,8 @@ fn stored(algorithm: Algorithm, version: Version, (m, t, p): (u32, u32, u32), le
 #[tokio::test]
 async fn a_new_hash_is_argon2id_with_the_default_parameters() {
     let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
-    let one = hasher.hash(&normalised("correct horse")).await.unwrap();
-    let two = hasher.hash(&normalised("correct horse")).await.unwrap();
+    let one = hasher.hash(&normalized("correct horse")).await.unwrap();
+    let two = hasher.hash(&normalized("correct horse")).await.unwrap();
     assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
     assert_ne!(one, two);
     let salt = PasswordHash::new(&one).unwrap().salt.unwrap();
@@ -71,7 +71,7 @@ async fn a_hash_of_another_implementation_verifies() {
 #[tokio::test]
 async fn both_spellings_of_a_password_verify() {
     let hasher = fast();
-    let hash = hasher.hash(&normalised("caf\u{e9} au lait")).await.unwrap();
+    let hash = hasher.hash(&normalized("caf\u{e9} au lait")).await.unwrap();
     for spelling in ["cafe\u{301} au lait", "caf\u{e9} au lait"] {
         assert_eq!(hasher.verify(&secret(spelling), Some(&hash)).await.unwrap(), PasswordMatch::Right);
     }
@@ -81,7 +81,7 @@ async fn both_spellings_of_a_password_verify() {
 async fn nothing_is_truncated() {
     let hasher = fast();
     let long = "a".repeat(1024);
-    let hash = hasher.hash(&normalised(&long)).await.unwrap();
+    let hash = hasher.hash(&normalized(&long)).await.unwrap();
     assert_eq!(hasher.verify(&secret(&long), Some(&hash)).await.unwrap(), PasswordMatch::Right);
     for other in [&long[1..], &format!("{}b", &long[1..]), &format!("{long}a")] {
         assert_eq!(hasher.verify(&secret(other), Some(&hash)).await.unwrap(), PasswordMatch::Wrong);
@@ -91,7 +91,7 @@ async fn nothing_is_truncated() {
 #[tokio::test]
 async fn a_malformed_or_foreign_hash_is_a_wrong_password() {
     let hasher = fast();
-    let good = hasher.hash(&normalised("correct horse")).await.unwrap();
+    let good = hasher.hash(&normalized("correct horse")).await.unwrap();
     let (without_hash, _) = good.rsplit_once('$').unwrap();
     for unusable in [
         "",
@@ -133,7 +133,7 @@ async fn absurd_parameters_are_not_computed() {
 #[tokio::test]
 async fn nothing_to_compare_with_costs_as_much_as_a_wrong_password() {
     let hasher = PasswordHasher::new(&Hashing::default()).unwrap();
-    let good = hasher.hash(&normalised("correct horse")).await.unwrap();
+    let good = hasher.hash(&normalized("correct horse")).await.unwrap();
     let megabyte = "x".repeat(1 << 20);
     let cases = [("wrong", Some(&*good)), ("wrong", None), (&*megabyte, Some(&*good)), ("wrong", Some("garbage"))];
     let mut times = [const { Vec::new() }; 4];

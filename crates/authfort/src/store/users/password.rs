@@ -15,7 +15,7 @@ row! {
     }
 }
 
-/// What a login needs to know of a user who is not anonymised.
+/// What a login needs to know of a user who is not anonymized.
 pub(crate) async fn credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
     sql!(
         conn,

@@ -158,7 +158,7 @@ pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<
     sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(classify)
 }
 
-/// Leaves of the person only what is shown of everybody who was anonymised.
+/// Leaves of the person only what is shown of everybody who was anonymized.
 pub(crate) async fn anonymize(
     conn: &mut Conn<'_>,
     id: UserId,

@@ -145,7 +145,7 @@ fn only_an_address_has_the_shape_of_one() {
     }
 }
 
-/// Characters that case, normalisation, scripts and domains have rules for, and any other.
+/// Characters that case, normalization, scripts and domains have rules for, and any other.
 fn character() -> impl Strategy<Value = char> {
     let odd: Vec<char> = "aAzZ09@@.-+_ σςΣßẞıİſKÅüÜéΰᾳŉǰﬁ＠．。①²æœ\u{301}\u{308}\u{345}\u{323}\u{200c}\u{200d}\u{ad}\u{a8}\u{3000}\u{94d}नमसभारतกำᄀ가한נﷺﷲ\u{feff}ꭰᏰ"
         .chars()
@@ -175,8 +175,8 @@ proptest! {
 
     #[test]
     fn what_is_shown_is_shown_of_itself_and_has_the_same_key(text in prop_oneof![text(), address()]) {
-        let shown = normalise_email(&text);
-        prop_assert_eq!(&normalise_email(&shown), &shown);
+        let shown = normalize_email(&text);
+        prop_assert_eq!(&normalize_email(&shown), &shown);
         prop_assert_eq!(email_key(&shown), email_key(&text));
     }
 

@@ -11,7 +11,7 @@ use crate::{Algorithm, AuthFort, Clock};
 
 const USERS: i64 = 20_000;
 
-/// Twenty thousand users, of whom few are banned, anonymised, verified, or editors.
+/// Twenty thousand users, of whom few are banned, anonymized, verified, or editors.
 async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
     let builder = AuthFort::builder().algorithm(Algorithm::EdDsa).clock(Clock::fixed(now()));
     let auth = builder.connect(db.url()).await.unwrap();
