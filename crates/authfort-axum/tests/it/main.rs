@@ -2,9 +2,11 @@
 #![cfg(test)]
 
 mod admin_routes;
+mod admin_subroutes;
 mod auth_routes;
 mod axum_extractors;
 mod bad_input;
+mod bad_parameters;
 mod cookies;
 mod guards;
 mod heavy;
@@ -12,6 +14,7 @@ mod http;
 mod limits;
 mod load;
 mod openapi;
+mod own_account;
 mod own_routes;
 mod secrets;
 mod support;
