@@ -1,26 +1,26 @@
-//! What axum's own extractors refuse, in the shape of the contract.
+//! Converts the rejections of axum's own extractors to [`Rejection`].
 //!
-//! An application uses `axum::Json`, `axum::extract::Query` and `axum::extract::Path`. What they refuse is plain text
-//! that quotes the value, which may be a password. [`AuthLayer`](crate::AuthLayer) turns it into a [`Rejection`], and so
-//! does `From` for a handler that takes a `Result<Json<T>, JsonRejection>`. What was wanted is kept, what came is
-//! dropped.
+//! An application may use `axum::Json`, `axum::extract::Query` and `axum::extract::Path`. Their rejections are plain
+//! text that quotes the invalid value, which may be a password. [`AuthLayer`](crate::AuthLayer) converts such a
+//! response to a [`Rejection`], and so does `From` for a handler that takes a `Result<Json<T>, JsonRejection>`. The
+//! conversion keeps what was expected and drops the value.
 //!
-//! An answer counts as axum's by three signs together: its status, plain text whose whole body is there at once, and one
-//! of the sentences by which axum begins. Anything else is the application's own and passes byte by byte; so does a text
-//! that a layer between the handler and the [`AuthLayer`](crate::AuthLayer) has compressed. The sentences are axum's, and
-//! a release can change them: then the text passes as it is too, and the tests fail.
+//! A response is recognized as axum's by three signs together: its status, a plain-text body that is available at once,
+//! and one of the sentences with which axum's messages begin. Every other response is the application's own and is not
+//! changed; neither is a text that a layer between the handler and the [`AuthLayer`](crate::AuthLayer) has compressed.
+//! A release of axum can change the sentences: then the text is not changed either, and the tests fail.
 //!
-//! | extractor | refuses | answer |
+//! | extractor | refuses | response |
 //! |---|---|---|
-//! | all that read a body | more bytes than `DefaultBodyLimit`; a body that breaks off | 413 `payload_too_large`; 400 `invalid_request` |
-//! | `Json` | the content type; text that is no JSON; JSON that is not acceptable | 415; 400; 422 on the member |
-//! | `Form`, `Query` | text that cannot be read; a member that is missing, unknown or not allowed | 400; 422 on the member |
-//! | `Multipart` | a body that cannot be read; too long a one | 400; 413 |
-//! | `Path`, `RawPathParams` | a segment that cannot be read | 400 |
-//! | `Path`, `Extension`, `MatchedPath` | a mistake of the program | 500 `internal`; its text goes to the log |
+//! | all that read a body | more bytes than `DefaultBodyLimit`; an incomplete body | 413 `payload_too_large`; 400 `invalid_request` |
+//! | `Json` | the content type; malformed JSON; invalid JSON | 415; 400; 422 on the member |
+//! | `Form`, `Query` | text that cannot be parsed; a member that is missing, unknown or not allowed | 400; 422 on the member |
+//! | `Multipart` | a body that cannot be parsed; a body that is too long | 400; 413 |
+//! | `Path`, `RawPathParams` | a segment that cannot be parsed | 400 |
+//! | `Path`, `Extension`, `MatchedPath` | a programming error | 500 `internal`; the text goes to the log |
 //!
-//! A name of the request (a member, a part of the path) is repeated, cut and without control characters, and only where
-//! it is made of letters, digits, `_` and `-`.
+//! A name from the request (a member, a part of the path) is repeated only if it consists of letters, digits, `_`, `-`,
+//! `.`, `[` and `]`. It is truncated.
 
 mod sentence;
 
@@ -43,21 +43,21 @@ use crate::Rejection;
 use crate::extract::media_type;
 use sentence::rejection_of;
 
-/// What describes the body that goes.
+/// The headers that describe the replaced body.
 const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_LENGTH, header::ETAG, HeaderName::from_static("content-digest")];
 
-/// On an answer that is to stay as it is, also where an outer layer would turn it.
+/// Marks a response that must not be changed, not even by an outer layer.
 #[derive(Clone)]
 struct KeepAsIs;
 
-/// Tells the layers around this one that the answer stays as it is.
+/// Marks the response, so that outer layers do not change it.
 pub(crate) fn keep(mut response: Response) -> Response {
     response.extensions_mut().insert(KeepAsIs);
     response
 }
 
-/// Turns the answer of one of axum's extractors into that of the contract; any other passes as it is. The headers that
-/// other layers have set stay.
+/// Converts the rejection of one of axum's extractors to a [`Rejection`]; other responses are not changed. Headers that
+/// other layers have set are kept.
 pub(crate) fn reshape(response: Response) -> Response {
     if !is_plain_refusal(&response) {
         return response;
@@ -97,7 +97,8 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|kind| kind == "text/plain") && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
-/// The whole body if it is one piece that is there already, as a text of axum's is; else the body, nothing of it lost.
+/// Returns the whole body if it is a single frame that is available at once, as axum's texts are; otherwise returns the
+/// body without loss.
 fn at_once(mut rest: Body) -> Result<Bytes, Body> {
     let length = rest.size_hint();
     let mut frames = VecDeque::new();
@@ -120,7 +121,7 @@ fn at_once(mut rest: Body) -> Result<Bytes, Body> {
     Err(Body::new(Peeked { length, frames, rest }))
 }
 
-/// A body of which the first frames were taken to look at them.
+/// A body whose first frames were already read.
 struct Peeked {
     length: SizeHint,
     frames: VecDeque<Result<Frame<Bytes>, axum::Error>>,
@@ -153,7 +154,7 @@ impl HttpBody for Peeked {
 macro_rules! from {
     ($($rejection:ident),+) => {
         $(
-            /// The refusal of one of axum's extractors, without the value that it quotes.
+            /// Converts the rejection of one of axum's extractors, without the value that it quotes.
             impl From<$rejection> for Rejection {
                 fn from(rejection: $rejection) -> Self {
                     let status = rejection.status();

@@ -1,19 +1,19 @@
-//! Who is calling, as far as a network address tells.
+//! Determines the network address of the client.
 //!
-//! The address of the connection is the only one that cannot be invented. `X-Forwarded-For` is a text that any client
-//! can send, so it is read only if the connection comes from a proxy that was declared, and then from its right end:
-//! every proxy appends the address it saw, so what stands to the left of the first address that is not a declared proxy
-//! was written by a client. That right-most hop which is not a proxy of ours is the client. The left-most one, which
-//! many programs take, is whatever the client wished to be.
+//! Only the address of the connection cannot be forged. Any client can send `X-Forwarded-For`, so the header is read
+//! only if the connection comes from a declared proxy, and then from right to left: every proxy appends the address it
+//! saw, so everything to the left of the first address that is not a declared proxy was written by the client. The
+//! right-most address that is not a declared proxy is the client. The left-most one, which many programs use, is
+//! whatever the client sent.
 //!
-//! - No proxy is trusted unless it is declared, and "everybody" cannot be declared.
-//! - All lines of the header count, in their order, as one list.
-//! - A hop that cannot be read ends the walk at the last proxy that could be; it is never skipped to believe what
-//!   stands left of it.
-//! - `Forwarded` (RFC 7239), `X-Real-IP` and their relatives are not read at all.
+//! - No proxy is trusted unless it is declared, and networks that cover all addresses cannot be declared.
+//! - All lines of the header are read as one list, in their order.
+//! - An address that cannot be parsed ends the search at the last proxy that could be parsed. It is never skipped,
+//!   because the addresses to its left cannot be trusted.
+//! - `Forwarded` (RFC 7239), `X-Real-IP` and similar headers are not read.
 //!
 //! The peer's address is known only if the application is served with
-//! `into_make_service_with_connect_info::<SocketAddr>()`. Without it every client is the same unknown one.
+//! `into_make_service_with_connect_info::<SocketAddr>()`. Otherwise all clients are treated as one unknown client.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,7 +29,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies in front of the application, whose `X-Forwarded-For` is believed. None, unless declared.
+/// The proxies in front of the application whose `X-Forwarded-For` is trusted. Empty by default.
 ///
 /// ```
 /// use authfort_axum::TrustedProxies;
@@ -49,7 +49,7 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Trusts nobody: the client is the peer of the connection.
+    /// Trusts no proxy: the client is the peer of the connection.
     pub fn none() -> Self {
         Self::default()
     }
@@ -57,7 +57,7 @@ impl TrustedProxies {
     /// Trusts loopback and the private networks (RFC 1918, RFC 4193), for a proxy on the same machine or in the same
     /// cluster.
     ///
-    /// Only if no client can reach the application from such an address without passing the proxy.
+    /// Use it only if no client can reach the application from such an address without passing the proxy.
     ///
     /// ```
     /// use authfort_axum::TrustedProxies;
@@ -73,7 +73,7 @@ impl TrustedProxies {
         Self { networks: networks.iter().filter_map(|network| network.parse().ok()).collect() }
     }
 
-    /// Trusts the listed addresses and networks, each without the blanks around it.
+    /// Trusts the listed addresses and networks. Whitespace around each is ignored.
     ///
     /// ```
     /// use authfort_axum::TrustedProxies;
@@ -84,8 +84,9 @@ impl TrustedProxies {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] that names what is neither an address nor a network, or the networks that together hold every
-    ///   public address of IPv4 or of IPv6: if every hop is a proxy, the client is whoever the client says
+    /// - [`Error::Config`] names the entry that is neither an address nor a network, or the networks that together
+    ///   cover every public address of IPv4 or of IPv6: if every hop were a proxy, a client could choose its own
+    ///   address
     pub fn parse<I>(networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -101,9 +102,9 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address; `None` if not even the peer's is known.
+    /// Returns the client's address, or `None` if the peer's address is unknown.
     ///
-    /// IPv4 addresses in IPv6 clothing (`::ffff:192.0.2.1`) come out as IPv4.
+    /// IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) are returned as IPv4.
     ///
     /// ```
     /// use authfort_axum::TrustedProxies;
@@ -118,7 +119,7 @@ impl TrustedProxies {
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
         let from_the_right = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         for hop in from_the_right {
-            // An empty element of a list means nothing (RFC 9110, section 5.6.1.2).
+            // Empty list elements are ignored (RFC 9110, section 5.6.1.2).
             if hop.trim_ascii().is_empty() {
                 continue;
             }
@@ -131,7 +132,7 @@ impl TrustedProxies {
         Some(client)
     }
 
-    /// The same for a request that axum serves.
+    /// Returns the client's address for a request that axum serves; see [`client_ip`](Self::client_ip).
     ///
     /// ```
     /// use std::net::SocketAddr;
@@ -145,7 +146,7 @@ impl TrustedProxies {
         let real = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
         let peer = real.or_else(|| parts.extensions.get::<MockConnectInfo<SocketAddr>>().map(|mock| mock.0));
         if peer.is_none() {
-            // Once is enough: it is a mistake of the set-up, and each request would repeat it.
+            // Logged once: it is a configuration mistake that affects every request.
             static WARNED: Once = Once::new();
             WARNED.call_once(|| {
                 tracing::warn!(
@@ -167,7 +168,8 @@ fn parse_network(text: &str) -> Result<IpNet, Error> {
     Ok(canonical(network))
 }
 
-/// From where no client comes over the internet: this network, loopback, private, link-local, multicast and reserved.
+/// Networks from which no client connects over the internet: this network, loopback, private, link-local, multicast and
+/// reserved.
 const NO_CLIENTS: [&str; 10] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -181,8 +183,8 @@ const NO_CLIENTS: [&str; 10] = [
     "8000::/1",
 ];
 
-/// Refuses networks that leave no public address over, however they are cut: with those where no client is, they are one
-/// network of all addresses.
+/// Refuses networks that leave no public address, however they are split: together with [`NO_CLIENTS`] they aggregate
+/// to one network of all addresses.
 fn refuse_everybody(networks: &[IpNet]) -> Result<(), Error> {
     let nobody = NO_CLIENTS.iter().filter_map(|network| network.parse().ok());
     let whole = IpNet::aggregate(&nobody.chain(networks.iter().copied()).collect());
@@ -196,7 +198,7 @@ fn refusal(message: String) -> Error {
     Error::Config { field: "trusted_proxies", message }
 }
 
-/// Addresses are compared in their IPv4 form where they have one, so networks must be written in it too.
+/// Addresses are compared in their IPv4 form if they have one, so networks must be in that form too.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let (Some(v4), Some(prefix)) = (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) else {
@@ -205,7 +207,8 @@ fn canonical(network: IpNet) -> IpNet {
     Ipv4Net::new(v4, prefix).map_or(network, IpNet::V4)
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`: proxies write all of these.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`; proxies write all of
+/// these.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -213,10 +216,10 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     Some(IpAddr::to_canonical(&address))
 }
 
-/// Whose attempts are counted together.
+/// Identifies the client whose attempts are counted together.
 ///
-/// One IPv4 address is one client. Of IPv6 it is a /64, since that is what a single household or server is given, and a
-/// limit per address would be none. All clients without a known address are one.
+/// One IPv4 address is one client. An IPv6 client is a /64, which is what a single household or server is assigned; a
+/// limit per address would have no effect. All clients without a known address are one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey(Network);
 
@@ -241,7 +244,7 @@ impl From<Option<IpAddr>> for ClientKey {
 }
 
 impl ClientKey {
-    /// The same without loss: a tag above the address, so that the kinds never meet.
+    /// Encodes the key as a number without loss. A tag above the address keeps the kinds apart.
     pub(crate) fn bits(self) -> u128 {
         let tagged = |tag: u128, address: u64| tag << 64 | u128::from(address);
         match self.0 {

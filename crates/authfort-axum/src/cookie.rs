@@ -1,12 +1,12 @@
-//! The two cookies of cookie mode: what they are called, how they are set, read and cleared.
+//! The two cookies of cookie mode: their names, and how they are set, read and cleared.
 //!
 //! - `HttpOnly`, `Secure`, `SameSite=Lax`, `Path=/`, and no `Domain`, unless configured otherwise.
-//! - While they are `Secure` and have no `Domain`, their names begin with `__Host-`: a browser then refuses such a
-//!   cookie from a sub-domain or from plain HTTP, so nobody can plant one (RFC 6265bis, section 4.1.3).
-//! - They are cleared with the attributes they were set with, or else a browser would keep them.
-//! - A browser may send one of them twice: one that was left over from other attributes, or that a page of a parent path
-//!   or a sub-domain has planted. Their order says nothing about who set them, so every value is a candidate, up to
-//!   [`CANDIDATES`], and whoever asks takes the one that counts.
+//! - If they are `Secure` and have no `Domain`, their names begin with `__Host-`. A browser then rejects such a cookie
+//!   from a sub-domain or over plain HTTP, so an attacker cannot plant one (RFC 6265bis, section 4.1.3).
+//! - They are cleared with the attributes they were set with; otherwise a browser would keep them.
+//! - A browser may send a cookie twice: one left over from other attributes, or planted by a page of a parent path or a
+//!   sub-domain. Their order does not say who set them, so every value is a candidate, up to [`CANDIDATES`], and the
+//!   caller uses the valid one.
 
 use std::time::Duration;
 
@@ -23,17 +23,16 @@ use axum_extra::extract::cookie::Cookie;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Top-level navigation only: a link from elsewhere finds the user signed in.
+    /// Top-level navigation only: a user who follows a link from another site is signed in.
     #[default]
     Lax,
-    /// None: a link from elsewhere finds the user signed out.
+    /// None: a user who follows a link from another site appears signed out.
     Strict,
-    /// All. Needs `Secure`; forms on other sites are then held back by the check of `Origin` and `Sec-Fetch-Site`
-    /// alone.
+    /// All. Requires `Secure`. Only the check of `Origin` and `Sec-Fetch-Site` then blocks forms on other sites.
     None,
 }
 
-/// How the cookies are to be, for [`AuthLayer::cookies`](crate::AuthLayer::cookies).
+/// The cookie options, for [`AuthLayer::cookies`](crate::AuthLayer::cookies).
 ///
 /// ```
 /// use authfort_axum::{CookieOptions, SameSite};
@@ -65,7 +64,7 @@ impl Default for CookieOptions {
 }
 
 impl CookieOptions {
-    /// Checks the options; [`AuthLayer::cookies`](crate::AuthLayer::cookies) does it as well.
+    /// Validates the options; [`AuthLayer::cookies`](crate::AuthLayer::cookies) does so too.
     ///
     /// ```
     /// use authfort_axum::CookieOptions;
@@ -74,12 +73,12 @@ impl CookieOptions {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] names the option that cannot be.
+    /// - [`Error::Config`] names the invalid option.
     pub fn check(&self) -> Result<()> {
         Cookies::new(self.clone()).map(|_| ())
     }
 
-    /// Names the cookies, without prefix; `access_token` and `refresh_token` unless set.
+    /// Sets the names of the cookies, without prefix; `access_token` and `refresh_token` by default.
     pub fn names(mut self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
         self.access_name = access.into();
         self.refresh_name = refresh.into();
@@ -92,21 +91,21 @@ impl CookieOptions {
         self
     }
 
-    /// Says which cross-site requests carry the cookies.
+    /// Sets which cross-site requests carry the cookies.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Shares the cookies with all sub-domains, and gives up the `__Host-` prefix: whoever controls a sub-domain can
-    /// then plant them.
+    /// Shares the cookies with all sub-domains and drops the `__Host-` prefix: whoever controls a sub-domain can then
+    /// plant cookies.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 }
 
-/// The cookies, checked: what is made from it is well formed.
+/// The validated cookie options; the headers made from them are well formed.
 #[derive(Debug, Clone)]
 pub(crate) struct Cookies {
     access_name: String,
@@ -121,11 +120,11 @@ impl Default for Cookies {
 }
 
 impl Cookies {
-    /// Checks the options.
+    /// Validates the options.
     ///
     /// # Errors
-    /// - [`Error::Config`]: a name that is no cookie name, brings its own prefix, or is used twice; a domain that is
-    ///   none; `SameSite=None` without `Secure`, which no browser accepts
+    /// - [`Error::Config`]: a name that is not a cookie name, that has a prefix of its own, or that is used twice; an
+    ///   invalid domain; `SameSite=None` without `Secure`, which no browser accepts
     pub fn new(options: CookieOptions) -> Result<Self> {
         let wrong = |field, message: String| Err(Error::Config { field, message });
         for name in [&options.access_name, &options.refresh_name] {
@@ -164,10 +163,11 @@ impl Cookies {
         }
     }
 
-    /// The two `Set-Cookie` headers, each cookie living as long as its token.
+    /// Returns the two `Set-Cookie` headers; each cookie expires with its token.
     ///
     /// # Errors
-    /// - [`Error::Internal`]: a token with a character that a cookie cannot carry, which none of ours has
+    /// - [`Error::Internal`]: a token with a character that a cookie cannot carry, which none of our tokens has, or a
+    ///   lifetime that is too long for a cookie
     pub fn set(&self, access: (&str, Duration), refresh: (&str, Duration)) -> Result<[HeaderValue; 2]> {
         Ok([
             self.header(&self.access_name, access.0, access.1)?,
@@ -175,10 +175,10 @@ impl Cookies {
         ])
     }
 
-    /// The two `Set-Cookie` headers that make a browser forget both.
+    /// Returns the two `Set-Cookie` headers that make a browser delete both cookies.
     ///
     /// # Errors
-    /// None with options that were checked; the type is that of [`set`](Self::set).
+    /// None with validated options; the type is that of [`set`](Self::set).
     pub fn clear(&self) -> Result<[HeaderValue; 2]> {
         Ok([self.header(&self.access_name, "", Duration::ZERO)?, self.header(&self.refresh_name, "", Duration::ZERO)?])
     }
@@ -203,31 +203,31 @@ impl Cookies {
         HeaderValue::from_str(&cookie.build().to_string()).map_err(|error| Error::Internal(error.into()))
     }
 
-    /// The values of the access token's cookie in a request: in their order, each once, the first four. Empty where no
-    /// such cookie came, or an empty one.
+    /// Returns the distinct values of the access token's cookie in a request, in their order, at most four. Empty if
+    /// there is no such cookie or its value is empty.
     ///
     /// # Errors
-    /// - [`Error::TokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have
+    /// - [`Error::TokenInvalid`]: the cookie is present, and none of its values is well formed
     pub fn access<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<&'h str>> {
         read(headers, &self.access_name).map_err(|Unreadable| Error::TokenInvalid)
     }
 
-    /// The values of the refresh token's cookie in a request, as [`access`](Self::access) has them.
+    /// Returns the values of the refresh token's cookie in a request, as [`access`](Self::access) does.
     ///
     /// # Errors
-    /// - [`Error::RefreshTokenInvalid`]: the cookie came, and no value of it is one that a cookie of ours can have
+    /// - [`Error::RefreshTokenInvalid`]: the cookie is present, and none of its values is well formed
     pub fn refresh<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<&'h str>> {
         read(headers, &self.refresh_name).map_err(|Unreadable| Error::RefreshTokenInvalid)
     }
 }
 
-/// How many values of one cookie are looked at: each may cost a question to the database.
+/// The maximum number of values of one cookie that are tried: each may cost a database query.
 const CANDIDATES: usize = 4;
 
 struct Unreadable;
 
-/// By hand and on bytes: a jar keeps the last of two cookies with one name, and gives up a whole line for one foreign
-/// cookie that is not ASCII.
+/// Parses the bytes itself: a cookie jar keeps only the last of two cookies with the same name, and drops a whole line
+/// for one foreign cookie that is not ASCII.
 fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Vec<&'h str>, Unreadable> {
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let values = pairs.filter_map(|pair| {
@@ -249,7 +249,7 @@ fn read<'h>(headers: &'h HeaderMap, name: &str) -> std::result::Result<Vec<&'h s
     if unreadable && readable.is_empty() { Err(Unreadable) } else { Ok(readable) }
 }
 
-/// A character of a token (RFC 9110, section 5.6.2), of which a cookie's name is made.
+/// A character of a token (RFC 9110, section 5.6.2); cookie names consist of these.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,26 +1,26 @@
-//! Whether a request that a cookie authenticates came from a page of this site.
+//! Checks whether a request that is authenticated by cookie came from a page of this site.
 //!
-//! A browser attaches cookies to requests that other sites make. It also says where they come from, in headers that a
-//! page cannot forge; so no token in a form is needed. The algorithm is the one of Go's `CrossOriginProtection`
+//! A browser attaches cookies to requests that other sites make. It also sends headers that say where a request comes
+//! from and that a page cannot forge, so forms need no token. The algorithm is that of Go's `CrossOriginProtection`
 //! (Filippo Valsorda, "Cross-Site Request Forgery", <https://words.filippo.io/csrf/>), which tower-http's `csrf` layer
-//! follows too. That layer judges every request; this judges only those that a cookie authenticates, since a bearer
-//! token is nothing a browser would attach by itself.
+//! also implements. That layer checks every request; this module checks only requests that a cookie authenticates,
+//! because a browser never attaches a bearer token by itself.
 //!
-//! In this order, for a method other than GET, HEAD and OPTIONS:
+//! The rules, in this order, for methods other than GET, HEAD and OPTIONS:
 //!
-//! | what the request says | answer |
+//! | what the request says | result |
 //! |---|---|
 //! | `Origin` is one of the allowed origins | passes |
-//! | `Sec-Fetch-Site` is `same-origin`, or `none` (the user typed it) | passes |
+//! | `Sec-Fetch-Site` is `same-origin`, or `none` (the user typed the address) | passes |
 //! | `Sec-Fetch-Site` is anything else: `cross-site`, `same-site`, unknown | refused |
-//! | no `Sec-Fetch-Site`, and `Origin` has the host and port the request was sent to | passes |
+//! | no `Sec-Fetch-Site`, and `Origin` has the host and port that the request was sent to | passes |
 //! | no `Sec-Fetch-Site`, and another `Origin`, or `null` | refused |
-//! | neither header | passes: no browser made it |
+//! | neither header | passes: not sent by a browser |
 //!
-//! `same-site` is refused: a sub-domain in other hands is another site as far as cookies are concerned. Allow its
-//! origin where it is wanted. A header that comes twice is refused whatever it says.
+//! `same-site` is refused, because a sub-domain may be controlled by somebody else. Allow its origin explicitly where
+//! it is needed. A header that is repeated is refused, whatever its values.
 //!
-//! The host is the one the request names, so a proxy in front must leave `Host` as it is, or the public origin must be
+//! The host is taken from the request, so a proxy in front must leave `Host` unchanged, or the public origin must be
 //! allowed by name. `X-Forwarded-Host` is not read.
 
 use std::collections::BTreeSet;
@@ -37,21 +37,21 @@ use crate::Rejection;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The check, with the foreign origins that may act for a signed-in user. None, unless allowed.
+/// The check, with the other origins whose pages may act for a signed-in user. None by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CrossSite {
     allowed: BTreeSet<Origin>,
 }
 
 impl CrossSite {
-    /// Lets pages of this origin act for a signed-in user: `https://app.example.com`, with a port if it is not the
-    /// usual one.
+    /// Allows pages of this origin to act for a signed-in user. An origin is written as `https://app.example.com`, with
+    /// a port unless it is the default one.
     ///
     /// # Errors
-    /// - [`Error::Config`]: it is not an origin, so no browser would ever send it
+    /// - [`Error::Config`]: the text is not an origin, so no browser would ever send it
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, Error> {
         let config = |message: String| Error::Config { field: "allowed_origins", message };
-        // tower-http knows every way to write an origin wrongly, and says which it was.
+        // tower-http detects every kind of invalid origin and reports which one it is.
         let _checked = CsrfLayer::new().add_trusted_origin(origin).map_err(|error| config(error.to_string()))?;
         let origin =
             Origin::parse(origin).ok_or_else(|| config(format!("`{}` is not an origin", origin.escape_debug())))?;
@@ -59,7 +59,7 @@ impl CrossSite {
         Ok(self)
     }
 
-    /// Judges a request that a cookie authenticates.
+    /// Checks a request that is authenticated by cookie.
     ///
     /// # Errors
     /// - 403 `cross_site_request`
@@ -90,7 +90,7 @@ impl CrossSite {
     }
 }
 
-/// The value of a header that may come once; `Err` if it comes twice or is not text.
+/// Returns the value of a header that may occur once; `Err` if it is repeated or is not text.
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -100,7 +100,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
-/// Where the request was sent: HTTP/2 says it in the target, HTTP/1 in `Host`.
+/// Returns the host that the request was sent to: HTTP/2 sends it in the target, HTTP/1 in `Host`.
 fn own_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     match uri.authority() {
         Some(authority) => Some(authority.clone()),
@@ -108,7 +108,7 @@ fn own_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     }
 }
 
-/// Scheme, host and port (RFC 6454), in the one form in which they compare.
+/// Scheme, host and port (RFC 6454), normalized for comparison.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Origin {
     https: bool,
@@ -133,8 +133,8 @@ impl Origin {
         Some(Self { https, host, port })
     }
 
-    /// The request does not say which scheme it came by, a proxy may have taken the TLS off; the usual port of the
-    /// origin's own is assumed.
+    /// Returns whether the origin has the request's host and port. The scheme of the request is unknown, because a
+    /// proxy may have terminated TLS, so the default port of the origin's scheme is assumed.
     fn is_at(&self, own: &Authority) -> bool {
         host_and_port(own, self.https).is_some_and(|(host, port)| host == self.host && port == self.port)
     }
@@ -145,7 +145,7 @@ fn host_and_port(authority: &Authority, https: bool) -> Option<(String, u16)> {
     let host = authority.host().to_ascii_lowercase();
     let port = match authority.port() {
         Some(port) => port.as_u16(),
-        // `host:` and `host:99999` have no port that could be read, and are no origin.
+        // `host:` and `host:99999` have no valid port, so they are not origins.
         None if authority.as_str().ends_with(authority.host()) => usual,
         None => return None,
     };

@@ -1,20 +1,20 @@
-//! What every mounted router of this crate wears, so that no answer of it falls out of the contract.
+//! Gives every router of this crate the same error responses and response headers.
 //!
-//! axum answers an unknown path and a wrong method with an empty body, and drops the connection when a handler panics.
-//! [`harden`] turns these into the JSON of the contract, bounds request bodies, and marks every answer, wherever in the
-//! application the router is mounted:
+//! axum responds to an unknown path and a wrong method with an empty body, and drops the connection when a handler
+//! panics. [`harden`] turns these into the JSON error format, limits request bodies, and sets the headers below on
+//! every response, wherever in the application the router is mounted:
 //!
-//! | what happens | answer |
+//! | what happens | response |
 //! |---|---|
-//! | an unknown path under the mount | 404 `not_found` |
-//! | a known path, another method | 405 `method_not_allowed`, with `Allow` |
-//! | a panic before the first byte of the answer | 500 `internal`; its text goes to the log |
-//! | a body over [`BODY_LIMIT`] | 413 `payload_too_large`, once an extractor reads it |
+//! | an unknown path under the mount point | 404 `not_found` |
+//! | a known path with another method | 405 `method_not_allowed`, with `Allow` |
+//! | a panic before the first byte of the response | 500 `internal`; the panic message goes to the log |
+//! | a body longer than [`BODY_LIMIT`] | 413 `payload_too_large`, when an extractor reads it |
 //!
-//! Every answer has `X-Content-Type-Options: nosniff`, an `X-Request-Id`, and `Cache-Control: no-store` unless it says
-//! otherwise. The request id is the application's own if one of its layers has set one (tower-http's `RequestId`), else
-//! that of the request's header if it is a plain short word, else a new one. Everything that is logged on the way
-//! carries it.
+//! Every response has `X-Content-Type-Options: nosniff`, an `X-Request-Id`, and `Cache-Control: no-store` unless the
+//! handler sets another value. The request id is the one that a layer of the application has set (tower-http's
+//! `RequestId`); otherwise the `X-Request-Id` header of the request, if it has 1 to 128 letters, digits or `-_.:/+=`;
+//! otherwise a new one. Every log line written while the request is handled carries the id.
 
 use std::any::Any;
 
@@ -31,19 +31,19 @@ use uuid::Uuid;
 
 use crate::Rejection;
 
-/// The longest request body that the routers of this crate read, in bytes. By default nothing that they take comes near
-/// it; metadata beyond it, where [`metadata_max_bytes`](authfort::Builder::metadata_max_bytes) was raised, has to be set
-/// through the service.
+/// The maximum length of a request body that the routers of this crate read, in bytes. With the default settings no
+/// valid body comes close to it. If [`metadata_max_bytes`](authfort::Builder::metadata_max_bytes) was raised, metadata
+/// longer than this limit must be set through the service.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken over from a client.
+/// The maximum length of a request id that is accepted from a client.
 const REQUEST_ID_LIMIT: usize = 128;
 
-/// Gives a router the answers of the contract for everything that its handlers do not answer. To be called last: on all
-/// routes, and around the [`AuthLayer`](crate::AuthLayer), so that what that logs carries the request id. The routers of
-/// this crate may be nested in it.
+/// Makes a router respond in the JSON error format to everything that its handlers do not handle. Call it last, on all
+/// routes and outside the [`AuthLayer`](crate::AuthLayer), so that what the layer logs carries the request id. Routers
+/// of this crate, which are hardened already, may be nested in it.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -60,11 +60,11 @@ where
         .method_not_allowed_fallback(async || Rejection::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
-        // Outermost, so that the answers of the layers above are marked too.
+        // Outermost, so that the responses of the layers above get the headers too.
         .layer(middleware::from_fn(mark))
 }
 
-/// The panic's text is for the log alone; `?` escapes it, so that it stays on one line.
+/// The panic message goes only to the log; `?` escapes it, so that it stays on one line.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -72,7 +72,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     Rejection::internal().into_response()
 }
 
-/// On a request that is marked already: a router that is hardened may be part of another.
+/// Marks a request that this module already handles: a hardened router may be nested in another.
 #[derive(Clone)]
 struct Marked;
 
@@ -81,7 +81,8 @@ async fn mark(mut request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let id = request_id(&request);
-    // At the level of an error, because a filter that drops the span would drop the id from the errors it lets through.
+    // The span has the level `error`: a filter that drops the span would drop the id from the errors that it lets
+    // through.
     let span = tracing::error_span!("authfort", request_id = ?id);
     request.extensions_mut().insert(RequestId::new(id.clone()));
 
@@ -113,7 +114,7 @@ fn request_id(request: &Request) -> HeaderValue {
     reason = "it names a line of the log and decides nothing, so no test needs to set its time"
 )]
 fn new_request_id() -> HeaderValue {
-    // The text of a UUID is always a header value; the alternative is for the compiler.
+    // A UUID is always a valid header value; the fallback only satisfies the compiler.
     HeaderValue::from_str(&Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 

@@ -1,4 +1,4 @@
-//! The public keys, where verifiers look for them (RFC 7517).
+//! Serves the public keys where verifiers look for them (RFC 7517).
 
 use authfort::{AuthFort, JWKS_MAX_AGE};
 use axum::extract::State;
@@ -11,7 +11,7 @@ use utoipa::{OpenApi, ToSchema};
 use crate::openapi;
 use crate::{AuthLayer, Rejection};
 
-/// `GET /.well-known/jwks.json`, to be merged into the application's root.
+/// Returns a router with `GET /.well-known/jwks.json`, to be merged into the application's root.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -20,13 +20,13 @@ use crate::{AuthLayer, Rejection};
 /// # Ok(()) }
 /// ```
 pub fn jwks_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Router<S> {
-    // A router that is merged leaves unknown paths to the application, so it is not hardened as the nested ones are.
+    // A merged router leaves unknown paths to the application, so it is not hardened as the nested ones are.
     let route = get(keys).fallback(async || Rejection::method_not_allowed()).with_state(layer.auth().clone());
     Router::new().route("/.well-known/jwks.json", route)
 }
 
-/// The OpenAPI 3.1 document of [`jwks_router`]. That router is merged into the application's root, where
-/// `/openapi.json` is the application's, so it has no route for it.
+/// Returns the OpenAPI 3.1 document of [`jwks_router`]. The router itself does not serve it: it is merged into the
+/// application's root, where `/openapi.json` belongs to the application.
 ///
 /// ```
 /// let document = authfort_axum::jwks_openapi();
@@ -39,11 +39,11 @@ pub fn jwks_openapi() -> Value {
     openapi::describe(&Document::openapi(), "AuthFort public keys")
 }
 
-/// Public keys, for the document.
+/// A JSON Web Key Set (RFC 7517).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes; the service answers")]
 struct Jwks {
-    /// Those that verify now.
+    /// The keys that verify access tokens now.
     keys: Vec<Jwk>,
 }
 
@@ -67,7 +67,7 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// The public keys by which access tokens are verified.
+/// Returns the public keys that verify access tokens.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "keys",
     responses((status = 200, body = Jwks, headers(("Cache-Control", description = "How long they may be kept."))))

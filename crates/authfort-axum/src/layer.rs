@@ -1,8 +1,8 @@
-//! The layer that tells a router which service to ask, and how the callers of this application are recognized.
+//! The layer that connects routers to the service, and the authentication of callers.
 //!
-//! [`AuthLayer`] holds what belongs to HTTP: cookies, proxies, limits. It puts a note on each request; nothing is asked
-//! of the database until an extractor or a guard wants to know who calls. The answer is kept on the request, so that any
-//! number of extractors and layers ask once.
+//! [`AuthLayer`] holds the HTTP options: cookies, proxies, limits. It attaches a [`Caller`] to each request. The
+//! database is queried only when an extractor or a guard needs the caller. The result is stored with the request, so
+//! any number of extractors and layers authenticate the caller once.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,12 +21,11 @@ use tower_http::request_id::RequestId;
 use crate::axum_rejection;
 use crate::{CookieOptions, Cookies, CrossSite, RateLimits, Rejection, TrustedProxies};
 
-/// The service and its HTTP options: a tower layer for the application, and what the routers are made from. Cheap to
-/// clone.
+/// A tower layer with the service and its HTTP options, from which the routers are built. Cheap to clone.
 ///
-/// Every router of this crate carries its layer along. Put it on the application as well, so that the application's own
-/// handlers can use [`CurrentUser`](crate::CurrentUser) and [`RequireRole`](crate::RequireRole); the caller is still
-/// authenticated once.
+/// Every router of this crate contains its layer. Put the layer on the application as well, so that the application's
+/// own handlers can use [`CurrentUser`](crate::CurrentUser) and [`RequireRole`](crate::RequireRole); the caller is
+/// still authenticated once.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -65,7 +64,7 @@ impl std::fmt::Debug for AuthLayer {
 }
 
 impl AuthLayer {
-    /// Bearer tokens only, no trusted proxy, the default limits, and no introspection.
+    /// Creates a layer with bearer tokens only, no trusted proxy, the default limits, and no introspection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -93,8 +92,8 @@ impl AuthLayer {
         self
     }
 
-    /// Gives and reads tokens as cookies too. A request that changes something and is authenticated by cookie is refused
-    /// when it comes from another site.
+    /// Sets and reads tokens as cookies too. A request from another site that is authenticated by cookie is refused
+    /// with 403 `cross_site_request`, unless its method is GET, HEAD or OPTIONS.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -106,13 +105,13 @@ impl AuthLayer {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] names the option of the cookies that cannot be.
+    /// - [`Error::Config`] names the invalid cookie option.
     pub fn cookies(self, options: CookieOptions) -> Result<Self> {
         let cookies = Cookies::new(options)?;
         Ok(self.with(|shared| shared.cookies = Some(cookies)))
     }
 
-    /// Lets pages of another origin, such as `https://app.example.com`, use the cookies.
+    /// Allows pages of another origin, such as `https://app.example.com`, to use the cookies.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -123,13 +122,13 @@ impl AuthLayer {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] for what is no origin.
+    /// - [`Error::Config`] if the text is not an origin.
     pub fn allow_origin(self, origin: &str) -> Result<Self> {
         let cross_site = self.shared.cross_site.clone().allow_origin(origin)?;
         Ok(self.with(|shared| shared.cross_site = cross_site))
     }
 
-    /// Believes these proxies about the client's address.
+    /// Trusts these proxies to report the client's address.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -144,7 +143,7 @@ impl AuthLayer {
         self.with(|shared| shared.proxies = proxies)
     }
 
-    /// Limits sign-up, login and refresh; [`RateLimits::default`] unless set.
+    /// Sets the rate limits of sign-up, login, refresh and requests for mail; [`RateLimits::default`] by default.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -160,7 +159,8 @@ impl AuthLayer {
         self.with(|shared| shared.limits = limits)
     }
 
-    /// What a resource server must present to ask for introspection. Without it, or with an empty one, nobody may.
+    /// Sets the secret that a resource server must present to use introspection. Without it, or with an empty one,
+    /// introspection is refused.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -175,9 +175,9 @@ impl AuthLayer {
         self.with(|shared| shared.introspection_secret = Some(secret))
     }
 
-    /// Whether what axum's own extractors refuse (`axum::Json`, `Query`, `Path` and their kin) is answered in the JSON of
-    /// this crate, without the value that axum quotes. On unless switched off, for an application whose clients read
-    /// axum's plain text. What handlers answer by themselves is never touched.
+    /// Sets whether rejections of axum's own extractors (`axum::Json`, `Query`, `Path` and others) are converted to the
+    /// JSON errors of this crate, which omit the value that axum quotes. On by default; switch it off if clients of the
+    /// application read axum's plain text. Responses that handlers return themselves are never changed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -191,7 +191,7 @@ impl AuthLayer {
         self.with(|shared| shared.reshapes = on)
     }
 
-    /// The service.
+    /// Returns the service.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -214,7 +214,7 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// The service of [`AuthLayer`].
+/// The service created by [`AuthLayer`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -231,8 +231,8 @@ pub struct AuthService<S> {
     shared: Arc<Shared>,
 }
 
-/// Whether a guard that is put around an `S` would lie around the layer. Known for layers that are put on one another
-/// directly, as by tower's `ServiceBuilder`; axum's `Router` hides what it holds.
+/// Returns whether a guard around an `S` would be outside the layer. This is known only for layers that are stacked
+/// directly, as by tower's `ServiceBuilder`; axum's `Router` hides the type inside it.
 pub(crate) fn is_auth_service<S>() -> bool {
     std::any::type_name::<S>().starts_with(concat!(module_path!(), "::AuthService<"))
 }
@@ -258,7 +258,8 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let known = request.extensions().get::<Caller>();
-        // The layer of a nested router finds the note of the application's: the answer on it is kept.
+        // The layer of a nested router keeps the `Caller` of the application's layer, with the result of its
+        // authentication.
         if known.is_none_or(|caller| !Arc::ptr_eq(&caller.shared, &self.shared)) {
             let caller = Caller { shared: Arc::clone(&self.shared), answer: Arc::default() };
             request.extensions_mut().insert(caller);
@@ -278,7 +279,7 @@ impl std::fmt::Debug for Caller {
     }
 }
 
-/// The note on a request: whom to ask, and the answer once it was asked.
+/// Attached to a request: the service, and the caller once authenticated.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub shared: Arc<Shared>,
@@ -287,7 +288,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// # Errors
-    /// 500 where the layer is missing: a guard that cannot ask lets nobody through.
+    /// 500 if the layer is missing: a guard that cannot authenticate the caller refuses the request.
     pub(crate) fn of(parts: &Parts) -> Result<Self, Rejection> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
             let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
@@ -301,7 +302,8 @@ impl Caller {
         })
     }
 
-    /// Who calls; nobody where no token came. A token that came and does not count is an error, not nobody.
+    /// Returns the authenticated caller, or `None` if the request has no token. A token that is invalid is an error,
+    /// not `None`.
     pub(crate) async fn principal(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
         self.answer.get_or_init(|| self.ask(parts)).await.clone()
     }
@@ -324,17 +326,18 @@ impl Caller {
         newest_that_counts(&self.shared.auth, tokens).await.map(Some).map_err(Rejection::from)
     }
 
-    /// Refuses a request that changes something and comes from another site.
+    /// Refuses a request from another site, unless its method is GET, HEAD or OPTIONS.
     pub(crate) fn check_site(&self, parts: &Parts) -> Result<(), Rejection> {
         self.shared.cross_site.check(&parts.method, &parts.uri, &parts.headers)
     }
 
-    /// The same where every method changes something: cookies are handed out.
+    /// Refuses a request from another site whatever its method, for routes that set cookies.
     pub(crate) fn check_site_of_any_method(&self, parts: &Parts) -> Result<(), Rejection> {
         self.shared.cross_site.check(&Method::POST, &parts.uri, &parts.headers)
     }
 
-    /// The service on behalf of the caller, for the events: who, in which session, from where, under which request.
+    /// Returns the service on behalf of the caller. Its events record the user, session, address, user agent and
+    /// request id.
     pub(crate) fn act(&self, parts: &Parts, principal: Option<&Principal>, must_hold: Option<&str>) -> AuthFort {
         let mut actor = match principal {
             Some(principal) => principal.into(),
@@ -356,8 +359,8 @@ impl Caller {
     }
 }
 
-/// Of several tokens the one that counts, so that one which was left over or planted locks nobody out. Where more than
-/// one does, it is the one of the newest sign-in: whoever has just signed in acts as that user.
+/// Returns the caller of the valid token, so that an old or planted token among several does not lock the user out. If
+/// more than one is valid, the token of the newest sign-in wins: a user who has just signed in acts as that user.
 async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Principal> {
     let (mut newest, mut refusal) = (None::<Principal>, Error::TokenInvalid);
     for token in tokens {
@@ -378,8 +381,8 @@ async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Princi
     newest.ok_or(refusal)
 }
 
-/// Which refusal the client must hear, of several tokens that do not count: the highest, since the last two are cured by a
-/// refresh. None for an error that is not the token's fault.
+/// Ranks the error to report when none of several tokens is valid: the highest is reported, because the client can fix
+/// the last two by a refresh. `None` for an error that the token did not cause.
 fn refusal_rank(error: &Error) -> Option<u8> {
     match error {
         Error::TokenInvalid => Some(0),
@@ -392,9 +395,9 @@ fn refusal_rank(error: &Error) -> Option<u8> {
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1): after one space or more, and with no regard to
-/// whitespace around the value (RFC 9110, sections 5.5 and 11.4). Another scheme is somebody else's; two headers are
-/// read as neither.
+/// Returns the token of `Authorization: Bearer …` (RFC 6750, section 2.1), which follows one or more spaces. Whitespace
+/// around the value is ignored (RFC 9110, sections 5.5 and 11.4). A header with another scheme is ignored; two headers,
+/// or one that is not visible ASCII, are `token_invalid`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());

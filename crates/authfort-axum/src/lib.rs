@@ -24,19 +24,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! | what | where |
+//! | task | item |
 //! |---|---|
-//! | the layer that knows the service, and the HTTP options | [`AuthLayer`] |
-//! | who calls | [`CurrentUser`], `Option<CurrentUser>` |
-//! | who may | [`RequireRole`], [`AnyOf`], [`AllOf`], [`require_role`] |
-//! | the service in the caller's name | [`Auth`] |
-//! | sign-up and sign-in of one's own | [`Visitor`] |
-//! | ready routes | [`auth_router`], [`admin_router`], [`jwks_router`], and without some of them [`auth_router_without`] |
-//! | their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
-//! | answers in the same shape as those routes | [`Rejection`], [`harden`] |
-//! | an application's own tests | [`testing`] |
+//! | connect the service and set the HTTP options | [`AuthLayer`] |
+//! | authenticate the caller | [`CurrentUser`], `Option<CurrentUser>` |
+//! | authorize by role | [`RequireRole`], [`AnyOf`], [`AllOf`], [`require_role`] |
+//! | call the service on behalf of the caller | [`Auth`] |
+//! | write your own sign-up or sign-in handler | [`Visitor`] |
+//! | mount ready-made routes, all or some of them | [`auth_router`], [`admin_router`], [`jwks_router`], [`auth_router_without`] |
+//! | get their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
+//! | respond in the same shape as those routes | [`Rejection`], [`harden`] |
+//! | test an application | [`testing`] |
 //!
-//! Serve with `into_make_service_with_connect_info::<SocketAddr>()`: limits and events need the client's address.
+//! Serve with `into_make_service_with_connect_info::<SocketAddr>()`: rate limits and events need the client's address.
 
 mod admin;
 mod auth;

@@ -1,8 +1,8 @@
-//! The OpenAPI 3.1 documents, made from the handlers.
+//! The OpenAPI 3.1 documents, generated from the handlers.
 //!
-//! What a derive cannot say is said here, once for all operations and schemas: descriptions are the first paragraph of the
-//! documentation, without code and links into it; each response has one; every operation may answer an error; and what
-//! is answered has all of its members, null where there is nothing to say.
+//! This module adds, for all operations and schemas, what the derives cannot express: a description is the first
+//! paragraph of the documentation, without code and links; each response has a description; every operation may return
+//! an error; and all members of a response are required, null if there is no value.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-/// The shape of every refusal.
+/// The body of every error response.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub(crate) struct ErrorBody {
-    /// The stable code.
+    /// A stable code that identifies the error.
     error: String,
-    /// One sentence for a person.
+    /// One sentence for people; it may change.
     message: String,
-    /// What is wrong with which field, where the code is `validation_failed`.
+    /// The invalid fields, if the code is `validation_failed`.
     #[schema(nullable = false)]
     fields: Option<Vec<authfort::FieldError>>,
 }
@@ -47,22 +47,22 @@ impl Modify for Security {
     }
 }
 
-/// The members that an answer has only at times.
+/// The members that a response has only in some cases.
 const SOMETIMES: &[(&str, &str)] =
     &[("Error", "fields"), ("Jwk", "n"), ("Jwk", "e"), ("Jwk", "crv"), ("Jwk", "x"), ("Jwk", "y")];
 
-/// The operations that take no body as well as one.
+/// The operations whose body is optional.
 const OPTIONAL_BODIES: &[&str] = &["ban_user", "logout", "refresh"];
 
-/// The shape that the error of every operation refers to.
+/// The schema that the error response of every operation refers to.
 #[derive(OpenApi)]
 #[openapi(components(schemas(ErrorBody)))]
 struct Refusals;
 
-/// The finished document.
+/// Returns the finished document.
 pub(crate) fn describe(document: &utoipa::openapi::OpenApi, title: &str) -> Value {
     let document = document.clone().merge_from(Refusals::openapi());
-    // It is a tree of texts: there is nothing in it that JSON could not hold.
+    // Serialization cannot fail: the document contains only what JSON can represent.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
     set(&mut document, "info", json!({"title": title, "version": env!("CARGO_PKG_VERSION")}));
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
@@ -103,7 +103,7 @@ fn describe_responses(responses: &mut Map<String, Value>) {
     responses.insert("default".to_owned(), json!({"description": "Every other refusal.", "content": error}));
 }
 
-/// The names of the schemas that responses lead to.
+/// Returns the names of the schemas that responses refer to.
 fn answered(document: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let operations = document["paths"].as_object().into_iter().flat_map(Map::values);
@@ -127,7 +127,7 @@ fn answered(document: &Value) -> BTreeSet<String> {
     names
 }
 
-/// Marks all members of a schema as there, in its parts too.
+/// Marks all members of a schema as required, also in its combined parts.
 fn require_all(name: &str, schema: &mut Value) {
     if let Some(members) = schema["properties"].as_object() {
         let always = members.keys().filter(|member| !SOMETIMES.contains(&(name, member.as_str())));
@@ -140,7 +140,7 @@ fn require_all(name: &str, schema: &mut Value) {
     }
 }
 
-/// Leaves of each description what a reader of the document can use.
+/// Shortens each description to what is useful to a reader of the document.
 fn shorten(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(shorten),
@@ -174,8 +174,8 @@ fn first_paragraph(text: &str) -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The text of a link of which the first bracket is gone, and what follows it: `text](place)`, or "`place`]". Places are
-/// those of the Rust documentation.
+/// Parses a link after its opening bracket, `text](place)` or "`place`]", and returns its text and what follows it. The
+/// places are those of the Rust documentation.
 fn link(after: &str) -> Option<(&str, &str)> {
     let (text, after) = after.split_once(']')?;
     match after.strip_prefix('(') {
@@ -184,12 +184,12 @@ fn link(after: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// The document of these routes.
+/// Returns the document of these routes.
 pub(crate) fn document(routes: Vec<UtoipaMethodRouter>, title: &str) -> Value {
     describe(&gather(routes).into_openapi(), title)
 }
 
-/// These routes and their document, but for the paths that an application takes over.
+/// Returns a router with these routes and their document, without the paths that the application replaces.
 #[track_caller]
 pub(crate) fn router(routes: Vec<UtoipaMethodRouter>, title: &str, without: &[String]) -> Router {
     let paths = |route: &UtoipaMethodRouter| route.1.paths.keys().cloned().collect::<Vec<_>>();
@@ -199,7 +199,7 @@ pub(crate) fn router(routes: Vec<UtoipaMethodRouter>, title: &str, without: &[St
     }
     let (left_out, kept): (Vec<_>, Vec<_>) =
         routes.into_iter().partition(|route| paths(route).iter().any(|path| without.contains(path)));
-    // Schemas that routes share may come from one that is left out.
+    // Schemas that the kept routes use may be defined by a route that is left out.
     let schemas: Vec<_> = left_out.iter().flat_map(|(schemas, ..)| schemas.clone()).collect();
     let (mounted, mut openapi) = gather(kept).split_for_parts();
     openapi.components.get_or_insert_default().schemas.extend(schemas);
@@ -220,7 +220,8 @@ pub(crate) fn texts(paths: impl IntoIterator<Item = impl Into<String>>) -> Vec<S
 
 const PATH: &str = "/openapi.json";
 
-/// `GET /openapi.json`. The document names the place where its router is mounted, which only a request knows.
+/// Returns the route `GET /openapi.json`. The document names the path where the router is mounted, which is known only
+/// from a request.
 pub(crate) fn route<S: Clone + Send + Sync + 'static>(document: Value) -> (&'static str, MethodRouter<S>) {
     let document = Arc::new(document);
     let handler = async move |OriginalUri(uri): OriginalUri| {

@@ -1,18 +1,17 @@
-//! The one answer to a request that is refused, and the one place where an [`authfort::Error`] becomes a status.
+//! The response to a refused request, and the mapping from [`authfort::Error`] to a status.
 //!
 //! Every refusal, whether it comes from an extractor, a guard, a rate limit or an operation, has the same shape:
-//! `{"error": "<code>", "message": "<one sentence>"}`, with `"fields"` for input that is well formed and not
-//! acceptable.
+//! `{"error": "<code>", "message": "<one sentence>"}`, with `"fields"` for input that is well formed but invalid.
 //!
-//! What it guarantees:
+//! Guarantees:
 //!
-//! - The code is stable; the message is for a person and may change.
-//! - A fault of ours is 500 `internal` and says nothing more. The chain of causes goes to the log, on one line.
-//! - 401 tells a client by `WWW-Authenticate: Bearer` (RFC 6750) when a bearer token would help, and only then: a wrong
-//!   password or a spent refresh token is not cured by one.
-//! - 429 and 503 carry `Retry-After` in whole seconds, at least one.
-//! - No answer may be stored by a cache.
-//! - However much was wrong, an answer is a few kilobytes: it names [`FieldError::LIMIT`] faults.
+//! - The code is stable; the message is for people and may change.
+//! - An internal error is 500 `internal` without details. The chain of causes goes to the log, on one line.
+//! - A 401 has `WWW-Authenticate: Bearer` (RFC 6750) only if a bearer token would help: it does not help against a
+//!   wrong password or a used refresh token.
+//! - 429 and 503 have `Retry-After` in whole seconds, at least one.
+//! - No refusal may be stored by a cache.
+//! - A refusal is limited to a few kilobytes: it names at most [`FieldError::LIMIT`] invalid fields.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -23,10 +22,10 @@ use axum::{
 };
 use serde::Serialize;
 
-/// A refused request: the status, the code, the sentence, and what hangs on them.
+/// A refused request: the status, the code, the message, the invalid fields and the response headers.
 ///
-/// It is made from an [`authfort::Error`] by `?`, or by one of its constructors. A handler of the application can
-/// return it too, and then answers in the same shape as the routers of this crate.
+/// Converts from an [`authfort::Error`] with `?`, or is created by one of its constructors. A handler of the
+/// application can return it to respond in the same shape as the routers of this crate.
 ///
 /// ```
 /// use authfort_axum::Rejection;
@@ -50,12 +49,12 @@ pub struct Rejection {
     challenge: Option<Challenge>,
 }
 
-/// What `WWW-Authenticate` says (RFC 6750, section 3).
+/// The value of `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Challenge {
-    /// No token came: the scheme alone.
+    /// The request has no token: the scheme alone.
     Bearer,
-    /// A token came and does not count.
+    /// The request has an invalid token.
     InvalidToken,
 }
 
@@ -69,8 +68,8 @@ impl Challenge {
 }
 
 impl Rejection {
-    /// A refusal of the application's own, in the same shape: a status, a stable code, a sentence for a person that
-    /// repeats nothing secret.
+    /// Creates a refusal of the application's own from a status, a stable code, and a sentence for people that contains
+    /// no secret.
     ///
     /// ```
     /// use authfort_axum::Rejection;
@@ -96,12 +95,13 @@ impl Rejection {
         self
     }
 
-    /// 400 `invalid_request`: what came cannot be read. The message must not repeat a value, which may be a password.
+    /// 400 `invalid_request`: the input cannot be parsed. The message must not repeat a value, which may be a password.
     pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
-    /// 422 `validation_failed`: what came can be read and is not acceptable, field by field. The first [`FieldError::LIMIT`] are named.
+    /// 422 `validation_failed`: the input can be parsed, and these fields are invalid. The response names the first
+    /// [`FieldError::LIMIT`] of them.
     ///
     /// ```
     /// use authfort::FieldError;
@@ -114,12 +114,12 @@ impl Rejection {
         Self::from(Error::Validation(fields))
     }
 
-    /// 401 `token_missing`: no access token came, in neither place.
+    /// 401 `token_missing`: the request has no access token, neither as a bearer token nor in a cookie.
     pub fn token_missing() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "token_missing", "An access token is needed.").challenge(Challenge::Bearer)
     }
 
-    /// 401 `refresh_token_missing`: no refresh token came, in neither the body nor the cookie.
+    /// 401 `refresh_token_missing`: the request has no refresh token, neither in the body nor in a cookie.
     pub fn refresh_token_missing() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "refresh_token_missing", "A refresh token is needed.")
     }
@@ -130,32 +130,32 @@ impl Rejection {
             .challenge(Challenge::Bearer)
     }
 
-    /// 403 `insufficient_role`: the caller is known and lacks the role.
+    /// 403 `insufficient_role`: the caller is authenticated and lacks the role.
     pub fn insufficient_role(role: impl Into<String>) -> Self {
         Self::from(Error::InsufficientRole { role: role.into() })
     }
 
-    /// 403 `cross_site_request`: a request that carries a cookie came from another site's page.
+    /// 403 `cross_site_request`: a request came from a page of another site, in cookie mode.
     pub fn cross_site() -> Self {
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "This request came from another site.")
     }
 
-    /// 404 `not_found`: nothing lives at this path.
+    /// 404 `not_found`: there is no route at this path.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
     }
 
-    /// 405 `method_not_allowed`: the path exists, not for this method.
+    /// 405 `method_not_allowed`: the path exists, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not answer to this method.")
     }
 
-    /// 409 `cannot_act_on_self`: nobody bans, deletes or demotes themself.
+    /// 409 `cannot_act_on_self`: administrators cannot ban, delete or demote themselves.
     pub fn cannot_act_on_self() -> Self {
         Self::new(StatusCode::CONFLICT, "cannot_act_on_self", "You cannot do this to yourself.")
     }
 
-    /// 413 `payload_too_large`: the body is longer than this route takes.
+    /// 413 `payload_too_large`: the body is longer than this route accepts.
     pub fn payload_too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large.")
     }
@@ -169,41 +169,41 @@ impl Rejection {
         )
     }
 
-    /// 500 `internal`, which says nothing about the fault. Whoever makes one has logged the fault before.
+    /// 500 `internal`, without details. The caller of this function has logged the error before.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred.")
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The stable code, the body's `error`.
+    /// Returns the stable code, which is `error` in the body.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The sentence for a person.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The fields that are not acceptable; empty unless the code is `validation_failed`.
+    /// Returns the invalid fields; empty unless the code is `validation_failed`.
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
     }
 }
 
-/// An error of the application's own statements: 503 where the database is away or locked, else 500, with the cause in
-/// the log alone.
+/// Converts an error of the application's own statements: 503 if the database is unavailable or locked, otherwise 500.
+/// The cause goes only to the log.
 impl From<authfort::sqlx::Error> for Rejection {
     fn from(error: authfort::sqlx::Error) -> Self {
         Error::from(error).into()
     }
 }
 
-/// A task of the handler's own that panicked or was cancelled: 500, with the cause in the log alone.
+/// Converts the failure of a task of the handler that panicked or was cancelled: 500. The cause goes only to the log.
 impl From<tokio::task::JoinError> for Rejection {
     fn from(error: tokio::task::JoinError) -> Self {
         Error::from(error).into()
@@ -264,8 +264,8 @@ impl From<Error> for Rejection {
                 Self::of(StatusCode::SERVICE_UNAVAILABLE, &error).retry_after(Duration::from_secs(1))
             }
 
-            // Config and Migration belong to start-up; one that turns up in a request is a fault of ours like any
-            // other. A variant that is newer than this file lands here as well: unknown is never a client's mistake.
+            // Config and Migration errors belong to the start; in a request they are internal errors. So is a variant
+            // that was added after this code was written: an unknown error is never blamed on the client.
             _ => {
                 tracing::error!(error = %Chain(&error), code = error.code(), "a request failed with an internal error");
                 Self::internal()
@@ -274,7 +274,7 @@ impl From<Error> for Rejection {
     }
 }
 
-/// An error and its causes on one line: control characters are escaped, so that a cause that quotes input cannot forge
+/// An error and its causes on one line. Control characters are escaped, so that a cause that quotes input cannot forge
 /// a log line.
 struct Chain<'a>(&'a dyn std::error::Error);
 
@@ -320,7 +320,7 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// Rounded up, because a client that comes back a moment too early is refused again.
+/// Rounds up, because a client that retries a moment too early is refused again.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -1,4 +1,4 @@
-//! Roles as types: the signature of a handler says who may call it.
+//! Roles as types: the signature of a handler says which roles its caller needs.
 //!
 //! | the caller must have | argument | layer |
 //! |---|---|---|
@@ -6,16 +6,16 @@
 //! | any of several | `RequireRole<AnyOf<(Admin, Editor)>>` | [`require_any_role`] |
 //! | all of several | `RequireRole<AllOf<(Admin, Auditor)>>` | [`require_all_roles`] |
 //!
-//! Without a token that counts the answer is 401, without the role 403 `insufficient_role`, both before the body is
-//! read. No roles at all allow nobody.
+//! Without a valid token the response is 401, without the role 403 `insufficient_role`; both before the body is read. A
+//! guard without any roles refuses every caller.
 //!
-//! A guard that nobody could ever pass is a mistake of the program, and is not silent:
+//! A guard that no caller can ever pass is a programming error, and is reported:
 //!
 //! | what is wrong | what happens |
 //! |---|---|
-//! | a type's name that is no role's, or two types of one name | it does not compile |
-//! | a name given to [`require_role`] that is no role's, or twice | it panics, where the router is built |
-//! | a role outside [`Builder::roles`](authfort::Builder::roles) | every request is answered by 500 `internal`, and the log says which role |
+//! | a role type with an invalid name, or two role types with the same name | a compile error |
+//! | an invalid or repeated name passed to [`require_role`] | a panic where the router is built |
+//! | a role that [`Builder::roles`](authfort::Builder::roles) does not list | 500 `internal` for every request; the log names the role |
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -46,7 +46,7 @@ use crate::{CurrentUser, Rejection};
 /// #     .route("/", axum::routing::get(async |_: authfort_axum::RequireRole<Auditor>| ()));
 /// ```
 pub trait Role: Send + Sync + 'static {
-    /// Its name in the database.
+    /// The role's name in the database.
     const NAME: &'static str;
 }
 
@@ -62,7 +62,7 @@ pub trait Role: Send + Sync + 'static {
 /// assert_eq!(Admin::NAME, "admin");
 /// ```
 ///
-/// A name that is no role's does not compile, whether or not a guard uses it; nor do two roles of one name.
+/// An invalid role name does not compile, whether or not a guard uses it; nor do two roles with the same name.
 ///
 /// ```compile_fail,E0080
 /// authfort_axum::roles! { Admin = "Admin"; }
@@ -82,12 +82,12 @@ macro_rules! roles {
                 const NAME: &'static str = $role;
             }
         )*
-        // Asked where they are declared: a constant that nobody uses is not computed.
+        // Checked where the roles are declared, because an associated constant that is never used is not evaluated.
         const _: () = $crate::check_role_names(&[$($role),*]);
     };
 }
 
-/// Stops the compiler at the first name that cannot be, for [`roles!`](crate::roles).
+/// Fails the compilation at the first invalid or repeated name, for [`roles!`](crate::roles).
 #[doc(hidden)]
 pub const fn check_role_names(names: &[&str]) {
     let mut rest = names;
@@ -113,7 +113,8 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.is_empty() && other.is_empty()
 }
 
-/// Whether a text can be a role's name: `^[a-z][a-z0-9_-]{0,49}$`. [`roles!`](crate::roles) asks when it compiles.
+/// Returns whether a text is a valid role name: `^[a-z][a-z0-9_-]{0,49}$`. [`roles!`](crate::roles) calls it at compile
+/// time.
 ///
 /// ```
 /// assert!(authfort_axum::is_role_name("content-editor"));
@@ -133,13 +134,13 @@ pub const fn is_role_name(name: &str) -> bool {
     true
 }
 
-/// What the roles of a caller must satisfy.
+/// A rule that a caller's roles must satisfy.
 ///
 /// ```
 /// use authfort::Principal;
 /// use authfort_axum::{RequireRole, RoleRule};
 ///
-/// /// Anybody with a role.
+/// /// A caller with any role.
 /// struct Member;
 /// impl RoleRule for Member {
 ///     fn allows(principal: &Principal) -> bool {
@@ -155,11 +156,11 @@ pub const fn is_role_name(name: &str) -> bool {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(members_only));
 /// ```
 pub trait RoleRule: Send + Sync + 'static {
-    /// Whether they do.
+    /// Returns whether the caller satisfies the rule.
     fn allows(principal: &Principal) -> bool;
-    /// What is wanted, for the answer.
+    /// Describes the required roles, for the error message.
     fn wanted() -> String;
-    /// The roles that it names, which the service must know; none unless said.
+    /// Returns the roles that the rule names, which must be declared in the service; none by default.
     fn roles() -> &'static [&'static str] {
         &[]
     }
@@ -179,7 +180,7 @@ impl<R: Role> RoleRule for R {
     }
 }
 
-/// Any of the roles of a tuple.
+/// Requires any role of a tuple.
 ///
 /// ```
 /// use authfort_axum::{AnyOf, RequireRole, RoleRule};
@@ -191,7 +192,7 @@ impl<R: Role> RoleRule for R {
 #[derive(Debug, Clone, Copy)]
 pub struct AnyOf<T>(PhantomData<T>);
 
-/// All of the roles of a tuple.
+/// Requires all roles of a tuple.
 ///
 /// ```
 /// use authfort_axum::{AllOf, RequireRole, RoleRule};
@@ -240,7 +241,7 @@ tuples! {
     (A); (A, B); (A, B, C); (A, B, C, D); (A, B, C, D, E); (A, B, C, D, E, F);
 }
 
-/// The signed-in caller, who satisfies the rule `R`: a [`Role`], [`AnyOf`] or [`AllOf`].
+/// Extracts the authenticated caller, who satisfies the rule `R`: a [`Role`], [`AnyOf`] or [`AllOf`].
 ///
 /// ```
 /// use authfort_axum::{AnyOf, RequireRole};
@@ -282,10 +283,10 @@ impl<R: RoleRule, S: Send + Sync> FromRequestParts<S> for RequireRole<R> {
     }
 }
 
-/// Refuses everybody where a guard names a role that nobody can be given.
+/// Refuses every request if a guard names a role that is not declared, since no user can have it.
 ///
 /// # Errors
-/// 500, as where the layer is missing.
+/// 500, as for a missing layer.
 fn known(parts: &Parts, roles: &[impl AsRef<str>]) -> Result<(), Rejection> {
     let caller = Caller::of(parts)?;
     match roles.iter().find(|role| !caller.shared.auth.is_role(role.as_ref())) {
@@ -300,7 +301,7 @@ fn known(parts: &Parts, roles: &[impl AsRef<str>]) -> Result<(), Rejection> {
     }
 }
 
-/// Guards a router, or a route, by a role.
+/// Guards a router or a route by a role.
 ///
 /// ```
 /// use authfort_axum::require_role;
@@ -309,8 +310,8 @@ fn known(parts: &Parts, roles: &[impl AsRef<str>]) -> Result<(), Rejection> {
 /// ```
 ///
 /// # Panics
-/// If the name is no role's: it does not match `^[a-z][a-z0-9_-]{0,49}$`. As axum does with a wrong route, where the
-/// router is built.
+/// If the name does not match `^[a-z][a-z0-9_-]{0,49}$`. It panics where the router is built, as axum does for an
+/// invalid route.
 ///
 /// ```should_panic
 /// authfort_axum::require_role("Admin");
@@ -329,7 +330,7 @@ pub fn require_role(role: impl Into<String>) -> RequireRoleLayer {
 /// ```
 ///
 /// # Panics
-/// If a name is no role's, or is there twice; see [`require_role`].
+/// If a name is invalid or is repeated; see [`require_role`].
 #[track_caller]
 pub fn require_any_role<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
     RequireRoleLayer::new(roles.into_iter().map(Into::into), false)
@@ -344,13 +345,13 @@ pub fn require_any_role<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) ->
 /// ```
 ///
 /// # Panics
-/// If a name is no role's, or is there twice; see [`require_role`].
+/// If a name is invalid or is repeated; see [`require_role`].
 #[track_caller]
 pub fn require_all_roles<I: IntoIterator<Item = S>, S: Into<String>>(roles: I) -> RequireRoleLayer {
     RequireRoleLayer::new(roles.into_iter().map(Into::into), true)
 }
 
-/// The layer of [`require_role`], [`require_any_role`] and [`require_all_roles`]. It goes inside of an
+/// The layer returned by [`require_role`], [`require_any_role`] and [`require_all_roles`]. Put it inside an
 /// [`AuthLayer`](crate::AuthLayer).
 ///
 /// ```
@@ -406,7 +407,7 @@ impl<S> Layer<S> for RequireRoleLayer {
     }
 }
 
-/// The service of [`RequireRoleLayer`].
+/// The service created by [`RequireRoleLayer`].
 ///
 /// ```
 /// use authfort_axum::{RequireRoleService, require_role};
@@ -433,7 +434,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The one that was polled ready is the one to call.
+        // `poll_ready` prepared this instance, so this instance is called and the clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rule = self.rule.clone();

@@ -1,10 +1,10 @@
-//! For the tests of an application: a signed-in user with given roles, without a password and a login.
+//! Test helpers for applications: sign in a user with given roles without a password or a login.
 
 use authfort::secrecy::ExposeSecret;
 use authfort::{AuthFort, Result, SignedIn};
 
-/// Creates a user with these roles and signs them in, through the service and nothing else: no password is hashed, no
-/// route is called, no limit is touched. The address is made up and different for each call.
+/// Creates a user with these roles and signs them in through the service: no password is hashed, no route is called,
+/// and no rate limit is used. The address is generated and unique for each call.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@ use authfort::{AuthFort, Result, SignedIn};
 /// ```
 ///
 /// # Errors
-/// Those of creating a user and opening a session.
+/// The errors of creating a user and opening a session.
 pub async fn signed_in<I, S>(auth: &AuthFort, roles: I) -> Result<SignedIn>
 where
     I: IntoIterator<Item = S>,
@@ -37,7 +37,7 @@ where
     auth.create_session(user.id).provider("test").await
 }
 
-/// The value of the `Authorization` header for a signed-in user.
+/// Returns the value of the `Authorization` header for a signed-in user.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {

@@ -1,4 +1,4 @@
-//! The caller, as an argument of a handler.
+//! Extractors for the caller of a request.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use axum::http::request::Parts;
 use crate::Rejection;
 use crate::layer::Caller;
 
-/// The signed-in caller of a request. Without a token that counts the answer is 401, and 403 for a banned user.
+/// Extracts the authenticated caller of a request. Without a valid token the response is 401, for a banned user 403.
 ///
-/// `Option<CurrentUser>` is nobody where no token came; a token that came and does not count is still refused.
+/// `Option<CurrentUser>` is `None` if the request has no token; an invalid token is still refused.
 ///
 /// ```
 /// use authfort_axum::CurrentUser;
@@ -56,8 +56,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser {
     }
 }
 
-/// The service, acting on behalf of the caller: events of what a handler does with it name the user, the session, the
-/// address and the request. It lets everybody in; what the caller may do is for a guard to say.
+/// Extracts the service, acting on behalf of the caller: the events of its operations record the user, the session, the
+/// address and the request. A request without a token is accepted; use a guard to authorize the caller.
 ///
 /// ```
 /// use authfort_axum::{Auth, CurrentUser, Rejection};

@@ -1,12 +1,13 @@
-//! One test, two engines.
+//! Runs one test on two engines.
 
 use crate::{Engine, TestDatabase};
 
 /// Turns each test into two, `<name>::sqlite` and `<name>::postgres`, which share its body.
 ///
-/// The body is handed a [`TestDatabase`] of its own, sees what the module around it sees, and returns nothing. Documentation and
-/// other attributes land on the module that holds the two tests, so `#[cfg]` and `#[expect]` work; `#[ignore]` does not,
-/// for no engine is skipped. The module is `cfg(test)`: the lints which allow `unwrap` in tests allow it in the body.
+/// The body receives its own [`TestDatabase`], sees what the module around it sees, and returns nothing. Documentation
+/// and other attributes are put on the module that holds the two tests, so `#[cfg]` and `#[expect]` work; `#[ignore]`
+/// does not, because no engine is skipped. The module is `cfg(test)`: lints that allow `unwrap` in tests allow it in
+/// the body.
 ///
 /// ```
 /// use authfort_testkit::{TestDatabase, both_engines};
@@ -44,11 +45,11 @@ macro_rules! both_engines {
 
 /// Runs a test's body with a fresh database, on two worker threads. [`both_engines!`] calls it.
 ///
-/// The runtime is the same as `#[tokio::test(flavor = "multi_thread", worker_threads = 2)]` gives, but the crate that is
-/// tested needs none of tokio's features for it.
+/// The runtime is the one that `#[tokio::test(flavor = "multi_thread", worker_threads = 2)]` creates, but the tested
+/// crate needs none of tokio's features for it.
 ///
 /// # Panics
-/// When the body does, and when the engine cannot give a database.
+/// If the body panics, or if no database can be created.
 pub fn run<Body, Running>(engine: Engine, body: Body)
 where
     Body: FnOnce(TestDatabase) -> Running,

@@ -1,4 +1,4 @@
-//! An empty database that goes when the test does.
+//! An empty database that is removed at the end of a test.
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
@@ -9,15 +9,16 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use url::Url;
 use uuid::Uuid;
 
-/// Names the PostgreSQL server of the tests, as a URL: version 14 or later, and a user who may create databases.
+/// The environment variable with the URL of the PostgreSQL server for tests: version 14 or later, with a user who may
+/// create databases.
 pub const POSTGRES_URL_VARIABLE: &str = "AUTHFORT_TEST_POSTGRES_URL";
 
 /// A database engine that this workspace supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A file.
+    /// SQLite, in a file.
     Sqlite,
-    /// A database on a server.
+    /// PostgreSQL, as a database on a server.
     Postgres,
 }
 
@@ -30,7 +31,7 @@ impl fmt::Display for Engine {
     }
 }
 
-/// An empty database, which nobody else has and which is removed on drop, whoever is still connected.
+/// An empty database that no other test uses. It is removed on drop, even if connections to it are open.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -46,7 +47,7 @@ impl fmt::Display for Engine {
 pub struct TestDatabase {
     engine: Engine,
     url: String,
-    /// Empty once it was removed.
+    /// `None` after it was removed.
     place: Option<Place>,
 }
 
@@ -61,8 +62,8 @@ impl TestDatabase {
     /// Creates an empty database.
     ///
     /// # Panics
-    /// When the engine cannot give one: no temporary directory can be written, [`POSTGRES_URL_VARIABLE`] is not set,
-    /// its server does not answer, or its user may not create databases.
+    /// If no database can be created: no temporary directory can be written, [`POSTGRES_URL_VARIABLE`] is not set, its
+    /// server does not respond, or its user may not create databases.
     pub async fn create(engine: Engine) -> Self {
         let name = unique_name();
         match engine {
@@ -83,20 +84,21 @@ impl TestDatabase {
         }
     }
 
-    /// Where to connect, in sqlx's form. A SQLite file is created by the first connection.
+    /// Returns the URL to connect to, in sqlx's form. The first connection creates the SQLite file.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The engine that it is on.
+    /// Returns the engine of this database.
     pub fn engine(&self) -> Engine {
         self.engine
     }
 
-    /// Removes the database at once and breaks every connection to it. Dropping does the same, but cannot fail the test.
+    /// Removes the database at once and breaks every connection to it. Dropping does the same, but cannot fail the
+    /// test.
     ///
     /// # Panics
-    /// When it cannot be removed.
+    /// If it cannot be removed.
     pub async fn drop_now(mut self) {
         if let Some(place) = self.place.take() {
             place.remove().await.unwrap_or_else(|error| panic!("{}: not removed: {error}", self.url));
@@ -105,8 +107,8 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// A panic may be under way and the runtime may be closing, so this waits on a thread with a runtime of its own and
-    /// only reports what fails.
+    /// Removes the database on a thread with its own runtime, because a panic may be in progress and the current
+    /// runtime may be shutting down. An error is only printed.
     fn drop(&mut self) {
         let Some(place) = self.place.take() else { return };
         let removed = thread::spawn(|| {
@@ -134,7 +136,7 @@ impl Place {
 
 async fn execute(server: &str, statement: String) -> Result<(), sqlx::Error> {
     let mut connection = PgConnectOptions::from_str(server)?.connect().await?;
-    // The statement is made of constants and of `unique_name`.
+    // The statement consists of constants and of `unique_name`.
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await
 }
@@ -154,7 +156,7 @@ fn postgres_url() -> String {
     })
 }
 
-/// The same server, user and parameters; another database.
+/// Returns a URL with the same server, user and parameters and another database.
 fn at_database(server: &str, name: &str) -> String {
     let mut url = Url::parse(server).unwrap_or_else(|error| panic!("{POSTGRES_URL_VARIABLE} is not a URL: {error}"));
     url.set_path(name);

@@ -1,4 +1,4 @@
-//! A network that can fall silent.
+//! A network connection that can stop forwarding.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
-/// Passes connections on to a server, and can stop doing so without a word: what was sent is kept back, nothing is
-/// closed, and new connections are taken and not answered.
+/// Forwards connections to a server, and can stop forwarding without an error: data is held back, no connection is
+/// closed, and new connections are accepted but not served.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -29,10 +29,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on the loopback for connections to the server of this URL. It ends with the runtime.
+    /// Listens on the loopback interface for connections to the server of this URL. The relay ends with the runtime.
     ///
     /// # Panics
-    /// When it cannot listen, or the URL names no server.
+    /// If it cannot listen, or the URL names no server.
     pub async fn to(url: &str) -> Self {
         let mut url = Url::parse(url).expect("a URL");
         let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
@@ -49,17 +49,17 @@ impl Relay {
         Self { url: url.into(), silent }
     }
 
-    /// Where to connect.
+    /// Returns the URL to connect to.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Passes nothing on any more.
+    /// Stops forwarding.
     pub fn fall_silent(&self) {
         self.silent.send_replace(true);
     }
 
-    /// Passes everything on again, also what was kept back.
+    /// Resumes forwarding, including data that was held back.
     pub fn go_on(&self) {
         self.silent.send_replace(false);
     }
@@ -75,7 +75,7 @@ async fn join(client: TcpStream, server: String, silent: watch::Receiver<bool>) 
     }
 }
 
-/// Whether there is still somebody to pass things on for.
+/// Waits until the relay forwards; returns false if the relay was dropped while it did not.
 async fn audible(silent: &watch::Receiver<bool>) -> bool {
     silent.clone().wait_for(|silent| !*silent).await.is_ok()
 }
@@ -88,7 +88,7 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
             break;
         }
     }
-    // The end is news as well.
+    // Forwards the end of the stream too.
     if audible(&silent).await {
         drop(to.shutdown().await);
     }

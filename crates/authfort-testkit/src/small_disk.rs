@@ -1,4 +1,4 @@
-//! A file system that can be filled up, and a limit on files that makes writes fail.
+//! A file system that can be filled up, and a file size limit that makes writes fail.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,9 +9,9 @@ use std::{env, fs};
 
 const VARIABLE: &str = "AUTHFORT_TEST_SMALL_DISK";
 
-/// A file system of its own, of a given size, that only the test sees which asked for it.
+/// A file system of a given size that only the test that created it can see.
 ///
-/// The test is run again in a child process that has a mount namespace of its own, with a tmpfs mounted there.
+/// The test is run again in a child process with its own mount namespace, in which a tmpfs is mounted.
 ///
 /// ```no_run
 /// // #[test]
@@ -26,21 +26,21 @@ const VARIABLE: &str = "AUTHFORT_TEST_SMALL_DISK";
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Runs the test of this name (as `cargo test -- --list` shows it) again, on a disk of so many KiB. `None` in the
-    /// parent, once the child has passed.
+    /// Runs the test of this name (as `cargo test -- --list` shows it) again in a child process, on a disk of `kib`
+    /// KiB. Returns `None` in the parent, after the child has passed.
     ///
     /// # Panics
-    /// When the child does not pass, and when this machine allows no mount namespace: Linux with util-linux is needed,
-    /// and root or user namespaces.
+    /// If the child fails, or if this machine allows no mount namespace, which requires Linux with util-linux, and root
+    /// or user namespaces.
     pub fn of(test: &str, kib: u32) -> Option<Self> {
         if let Some(path) = env::var_os(VARIABLE) {
             return Some(Self(path.into()));
         }
         let directory = env::temp_dir().join(format!("authfort_disk_{}_{kib}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory to mount on");
-        // SIGXFSZ would end the process where it reaches `limit_files`; ignored, the write fails with EFBIG.
+        // By default SIGXFSZ ends a process that reaches `limit_files`. If it is ignored, the write fails with EFBIG.
         let script = r#"trap '' XFSZ && mount -t tmpfs -o "size=$1k" tmpfs "$2" && shift 2 && exec "$@""#;
-        // Who is not root becomes root of a user namespace, as far as mounting goes.
+        // A user other than root becomes root in a user namespace, which is enough to mount.
         let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
         let output = Command::new("unshare")
             .args(if root { &["--mount"][..] } else { &["--mount", "--map-root-user"] })
@@ -63,15 +63,15 @@ impl SmallDisk {
         None
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Fills it up to the last byte.
+    /// Fills the disk to the last byte.
     ///
     /// # Panics
-    /// When the ballast cannot be made.
+    /// If the ballast file cannot be created.
     pub fn fill(&self) -> Ballast {
         let path = self.0.join("ballast");
         let mut file = File::create(&path).expect("a file for the ballast");
@@ -84,11 +84,11 @@ impl SmallDisk {
         Ballast(path)
     }
 
-    /// Lets nobody write any more, or again. No file on it may be open for writing; one that is being closed, as by the
-    /// thread of a connection, is waited for.
+    /// Makes the disk read-only, or writable again. No file on it may be open for writing; the call waits for one that
+    /// is being closed, as by the thread of a connection.
     ///
     /// # Panics
-    /// When a file stays open for ten seconds, and when `mount` of util-linux is missing.
+    /// If a file stays open for ten seconds, or if `mount` of util-linux is missing.
     pub fn read_only(&self, on: bool) {
         let mount = || {
             Command::new("mount")
@@ -108,10 +108,11 @@ impl SmallDisk {
         assert!(done, "a file is open for writing");
     }
 
-    /// Makes every write of this process past so many bytes of a file an I/O error; `None` lifts it.
+    /// Makes every write of this process beyond `bytes` bytes of a file fail with an I/O error; `None` removes the
+    /// limit.
     ///
     /// # Panics
-    /// When `prlimit` of util-linux is missing.
+    /// If `prlimit` of util-linux is missing.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let soft = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let status = Command::new("prlimit")
@@ -122,15 +123,15 @@ impl SmallDisk {
     }
 }
 
-/// What fills a [`SmallDisk`].
+/// The file that fills a [`SmallDisk`].
 #[derive(Debug)]
 pub struct Ballast(PathBuf);
 
 impl Ballast {
-    /// Makes room again.
+    /// Removes the file, which frees the space.
     ///
     /// # Panics
-    /// When it cannot be removed.
+    /// If it cannot be removed.
     pub fn remove(self) {
         fs::remove_file(self.0).expect("the ballast can be removed");
     }

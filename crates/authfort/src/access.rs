@@ -1,5 +1,5 @@
-//! Whether a caller counts now. The guard asks when a request comes in, and every change once more under its locks: both by
-//! the same function, so they cannot differ.
+//! Authorizes a caller against the current state of the database. The guard does this for each request, and every
+//! change does it again under its locks. Both call the same function, so they cannot differ.
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,7 @@ use crate::model::principal::Principal;
 use crate::model::standing::Bearer;
 use crate::{Error, Result, store};
 
-/// Reads the standing of a bearer, by one statement, and decides. The key of the token is asked for where it is named.
+/// Reads the standing of a bearer with one statement and checks it. The token's key is checked only if `kid` is given.
 pub(crate) async fn confirm(
     conn: &mut Conn<'_>,
     bearer: &Bearer,
@@ -19,7 +19,7 @@ pub(crate) async fn confirm(
     standing.check(bearer, now)
 }
 
-/// The same as the query of the guard, which may run again on another connection.
+/// [`confirm`] as the guard's query, which may run again on another connection.
 pub(crate) struct Confirm<'a> {
     pub bearer: Bearer,
     pub kid: &'a str,

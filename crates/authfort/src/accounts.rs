@@ -1,4 +1,4 @@
-//! Accounts at OAuth providers, as data: the application speaks the protocol and says who it was.
+//! Accounts at OAuth providers, as data: the application runs the OAuth protocol and passes the result.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -16,11 +16,11 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Links an account at a provider; takes the place of another account there. Event: `oauth_link`.
+    /// Links an account at a provider and replaces another linked account of that provider. Event: `oauth_link`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `verified_email(…)` | the address that the provider has verified; it then counts as proven |
+    /// | `verified_email(…)` | the address that the provider has verified; it then counts as verified |
     /// | `if_version(…)` | only at this version of the user |
     pub fn link_account(
         &self,
@@ -37,12 +37,12 @@ impl AuthFort {
         Write::new(self.core(), op)
     }
 
-    /// Unlinks the account at a provider; refused where it is the only way in. Event: `oauth_unlink`.
+    /// Unlinks the account at a provider; refused if it is the only way to sign in. Event: `oauth_unlink`.
     pub fn unlink_account(&self, id: UserId, provider: impl Into<String>) -> Write<UnlinkAccount> {
         Write::new(self.core(), UnlinkAccount { user: id, provider: provider.into() })
     }
 
-    /// The accounts of a user, by provider.
+    /// Lists the accounts of a user, by provider.
     pub fn list_accounts(&self, id: UserId) -> ListAccounts {
         ListAccounts { core: self.core().clone(), user: id }
     }
@@ -66,9 +66,9 @@ impl AuthFort {
 pub struct OauthAccount {
     /// The provider, such as `github`.
     pub provider: String,
-    /// The user's id there.
+    /// The user's id at the provider.
     pub provider_account_id: String,
-    /// When it was linked.
+    /// When the account was linked.
     pub created_at: DateTime<Utc>,
 }
 
@@ -78,7 +78,7 @@ impl From<AccountRow> for OauthAccount {
     }
 }
 
-/// Links an account; made by [`AuthFort::link_account`](crate::AuthFort::link_account).
+/// Links an account; created by [`AuthFort::link_account`](crate::AuthFort::link_account).
 #[derive(Clone)]
 pub struct LinkAccount {
     pub(crate) user: UserId,
@@ -88,16 +88,17 @@ pub struct LinkAccount {
 }
 
 impl Write<LinkAccount> {
-    /// The provider vouches that this address is the account owner's. Where it is the user's address and not verified
-    /// yet, it is from now on; and unless the caller ([`AuthFort::by`]) is in a session of this user, what somebody else
-    /// may have had who registered the address ends: all sessions, the password and other accounts.
+    /// States that the provider has verified this address as the account owner's. If it is the user's address and not
+    /// yet verified, it becomes verified. Unless the caller ([`AuthFort::by`]) is in a session of this user, all
+    /// sessions, the password and other accounts are then removed, because another person may have registered the
+    /// address.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
     /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
-    /// // Somebody registered an address that is not theirs.
+    /// // A thief registers an address that is not theirs.
     /// let id = auth.sign_up("jane@example.com", "the thief's password").await?.user.id;
-    /// // Its owner comes by a provider.
+    /// // Its owner signs in with a provider.
     /// auth.link_account(id, "google", "104857").verified_email("jane@example.com").await?;
     /// assert!(auth.get_user(id).await?.email_verified);
     /// let error = auth.login("jane@example.com", "the thief's password").await.unwrap_err();
@@ -110,7 +111,7 @@ impl Write<LinkAccount> {
     }
 }
 
-/// Unlinks an account; made by [`AuthFort::unlink_account`](crate::AuthFort::unlink_account).
+/// Unlinks an account; created by [`AuthFort::unlink_account`](crate::AuthFort::unlink_account).
 #[derive(Clone)]
 pub struct UnlinkAccount {
     pub(crate) user: UserId,
@@ -144,7 +145,7 @@ impl Operation for LinkAccount {
         let linked = store::accounts::of_user(&mut work.conn, self.user).await?;
         match linked.into_iter().find(|account| account.provider == self.provider) {
             Some(same) if same.provider_account_id == self.account => return Ok(Verdict::Commit(same.into())),
-            // One account for each provider: the new one takes the place of the old.
+            // One account per provider: the new one replaces the old one.
             Some(_) => {
                 store::accounts::delete(&mut work.conn, self.user, &self.provider).await?;
                 work.append(OauthUnlink::draft(self.user, self.provider.clone()));
@@ -187,7 +188,7 @@ impl Operation for UnlinkAccount {
     }
 }
 
-/// Lists the accounts of a user, by provider; made by [`AuthFort::list_accounts`](crate::AuthFort::list_accounts).
+/// Lists the accounts of a user, by provider; created by [`AuthFort::list_accounts`](crate::AuthFort::list_accounts).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListAccounts {
@@ -210,7 +211,7 @@ impl IntoFuture for ListAccounts {
 }
 
 impl AuthFort {
-    /// Finds the user of an account at a provider. The account is looked up as it was linked, to the byte.
+    /// Finds the user of an account at a provider. The account id must match the linked one byte for byte.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`].
@@ -220,7 +221,7 @@ impl AuthFort {
         }
         let mut conn = self.core().db().read().await?;
         let owner = store::accounts::owner(&mut conn.conn(), provider, account).await?;
-        // One connection at a time: a pool of one must do.
+        // Released first, because the pool may have only one connection.
         drop(conn);
         match owner {
             Some(id) => self.find_user(id).await,

@@ -12,8 +12,8 @@ use crate::{Result, store};
 
 /// The user-management service: a handle on a database, cheap to clone.
 ///
-/// Every call is a small builder that does its work when it is awaited. A call that changes something can also join the
-/// application's own transaction, by [`Write::in_tx`](crate::Write::in_tx).
+/// Every call returns a builder that does its work when it is awaited. A call that changes something can also join the
+/// application's own transaction with [`Write::in_tx`](crate::Write::in_tx).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -44,27 +44,27 @@ impl AuthFort {
         &self.core
     }
 
-    /// The present, by the configured clock.
+    /// Returns the current time of the configured clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.core.now()
     }
 
-    /// The role that administers.
+    /// Returns the name of the admin role.
     pub fn admin_role(&self) -> &str {
         &self.core.config().admin_role
     }
 
-    /// How long an access token is good.
+    /// Returns how long an access token is valid.
     pub fn access_ttl(&self) -> std::time::Duration {
         self.core.config().access_ttl
     }
 
-    /// Whether two handles are of one service.
+    /// Returns whether both handles belong to the same service.
     pub fn is_same(&self, other: &Self) -> bool {
         self.core.is_same(&other.core)
     }
 
-    /// The same service on behalf of somebody: every event that a call writes names them.
+    /// Returns a handle that acts on behalf of an actor: every event that a call writes names them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -80,9 +80,9 @@ impl AuthFort {
         Self::new(self.core.by(actor.into()))
     }
 
-    /// Runs a hook after each event of a type: after the commit, apart from the call, in a task of its own. A hook that
-    /// is slow or panics harms nobody. It sees the events of a user in the order of their commits. Hooks live in this
-    /// process and are lost with it; [`HookHandle::unsubscribe`] takes one away.
+    /// Runs a hook after each event of one type: after the commit, in its own task, separate from the call. A hook that
+    /// is slow or panics affects neither the call nor other hooks. It sees the events of a user in the order of their
+    /// commits. Hooks live in this process and are lost with it; [`HookHandle::unsubscribe`] removes one.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -107,7 +107,7 @@ impl AuthFort {
         self.core.hooks().on(hook)
     }
 
-    /// Asks the database for a sign of life, on a connection like those of lists; answers within `acquire_timeout`.
+    /// Checks that the database answers, on a connection like those of lists; returns within `acquire_timeout`.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
@@ -115,7 +115,7 @@ impl AuthFort {
         self.core.db().on_read(&store::Ping).await
     }
 
-    /// Closes the connections, once running calls are done. Calls after that fail.
+    /// Closes the connections once running calls have finished. Later calls fail.
     pub async fn close(&self) {
         self.core.db().close().await;
     }

@@ -1,4 +1,4 @@
-//! The options, each checked before a database is touched, and the start.
+//! The options, all checked before the database is touched, and the start of the service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use crate::work::Write;
 use crate::{AuthFort, Clock, Error, Result, store};
 
 impl AuthFort {
-    /// Opens a database with the default options: `sqlite://app.db`, `sqlite::memory:` or `postgres://user@host/database`.
+    /// Opens a database with the default options: `sqlite://app.db`, `sqlite::memory:` or
+    /// `postgres://user@host/database`.
     ///
     /// # Errors
     /// As [`Builder::connect`].
@@ -28,7 +29,7 @@ impl AuthFort {
         Builder::default().connect(url).await
     }
 
-    /// Uses a pool of the application's, with the default options.
+    /// Uses a pool of the application, with the default options.
     ///
     /// # Errors
     /// As [`Builder::from_pool`].
@@ -36,15 +37,15 @@ impl AuthFort {
         Builder::default().from_pool(pool).await
     }
 
-    /// Begins with options.
+    /// Returns a builder with the default options.
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
-/// Options, then a database: [`connect`](Builder::connect) or [`from_pool`](Builder::from_pool).
+/// Sets options, then opens a database with [`connect`](Builder::connect) or [`from_pool`](Builder::from_pool).
 ///
-/// Every option is checked before the database is touched; [`Error::Config`] names the one to change.
+/// Every option is checked before the database is touched; [`Error::Config`] names the invalid one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,123 +112,126 @@ macro_rules! options {
 
 impl Builder {
     options! {
-        /// The signature algorithm of access tokens; RS256 unless set. Where the newest key is of
-        /// another one, the start rotates the keys; the old one signs for the first minutes (see
+        /// Sets the signature algorithm of access tokens; RS256 unless set. If the newest key uses another algorithm,
+        /// the keys are rotated at the start; the old key keeps signing for the first minutes (see
         /// [`rotate_keys`](crate::AuthFort::rotate_keys)).
         algorithm: Algorithm,
-        /// How long an access token is good; 15 minutes unless set, at least a second.
+        /// Sets how long an access token is valid; 15 minutes unless set, at least one second.
         access_ttl: Duration,
-        /// How long a refresh token is good; 30 days unless set. Each rotation starts it anew.
+        /// Sets how long a refresh token is valid; 30 days unless set. Each refresh starts this period again.
         refresh_ttl: Duration,
-        /// How long a session lasts however often it is refreshed; 90 days unless set.
+        /// Sets how long a session lasts, however often it is refreshed; 90 days unless set.
         session_ttl: Duration,
-        /// How long a refresh token that was just exchanged still answers, with the same child; 10 seconds unless set,
-        /// at most 60. Zero treats every second use as theft. (RFC 9700, section 4.14)
+        /// Sets how long a refresh token that was just exchanged can be used again and returns the same successor; 10
+        /// seconds unless set, at most 60. With zero, every second use counts as theft. (RFC 9700, section 4.14)
         refresh_grace: Duration,
-        /// How many sessions of one user live at once; 100 unless set. A sign-in beyond them ends the oldest.
+        /// Sets the most live sessions of one user; 100 unless set. A sign-in beyond that ends the oldest session.
         max_sessions: u32,
-        /// By how much a token's times may be off; nothing unless set, at most 30 seconds.
+        /// Sets the clock difference that is tolerated in a token's times; none unless set, at most 30 seconds.
         leeway: Duration,
-        /// Whether people may register themselves; on unless set.
+        /// Sets whether users may sign up by themselves; on unless set.
         signup: bool,
-        /// The largest metadata object as JSON, in bytes; 16 KiB unless set.
+        /// Sets the largest size of a user's metadata as JSON, in bytes; 16 KiB unless set.
         metadata_max_bytes: usize,
-        /// What a password must be; at least 8 characters and at most 1,024 bytes unless set.
+        /// Sets the password policy; at least 8 characters and at most 1,024 bytes unless set.
         password_policy: PasswordPolicy,
-        /// The cost of hashing and how much of it runs at once.
+        /// Sets the cost of password hashing and how many hashes run at once.
         hashing: Hashing,
-        /// What happens when the breach check fails or takes too long: let it pass (the default) or refuse it.
+        /// Sets what happens if the breach check fails or times out: the password is accepted (the default) or refused.
         breach_failure: OnFailure,
-        /// How long the breach check may take; 2 seconds unless set.
+        /// Sets how long the breach check may take; 2 seconds unless set.
         breach_timeout: Duration,
-        /// How long a token for email verification is good; a day unless set.
+        /// Sets how long a token for email verification is valid; one day unless set.
         email_verification_ttl: Duration,
-        /// How long a token for a password reset is good; an hour unless set.
+        /// Sets how long a token for a password reset is valid; one hour unless set.
         password_reset_ttl: Duration,
-        /// The clock; the system's unless set.
+        /// Sets the clock; the system clock unless set.
         clock: Clock,
     }
 
-    /// The `iss` of access tokens; `authfort` unless set.
+    /// Sets the `iss` of access tokens; `authfort` unless set.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.config.issuer = issuer.into();
         self
     }
 
-    /// The `aud` of access tokens; none unless set. Tokens without it are then refused.
+    /// Sets the `aud` of access tokens; none unless set. If set, tokens without it are refused.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.config.audience = Some(audience.into());
         self
     }
 
-    /// Encrypts the private signing keys in the database (AES-256-GCM, the key derived by HKDF-SHA256). Without it they
-    /// lie there in clear and a warning is logged: who reads the database can then sign tokens.
+    /// Encrypts the private signing keys in the database (AES-256-GCM, with a key derived by HKDF-SHA256). Without a
+    /// secret they are stored in plain text and a warning is logged: anyone who reads the database can then sign
+    /// tokens.
     pub fn secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.config.secret = Some(secret.into());
         self
     }
 
-    /// The role that administers; `admin` unless set. The last usable holder cannot lose it.
+    /// Sets the admin role; `admin` unless set. The last usable administrator cannot lose it.
     pub fn admin_role(mut self, role: impl Into<String>) -> Self {
         self.config.admin_role = role.into();
         self
     }
 
-    /// Refuses every role outside this set (the admin role always belongs to it). Without it, any valid name is a role.
+    /// Refuses every role outside this set (the admin role is always allowed). Without it, every valid name is a role.
     pub fn roles<I: IntoIterator<Item = S>, S: Into<String>>(mut self, roles: I) -> Self {
         self.config.declared_roles = Some(roles.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Asks the application whether a new password is known from a breach.
+    /// Sets the application's check for whether a new password is known from a breach.
     pub fn breach_check(mut self, check: impl BreachCheck) -> Self {
         self.config.breach_check = Some(Arc::new(check));
         self
     }
 
-    /// The most connections of the pool; 10 unless set. The guard's come on top. Not with [`from_pool`](Self::from_pool).
+    /// Sets the most connections of the pool; 10 unless set. The guard's connections are not included. Not with
+    /// [`from_pool`](Self::from_pool).
     pub fn max_connections(mut self, max: u32) -> Self {
         self.pool.max_connections = Some(max);
         self
     }
 
-    /// The most connections that the guard has for itself, so that it does not wait behind lists; 2 unless set, at least
-    /// one. It asks one short question for each request that it guards. Not with [`from_pool`](Self::from_pool), nor with
-    /// `sqlite::memory:`: there all share what there is.
+    /// Sets the most connections that are reserved for the guard, so that it does not wait behind lists; 2 unless set,
+    /// at least one. The guard runs one short query for each request. Not with [`from_pool`](Self::from_pool), nor with
+    /// `sqlite::memory:`: there the guard shares the connections with all other calls.
     pub fn guard_connections(mut self, max: u32) -> Self {
         self.pool.guard_connections = Some(max);
         self
     }
 
-    /// How long a call waits for a connection before it fails with [`Error::DatabaseUnavailable`]; 5 seconds unless set.
-    /// The guard and [`AuthFort::ping`] answer within it, statement included. On SQLite it is also how long one waits
-    /// for the lock of another process. Not with [`from_pool`](Self::from_pool), where the pool's own counts.
+    /// Sets how long a call waits for a connection before it fails with [`Error::DatabaseUnavailable`]; 5 seconds
+    /// unless set. The guard and [`AuthFort::ping`] return within it, statement included. On SQLite it also limits the
+    /// wait for the lock of another process. Not with [`from_pool`](Self::from_pool), where the pool's own timeout
+    /// applies.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.pool.acquire_timeout = Some(timeout);
         self
     }
 
-    /// Whether statements stay prepared on their connections; on unless set. To be switched off behind a pooler that gives
-    /// each transaction another session of the server and does not know prepared statements, such as `PgBouncer` before 1.21
-    /// with `pool_mode = transaction`. Every statement is then parsed anew, and whatever reads is a transaction. SQLite
-    /// has no such poolers, and takes no notice.
+    /// Sets whether statements stay prepared on their connections; on unless set. Switch it off behind a pooler that
+    /// gives each transaction another server session and does not support prepared statements, such as `PgBouncer`
+    /// before 1.21 with `pool_mode = transaction`. Every statement is then parsed each time, and every read runs in a
+    /// transaction. SQLite ignores it.
     pub fn prepared_statements(mut self, on: bool) -> Self {
         self.pool.prepared_statements = Some(on);
         self
     }
 
-    /// Whether missing migrations run at the start; on unless set. When off, an incomplete schema is refused.
+    /// Sets whether missing migrations run at the start; on unless set. If off, an incomplete schema is refused.
     pub fn migrate(mut self, on: bool) -> Self {
         self.migrate = on;
         self
     }
 
-    /// Opens the database, brings its schema up to date, and makes sure that a signing key is there.
+    /// Opens the database, migrates its schema, and makes sure that a signing key exists.
     ///
     /// # Errors
-    /// - [`Error::Config`] names the option that cannot be.
-    /// - [`Error::Migration`] where the schema is newer than this build, or incomplete and migrations are off.
-    /// - [`Error::Start`] where the database cannot be reached, opened or used, with cause and remedy.
+    /// - [`Error::Config`] names the invalid option.
+    /// - [`Error::Migration`] if the schema is newer than this build, or incomplete while migrations are off.
+    /// - [`Error::Start`] if the database cannot be reached, opened or used, with cause and remedy.
     pub async fn connect(self, url: impl AsRef<str>) -> Result<AuthFort> {
         self.check()?;
         let db = match Db::connect(url.as_ref(), &self.pool).await {
@@ -237,11 +241,11 @@ impl Builder {
         self.start(db).await
     }
 
-    /// The same on a pool of the application's own.
+    /// Does the same as [`connect`](Self::connect) on the application's own pool.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect). [`Error::Config`] also for each option that says what a pool is like, and on SQLite
-    /// where the pool has foreign keys switched off.
+    /// As [`connect`](Self::connect). [`Error::Config`] also for each option that configures a pool, and on SQLite if
+    /// the pool has foreign keys switched off.
     pub async fn from_pool(self, pool: impl Into<Pool>) -> Result<AuthFort> {
         self.check()?;
         self.pool.check_unset()?;
@@ -259,8 +263,8 @@ impl Builder {
         }
     }
 
-    /// Checks the options without a database; [`connect`](Self::connect) and [`from_pool`](Self::from_pool) do it
-    /// themselves, before they touch theirs.
+    /// Checks the options without a database. [`connect`](Self::connect) and [`from_pool`](Self::from_pool) do this
+    /// themselves, before they touch the database.
     ///
     /// ```
     /// let error = authfort::AuthFort::builder().secret("too short").check().unwrap_err();
@@ -268,7 +272,7 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::Config`] names the option that cannot be.
+    /// - [`Error::Config`] names the invalid option.
     pub fn check(&self) -> Result<()> {
         let c = &self.config;
         let second = Duration::from_secs(1);
@@ -334,8 +338,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// Brings the schema up to date and makes sure that there is a key. What the options say is checked before anything is
-/// written.
+/// Migrates the schema and makes sure that a key exists. Everything that depends on the options alone is checked before
+/// anything is written.
 async fn start(db: Db, config: Config, migrate: bool) -> Result<Core> {
     let passwords = config.passwords()?;
     let rules = config.rules()?;
@@ -358,7 +362,7 @@ async fn start(db: Db, config: Config, migrate: bool) -> Result<Core> {
 async fn ensure_key(core: &Core, now: DateTime<Utc>) -> Result<()> {
     let keyring = core.keyring();
     keyring.reload(now).await?;
-    // Before anything is written: the secret must be the right one.
+    // Checked before anything is written: the secret must be the right one.
     keyring.check(now).await?;
     if keyring.newest_algorithm() != Some(core.config().algorithm) {
         Write::new(core, RotateKeys::if_needed()).await?;

@@ -1,4 +1,4 @@
-//! Time is an argument: everything that needs the present asks the [`Clock`] it was given.
+//! Time is an argument: all code that needs the current time gets it from the [`Clock`] that it was given.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// A length of time as chrono has it; the longest there is for what is longer.
+/// Converts a duration to chrono's type; longer durations become the longest one that it can hold.
 pub(crate) fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// Tells the time, cut to microseconds: PostgreSQL keeps no more, and both engines must answer alike.
+/// Tells the time, truncated to microseconds: PostgreSQL stores no more, and both engines must return the same.
 ///
 /// ```
 /// use authfort::Clock;
@@ -25,24 +25,24 @@ pub(crate) fn delta(duration: Duration) -> TimeDelta {
 pub struct Clock(Option<Arc<Mutex<DateTime<Utc>>>>);
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system clock.
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// A clock that stands still, for tests. Clones share the time.
+    /// Returns a clock that stands still, for tests. Clones share the time.
     pub fn fixed(at: DateTime<Utc>) -> Self {
         Self(Some(Arc::new(Mutex::new(at))))
     }
 
-    /// Moves a fixed clock; the system's clock is left alone.
+    /// Moves a fixed clock; it does not affect the system clock.
     pub fn advance(&self, by: TimeDelta) {
         if let Some(time) = &self.0 {
             *time.lock().unwrap_or_else(PoisonError::into_inner) += by;
         }
     }
 
-    /// The present.
+    /// Returns the current time.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]

@@ -1,4 +1,4 @@
-//! What was configured, checked.
+//! The checked configuration.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// A role that may be given: well formed, and one of the declared where roles are declared.
+    /// Checks that a role can be assigned: its name is well formed, and it is declared if roles are declared.
     pub(crate) fn check_role(&self, field: &str, name: &str) -> Checked<()> {
         role_name(field, name)?;
         match &self.declared_roles {

@@ -1,4 +1,4 @@
-//! What everything below the handle takes: the services, and for whom a call is made.
+//! What all modules below the handle share: the services, and the actor of a call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Core {
         &self.actor
     }
 
-    /// The present, by the configured clock.
+    /// Returns the current time of the configured clock.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.services.config.clock.now()
     }

@@ -1,14 +1,14 @@
-//! What can go wrong, as data: every variant has a stable [`code`](Error::code) and carries facts, not sentences.
+//! Errors as data: every variant has a stable [`code`](Error::code) and carries facts, not sentences.
 //!
-//! The sentence for a person is the `Display` form. It never contains a secret or SQL, and a path only in
-//! [`Error::Start`]; the chain behind [`Error::Database`] and [`Error::Internal`] is for the log only.
+//! The `Display` form is the sentence for a person. It never contains a secret or SQL, and contains a path only in
+//! [`Error::Start`]; the sources behind [`Error::Database`] and [`Error::Internal`] are for the log only.
 
 use std::time::Duration;
 
 /// The result of every operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation did not happen. Whatever the variant, nothing was changed, unless the variant says so.
+/// Why an operation failed. It changed nothing, unless the variant says otherwise.
 ///
 /// ```
 /// use authfort::Error;
@@ -32,7 +32,7 @@ pub enum Error {
     /// No signing key has this id.
     #[error("No such key.")]
     KeyNotFound,
-    /// The change would leave nobody able to administer.
+    /// The change would leave no usable administrator.
     #[error("This is the last usable administrator.")]
     LastAdmin,
     /// The provider account belongs to another user.
@@ -41,22 +41,22 @@ pub enum Error {
     /// The account is the user's only way to sign in.
     #[error("This is the user's only way to sign in.")]
     LastCredential,
-    /// A row of the application refers to the user and does not allow it to go.
+    /// A row of the application refers to the user and prevents the deletion.
     #[error("Rows of {} refer to this user.", table.as_deref().unwrap_or("another table"))]
     BlockedByReference {
-        /// The table that refers to the user, where the engine tells.
+        /// The table that refers to the user, where the database engine names it.
         table: Option<String>,
     },
     /// The row changed since it was read (`If-Match`).
     #[error("The user was changed in the meantime; read it again.")]
     PreconditionFailed,
-    /// Input that is well formed and not acceptable: at most [`FieldError::LIMIT`] faults, each once.
+    /// The input is well formed but not acceptable: at most [`FieldError::LIMIT`] faults, each once.
     #[error("{}", summary(.0))]
     Validation(Vec<FieldError>),
-    /// A cursor that this library did not make, or that belongs to another list.
+    /// This library did not create the cursor, or the cursor belongs to another list.
     #[error("The cursor does not belong to this list; start again without it.")]
     InvalidCursor,
-    /// Email and password do not belong together. One answer for every reason.
+    /// Email and password do not match. The error is the same for every reason.
     #[error("Email or password is wrong.")]
     InvalidCredentials,
     /// The user is banned.
@@ -68,31 +68,31 @@ pub enum Error {
         /// The role that is missing.
         role: String,
     },
-    /// Sign-up is switched off.
+    /// Sign-up is disabled.
     #[error("Sign-up is switched off.")]
     SignupDisabled,
-    /// The access token is none of ours: malformed, forged, or signed by a key that no longer counts.
+    /// The access token is not valid: malformed, forged, or signed by a key that is no longer valid.
     #[error("The access token is not valid.")]
     TokenInvalid,
-    /// The access token ran out.
+    /// The access token has expired.
     #[error("The access token has expired.")]
     TokenExpired,
     /// The user's standing changed since the access token was issued.
     #[error("The access token is out of date.")]
     TokenVersionMismatch,
-    /// The session behind the access token was ended.
+    /// The session of the access token was ended.
     #[error("The session was ended.")]
     SessionRevoked,
-    /// The user of the access token is gone.
+    /// The user of the access token no longer exists.
     #[error("The user of this token is gone.")]
     TokenUserNotFound,
     /// The refresh token is unknown, expired, or its session was ended.
     #[error("The refresh token is not valid.")]
     RefreshTokenInvalid,
-    /// A refresh token that was already exchanged came back. Its whole session was ended, and that is committed.
+    /// A refresh token that was already exchanged was used again. Its whole session was ended, and that is committed.
     #[error("The refresh token was used before; the session was ended.")]
     RefreshTokenReused,
-    /// The single-use token is unknown, expired or used.
+    /// The single-use token is unknown, expired or already used.
     #[error("The token is not valid.")]
     VerificationTokenInvalid,
     /// More attempts than allowed.
@@ -107,7 +107,7 @@ pub enum Error {
     /// The database cannot be reached, is full, or stayed locked.
     #[error("The database is not available.")]
     DatabaseUnavailable(#[source] sqlx::Error),
-    /// An option that cannot be.
+    /// An option has an invalid value.
     #[error("{field}: {message}")]
     Config {
         /// The option.
@@ -115,26 +115,26 @@ pub enum Error {
         /// What to change.
         message: String,
     },
-    /// The schema is not one this version can work with.
+    /// This version cannot work with the database schema.
     #[error("{0}")]
     Migration(String),
-    /// The database did not let the library start; only [`connect`](crate::Builder::connect) and
-    /// [`from_pool`](crate::Builder::from_pool) fail with it. Its sentences are for whoever runs the program: they name
-    /// host, role, database or file, and no password.
+    /// The library could not start on this database. Only [`connect`](crate::Builder::connect) and
+    /// [`from_pool`](crate::Builder::from_pool) return it. Its texts are for the operator: they name host, role,
+    /// database or file, and no password.
     #[error("{cause} {remedy}")]
     Start {
         /// What is wrong.
         cause: String,
         /// What to do about it.
         remedy: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: sqlx::Error,
     },
-    /// A fault of the database that no input should cause.
+    /// A database error that no input should cause.
     #[error("An internal error occurred.")]
     Database(#[source] sqlx::Error),
-    /// A fault that no input should cause.
+    /// An error that no input should cause.
     #[error("An internal error occurred.")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -145,23 +145,23 @@ pub enum Error {
 pub struct FieldError {
     /// The field as the caller named it.
     pub field: String,
-    /// A stable word for the kind of fault.
+    /// The stable code of the fault.
     pub code: &'static str,
     /// What to change.
     pub message: String,
 }
 
 impl FieldError {
-    /// How many faults one error names. An input with thousands is a program's, and no person reads more.
+    /// The most faults that one error names.
     pub const LIMIT: usize = 16;
 
-    /// Names a field, the kind of fault, and what to change.
+    /// Creates a fault from the field, its code, and what to change.
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: field.into(), code, message: message.into() }
     }
 }
 
-/// How many faults the sentence repeats; whoever wants all of them reads the data.
+/// How many faults the `Display` form names; the data holds all of them.
 const SUMMARY_FAULTS: usize = 3;
 
 fn summary(fields: &[FieldError]) -> String {
@@ -173,7 +173,8 @@ fn summary(fields: &[FieldError]) -> String {
     format!("Invalid input: {}.", list.join("; "))
 }
 
-/// A task that panicked or was cancelled, such as the one in which a handler runs a transaction of its own: a fault.
+/// A task that panicked or was cancelled, such as one in which a handler runs its own transaction, is an internal
+/// error.
 ///
 /// ```
 /// # async fn example(pool: authfort::sqlx::SqlitePool, auth: authfort::AuthFort) -> authfort::Result<()> {
@@ -193,7 +194,7 @@ impl From<tokio::task::JoinError> for Error {
 }
 
 impl Error {
-    /// The stable word for this error; the HTTP contract uses the same.
+    /// Returns the stable code of this error; the HTTP interface uses the same codes.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UserNotFound | Self::TokenUserNotFound => "user_not_found",
@@ -228,7 +229,7 @@ impl Error {
         }
     }
 
-    /// One field that is not acceptable.
+    /// Creates a validation error for one field.
     pub fn invalid(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self::Validation(vec![FieldError::new(field, code, message)])
     }

@@ -1,4 +1,4 @@
-//! Reading the log.
+//! Reading the event log.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::store;
 use crate::{AuthFort, Error, EventId, Result, UserId};
 
 impl AuthFort {
-    /// Reads the log. See [`ListEvents`].
+    /// Lists events of the log. See [`ListEvents`].
     pub fn list_events(&self) -> ListEvents {
         ListEvents::new(self.core().clone())
     }
@@ -25,11 +25,12 @@ impl AuthFort {
 pub struct EventPage {
     /// The entries.
     pub events: Vec<Event>,
-    /// Where the next page begins: give it as `before` (newest first) or `after` (oldest first). None on the last page.
+    /// The cursor of the next page: pass it as `before` (newest first) or `after` (oldest first). None on the last
+    /// page.
     pub next_cursor: Option<EventId>,
 }
 
-/// Reads the log, newest first unless told otherwise; made by [`AuthFort::list_events`](crate::AuthFort::list_events).
+/// Reads the log, newest first unless set; created by [`AuthFort::list_events`](crate::AuthFort::list_events).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListEvents {
@@ -50,37 +51,37 @@ impl ListEvents {
         Self { core, query }
     }
 
-    /// Only events about this user.
+    /// Returns only events about this user.
     pub fn user_id(mut self, id: UserId) -> Self {
         self.query.user_id = Some(id);
         self
     }
 
-    /// Only events of this type; called again, of this type too.
+    /// Returns only events of this type. Each further call adds a type.
     pub fn r#type(mut self, name: impl Into<String>) -> Self {
         self.query.types.push(name.into());
         self
     }
 
-    /// Only events after this one.
+    /// Returns only events after this one.
     pub fn after(mut self, id: EventId) -> Self {
         self.query.after = Some(id);
         self
     }
 
-    /// Only events before this one.
+    /// Returns only events before this one.
     pub fn before(mut self, id: EventId) -> Self {
         self.query.before = Some(id);
         self
     }
 
-    /// Newest first (`Desc`, the default) or oldest first.
+    /// Sorts newest first (`Desc`, the default) or oldest first.
     pub fn order(mut self, order: SortOrder) -> Self {
         self.query.order = order;
         self
     }
 
-    /// How many, 1 to 200; 50 unless set.
+    /// Sets the page size, 1 to 200; 50 unless set.
     pub fn limit(mut self, limit: u32) -> Self {
         self.query.limit = i64::from(limit);
         self
@@ -101,11 +102,11 @@ impl IntoFuture for ListEvents {
                 let message = format!("must be one of {}", EVENT_TYPES.join(", "));
                 return Err(Error::invalid("type", "not_allowed", message));
             }
-            // However often a type is named, the statement stays small.
+            // Keeps the statement small if a type is named many times.
             query.types.sort_unstable();
             query.types.dedup();
             let limit = query.limit;
-            // One more than asked for tells whether another page follows.
+            // One more than requested tells whether another page follows.
             query.limit += 1;
             let mut conn = self.core.db().read().await?;
             let mut events = store::events::list(&mut conn.conn(), query).await?;

@@ -1,11 +1,11 @@
-//! Who is calling: an access token, checked, and its user's standing, asked.
+//! Authentication of a request: verifies the access token and checks the current state of its user.
 //!
-//! The guard and the introspection ask here and nowhere else, so they cannot differ. A token counts while its signature,
-//! times, issuer and audience do, its key is not retired, its user is there and not banned, its session lives, and its
-//! version is the user's. All but the signature is one statement to the database on a connection of the guard's own, so
-//! a ban, a deletion, an ended session or a new password cuts at once. The same statement brings address, name and roles
-//! as they are now: what the token says of them is for those who read it without asking. Where the database cannot be
-//! asked, nobody is let through.
+//! The guard and the introspection both use this module, so they cannot differ. A token is valid while its signature,
+//! times, issuer and audience are valid, its key is not retired, its user exists and is not banned, its session is
+//! live, and its version is the user's. All but the signature is checked by one statement on a connection reserved for
+//! the guard, so a ban, a deletion, an ended session or a new password takes effect at once. The same statement reads
+//! address, name and roles as they are now; the ones in the token are for verifiers that do not query this service. If
+//! the database is unavailable, every request is refused.
 
 use crate::access::Confirm;
 use crate::core::Core;
@@ -17,22 +17,23 @@ use crate::work::Before;
 use crate::{AuthFort, Result};
 
 impl AuthFort {
-    /// Says who calls, for an access token.
+    /// Authenticates the caller of a request by its access token.
     ///
     /// # Errors
-    /// - [`Error::TokenInvalid`](crate::Error::TokenInvalid) for what is no token of ours, or of a key that was retired.
-    /// - [`Error::TokenExpired`](crate::Error::TokenExpired) after its time.
-    /// - [`Error::TokenUserNotFound`](crate::Error::TokenUserNotFound), [`Error::UserBanned`](crate::Error::UserBanned),
-    ///   [`Error::SessionRevoked`](crate::Error::SessionRevoked),
-    ///   [`Error::TokenVersionMismatch`](crate::Error::TokenVersionMismatch) where the user's standing changed.
-    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable) where it cannot be asked: nobody is let
-    ///   through then.
+    /// - [`Error::TokenInvalid`](crate::Error::TokenInvalid) for a token that this service did not issue, or whose key
+    ///   was retired.
+    /// - [`Error::TokenExpired`](crate::Error::TokenExpired) after its expiry.
+    /// - [`Error::TokenUserNotFound`](crate::Error::TokenUserNotFound),
+    ///   [`Error::UserBanned`](crate::Error::UserBanned), [`Error::SessionRevoked`](crate::Error::SessionRevoked),
+    ///   [`Error::TokenVersionMismatch`](crate::Error::TokenVersionMismatch) if the user's standing changed.
+    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable) if the database does not answer: the request
+    ///   is refused then.
     pub async fn authenticate(&self, token: &str) -> Result<Principal> {
         authenticate(self.core(), token).await.map(|(_, principal)| principal)
     }
 }
 
-/// What the token says, and who the caller is now.
+/// Returns the token's claims, and the caller's current state.
 pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Principal)> {
     let now = core.now();
     let (claims, kid) = verified(core, token).await?;
@@ -40,7 +41,7 @@ pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Pr
     Ok((claims, principal))
 }
 
-/// What a token of ours says that has not expired. Its user's standing is not asked.
+/// Returns the claims of a valid, unexpired token. The current state of its user is not checked.
 pub(crate) async fn claims(token: &str, before: &mut Before<'_>) -> Result<Claims> {
     let core = before.core;
     let now = core.now();
@@ -48,12 +49,12 @@ pub(crate) async fn claims(token: &str, before: &mut Before<'_>) -> Result<Claim
         let lookup = core.keyring().verifying_on(&mut conn, now).await?;
         return Ok(verify(token, lookup, core.rules(), now)?);
     }
-    // Nothing else says whether the key still counts.
+    // No query of the user's standing follows, so only the key ring tells whether the key is still valid.
     core.keyring().freshen(now).await?;
     verified(core, token).await.map(|(claims, _)| claims)
 }
 
-/// The claims, and the key that signed them.
+/// Returns the claims, and the id of the key that signed them.
 async fn verified(core: &Core, token: &str) -> Result<(Claims, String)> {
     let now = core.now();
     let mut kid = None;

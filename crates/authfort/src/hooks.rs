@@ -1,11 +1,12 @@
-//! Hooks: the application's reactions to events, after the commit and apart from the request.
+//! Hooks: the application's reactions to events, after the commit and separate from the request.
 //!
-//! Each hook has a task and a bounded queue of its own: a hook that is slow, panics or hangs harms neither the request
-//! nor another hook. A hook may call back into the library. Hooks live in this process: what they must not miss at a
-//! crash belongs to a consumer that reads the log.
+//! Each hook has its own task and a bounded queue: a hook that is slow, panics or hangs affects neither the request nor
+//! another hook. A hook may call back into the library. Hooks live in this process: for work that must survive a crash,
+//! use a consumer that reads the log.
 //!
 //! Each hook sees the events of a user in the order of their commits. A call that joined the application's transaction
-//! cannot know when that commits: the database is asked whether it is over, and then whether the events are in the log.
+//! cannot see the commit: a task polls the database until the transaction is over, then checks whether the log has the
+//! events.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -18,11 +19,11 @@ use crate::db::{Db, OpenTransaction};
 use crate::model::events::{Event, TypedEvent};
 use crate::store;
 
-/// How many events may wait for one hook. Past that it misses some, which is logged; the log has them all. Memory stays
-/// bounded however slow a hook is.
+/// How many events may wait for one hook, so that memory stays bounded. A hook that falls further behind misses events,
+/// which is logged as an error; the event log has all of them.
 const BACKLOG: usize = 10_000;
 
-/// How long an open transaction of the application is watched.
+/// How long an open transaction of the application is polled.
 const WATCH_TIMEOUT: Duration = Duration::from_mins(10);
 
 struct Hook {
@@ -30,7 +31,7 @@ struct Hook {
     queue: mpsc::Sender<Arc<Event>>,
 }
 
-/// A hook that is registered. Dropping this changes nothing: a hook lives as long as the service.
+/// A registered hook. Dropping this handle changes nothing: a hook lives as long as the service.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -47,7 +48,7 @@ pub struct HookHandle {
 }
 
 impl HookHandle {
-    /// Takes the hook away. It is not run for what is committed from now on; for what is waiting already it is.
+    /// Removes the hook. It still runs for events that are already queued, and not for later ones.
     pub fn unsubscribe(self) {
         if let (Some(hooks), Some(queue)) = (self.registered.upgrade(), self.queue.upgrade()) {
             let mut hooks = hooks.write().unwrap_or_else(PoisonError::into_inner);
@@ -64,17 +65,17 @@ pub(crate) struct Hooks {
     runtime: Handle,
 }
 
-/// The order of commits, as far as it matters: two changes of one user wait for each other's locks until the commit, so
-/// whoever takes a ticket while it holds its locks comes before whoever gets them next.
+/// The order of commits, as far as it matters. Two changes of one user wait for each other's locks until the commit, so
+/// a change that takes its ticket while it holds its locks comes before the change that acquires them next.
 #[derive(Default)]
 struct CommitOrder {
     next: u64,
     first: u64,
-    /// What was committed under later tickets than the first that is still out.
+    /// The events of finished tickets that wait for an earlier ticket.
     done: BTreeMap<u64, Vec<Event>>,
 }
 
-/// A place in the order. What becomes of the transaction is said by [`publish`](Ticket::publish), or by dropping it.
+/// A place in the commit order. Call [`publish`](Ticket::publish) after the commit; without a commit, drop the ticket.
 pub(crate) struct Ticket {
     hooks: Hooks,
     number: u64,
@@ -82,7 +83,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Hands over events that are committed, once all earlier tickets are done.
+    /// Publishes committed events once all earlier tickets are done.
     pub(crate) fn publish(mut self, events: Vec<Event>) {
         self.events = events;
     }
@@ -106,7 +107,7 @@ impl Hooks {
         Self { registered: Arc::default(), order: Arc::default(), runtime }
     }
 
-    /// Takes a ticket; to be called with all locks held, before the commit.
+    /// Takes a ticket. Call this with all locks held, before the commit.
     pub(crate) fn ticket(&self) -> Ticket {
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let number = order.next;
@@ -114,7 +115,7 @@ impl Hooks {
         Ticket { hooks: self.clone(), number, events: Vec::new() }
     }
 
-    /// Registers a hook and starts its task, which ends with the last handle of the library.
+    /// Registers a hook and starts its task, which ends when the last handle of the service is dropped.
     pub(crate) fn on<E, F, Fut>(&self, hook: F) -> HookHandle
     where
         E: TypedEvent,
@@ -128,7 +129,7 @@ impl Hooks {
             while let Some(event) = events.recv().await {
                 let Some(typed) = E::from_event(&event) else { continue };
                 let hook = Arc::clone(&hook);
-                // In a task of its own, the call may panic as well as the future that it makes.
+                // A separate task catches panics both in the call and in the future that it returns.
                 if let Err(error) = tokio::spawn(async move { hook(typed).await }).await {
                     tracing::error!(event = %event.id, r#type = event.r#type, %error, "a hook panicked");
                 }
@@ -153,7 +154,7 @@ impl Hooks {
         }
     }
 
-    /// Hands over events of a transaction that is not ours, once it has committed, and lets go of them where it was rolled
+    /// Publishes the events of the application's transaction once it has committed, and drops them if it was rolled
     /// back.
     pub(crate) fn publish_when_committed(&self, db: Db, transaction: OpenTransaction, events: Vec<Event>) {
         let Some(first) = events.first().map(|event| event.id) else { return };
@@ -191,7 +192,7 @@ mod tests {
         async fn a_rolled_back_transaction_leaves_nobody_behind_who_asks_for_its_commit(db: TestDatabase) {
             let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).connect(db.url()).await.unwrap();
             auth.on(|_: UserCreated| async {});
-            // The service holds the hooks, and so does whoever watches a transaction for them.
+            // The service holds the hooks, and so does each task that polls a transaction.
             let holders = || Arc::strong_count(&auth.core().hooks().registered);
             assert_eq!(holders(), 1);
             let call = auth.create_user("jane@example.com");
@@ -211,7 +212,7 @@ mod tests {
                     tx.rollback().await.unwrap();
                 }
             }
-            // It sleeps for a second at the most; without the rollback it would be there for ten minutes.
+            // The task sleeps for at most one second; without the rollback it would run for ten minutes.
             for _ in 0..6_000 {
                 if holders() == 1 {
                     break;

@@ -1,10 +1,10 @@
-//! Typed ids. A user's id cannot be passed where a session's is wanted.
+//! Typed ids: a user's id cannot be passed where a session's id is expected.
 //!
-//! All are UUIDs of version 7 (RFC 9562): ordered by the time of their making, also within one millisecond of one
-//! process. They are names, not secrets.
+//! All are UUIDs of version 7 (RFC 9562): ordered by creation time, also within one millisecond of one process. They
+//! are names, not secrets.
 //!
-//! As text an id is hyphenated, in either case (RFC 9562, section 4). The other spellings that the `uuid` crate reads
-//! (without hyphens, in braces, as a URN) are refused, so that one resource has one address.
+//! As text an id is hyphenated, in upper or lower case (RFC 9562, section 4). The other forms that the `uuid` crate
+//! reads (without hyphens, in braces, as a URN) are refused, so that one resource has one URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use uuid::fmt::Hyphenated;
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
-/// Keeps ids of one process in order within a millisecond, over all threads.
+/// Keeps the ids of one process ordered within a millisecond, across all threads.
 static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
@@ -126,7 +126,7 @@ macro_rules! id {
 }
 
 id! {
-    /// Names a user, for ever: an id is never given twice.
+    /// The id of a user. It never changes and is never reused.
     ///
     /// ```
     /// use authfort::UserId;
@@ -138,10 +138,10 @@ id! {
     UserId
 }
 id! {
-    /// Names a session: one sign-in on one device, however often its tokens are renewed.
+    /// The id of a session: one sign-in on one device, however often its tokens are refreshed.
     SessionId
 }
 id! {
-    /// Names an event of the log. The same event keeps its id however often it is delivered.
+    /// The id of an event of the log. An event keeps its id however often it is delivered.
     EventId
 }

@@ -1,11 +1,11 @@
-//! What an access token is worth, for services that do not check tokens themselves (RFC 7662).
+//! Token introspection (RFC 7662), for services that do not verify tokens themselves.
 
 use serde::Serialize;
 
 use crate::guard::authenticate;
 use crate::{AuthFort, Error, Result, UserId};
 
-/// The answer of RFC 7662. Of an inactive token it says nothing else.
+/// The response of RFC 7662. For an inactive token it contains nothing else.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -19,9 +19,9 @@ use crate::{AuthFort, Error, Result, UserId};
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Introspection {
-    /// The token counts.
+    /// The token is valid.
     Active(Box<ActiveToken>),
-    /// It does not.
+    /// The token is not valid.
     Inactive {
         /// Always false.
         #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_false))]
@@ -29,7 +29,7 @@ pub enum Introspection {
     },
 }
 
-/// What a token that counts says.
+/// What the introspection tells about a valid token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -47,7 +47,7 @@ pub struct ActiveToken {
     pub roles: Vec<String>,
     /// The user's token version.
     pub token_version: i64,
-    /// When it runs out, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub exp: i64,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
@@ -56,10 +56,10 @@ pub struct ActiveToken {
 }
 
 impl AuthFort {
-    /// Says what an access token is worth (RFC 7662), by the very check of the guard.
+    /// Introspects an access token (RFC 7662), with the same check as the guard.
     ///
     /// # Errors
-    /// - [`Error::DatabaseUnavailable`] where it cannot be asked.
+    /// - [`Error::DatabaseUnavailable`] if the database does not answer.
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
         match authenticate(self.core(), token).await {
             Ok((claims, principal)) => Ok(Introspection::Active(Box::new(ActiveToken {

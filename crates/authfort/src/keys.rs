@@ -1,4 +1,4 @@
-//! Changing the key that signs.
+//! Rotating the signing key.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
-    /// The signing keys, newest first, without their secrets.
+    /// Returns the signing keys, newest first, without their private halves.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
@@ -24,26 +24,26 @@ impl AuthFort {
         Ok(KeyInfo::all(&rows, self.now()))
     }
 
-    /// Makes a new key and publishes it; it signs once every copy of the [JWKS](Self::jwks) without it has run out: after
-    /// [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the leeway. The old one signs until then and
-    /// verifies for as long as its tokens live. While a new key waits, that one is answered. Event: `key_rotated`; none
-    /// where one waits.
+    /// Generates a new key and publishes it. The new key signs once every cached copy of the [JWKS](Self::jwks) without
+    /// it has expired: after [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE), half a minute by which nodes may differ, and the
+    /// leeway. Until then the old key signs; it verifies for as long as its tokens are valid. While a new key waits to
+    /// sign, the call returns that key and writes no event. Event: `key_rotated`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `revoke_old_tokens()` | the old keys verify no more: every access token that is out is worthless |
+    /// | `revoke_old_tokens()` | the old keys stop verifying: all access tokens issued so far become invalid |
     pub fn rotate_keys(&self) -> Write<RotateKeys> {
         Write::new(self.core(), RotateKeys::default())
     }
 
-    /// The public keys, as RFC 7517 has them, to be kept for at most [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE). They are
-    /// read again when they are five seconds old; while the database is away, those last read are answered.
+    /// Returns the public keys as a JWK set (RFC 7517), to be cached for at most [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE).
+    /// Keys older than five seconds are read again; while the database is unavailable, the last ones read are returned.
     pub async fn jwks(&self) -> Value {
         self.core().keyring().jwks(self.now()).await
     }
 }
 
-/// A signing key, without its secret.
+/// A signing key, without its private half.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -63,11 +63,11 @@ pub struct KeyInfo {
     /// `RS256`, `ES256` or `EdDSA`.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::Algorithm::schema))]
     pub algorithm: String,
-    /// Whether it signs now. One that was just made does not: it is published first.
+    /// Whether it signs now. A new key does not sign at once: it is published first.
     pub current: bool,
-    /// Since when it is there, and verifies.
+    /// When it was created; it verifies since then.
     pub created_at: DateTime<Utc>,
-    /// When it stops verifying; none for the newest key. One that still signs has it as soon as there is a newer one.
+    /// When it stops verifying; none for the newest key. A key that still signs has one as soon as a newer key exists.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -88,20 +88,20 @@ impl KeyInfo {
     }
 }
 
-/// Makes a new key, to sign once every verifier can know it; made by
+/// Generates a new key that signs once every verifier can know it; created by
 /// [`AuthFort::rotate_keys`](crate::AuthFort::rotate_keys).
 #[derive(Clone, Default)]
 pub struct RotateKeys {
     new: Option<Arc<NewKey>>,
     revoke_old: bool,
-    /// Only where the newest key is not of the configured algorithm: what every node does when it starts.
+    /// Rotates only if the newest key does not use the configured algorithm. Every node does this when it starts.
     if_needed: bool,
 }
 
 impl Write<RotateKeys> {
-    /// Ends every older key and its tokens at once, and signs with the new key at once: for a key that leaked. A
-    /// verifier that keeps the old public keys takes the old tokens, and refuses new ones, until it fetches them again:
-    /// for [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE) at most.
+    /// Invalidates every older key and its tokens at once, and signs with the new key at once; for a key that leaked. A
+    /// verifier that has the old public keys cached accepts old tokens, and refuses new ones, until it fetches the keys
+    /// again: for at most [`JWKS_MAX_AGE`](crate::JWKS_MAX_AGE).
     pub fn revoke_old_tokens(mut self) -> Self {
         self.op.revoke_old = true;
         self
@@ -110,7 +110,7 @@ impl Write<RotateKeys> {
 
 impl Joinable for RotateKeys {}
 
-/// Each attempt but the last is lost to another node that rotated at the same time.
+/// The most attempts. Each can fail because another node rotates the keys at the same time.
 const ATTEMPTS: u32 = 8;
 
 impl Operation for RotateKeys {
@@ -138,7 +138,7 @@ impl Operation for RotateKeys {
                 }
             }
             let signs_from = match end.filter(|_| signing.is_some() && !self.revoke_old) {
-                // Later than the one before it also where this clock is behind.
+                // Later than the previous one, even if this node's clock is behind.
                 Some(end) => (now + ahead(config.leeway)).max(end.signs_from + TimeDelta::microseconds(1)),
                 None => now,
             };
@@ -175,7 +175,7 @@ impl Operation for RotateKeys {
     }
 }
 
-/// Encrypts the keys that were made before a secret was configured.
+/// Encrypts the keys that were created before a secret was configured.
 pub(crate) struct SealKeys;
 
 impl Operation for SealKeys {

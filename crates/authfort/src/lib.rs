@@ -1,5 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! User management on SQLite and PostgreSQL: users, roles, sessions, tokens, and the events of their changes.
+//! User management on SQLite and PostgreSQL: users, roles, sessions, tokens, and an event log of all changes.
 //!
 //! ```
 //! use authfort::{AuthFort, SortBy, SortOrder};
@@ -19,11 +19,11 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the service: every call begins here | [`AuthFort`] |
+//! | the service: every call starts here | [`AuthFort`] |
 //! | options | [`Builder`] |
 //! | joining the application's own transaction | [`Write::in_tx`] |
-//! | what can go wrong | [`Error`] |
-//! | what happened, and reacting to it | [`events`] |
+//! | errors | [`Error`] |
+//! | events, and reacting to them | [`events`] |
 //! | guards and routers for axum | the crate `authfort-axum` |
 //!
 //! # Features
@@ -94,7 +94,7 @@ pub use users::{
 };
 pub use work::{Conditional, Joinable, Operation, Write};
 
-/// The version of `secrecy` that passwords and tokens are held in.
+/// The version of `secrecy` whose types hold passwords and tokens.
 pub use secrecy;
-/// The version of `sqlx` whose pools and transactions can be handed in.
+/// The version of `sqlx` whose pools and transactions this crate accepts.
 pub use sqlx;

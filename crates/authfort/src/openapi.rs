@@ -1,8 +1,8 @@
-//! Schemas that a derive cannot make.
+//! Schemas that cannot be derived.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-/// One of these texts.
+/// A string that is one of these values.
 pub(crate) fn one_of(texts: &[&str]) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts.iter().copied())).build()
 }

@@ -1,9 +1,9 @@
-//! Roles: names that a user holds, and what a change of them does to live access tokens.
+//! Roles: names that a user holds, and how a role change affects access tokens that are already issued.
 //!
-//! Guard and introspection see a change at the next request. An access token carries the roles that its user had when it
-//! was issued, for those who verify it without asking. A change is immediate for them as well unless told otherwise:
-//! the user's access tokens are refused from the commit on, and the next refresh brings the new roles. With
-//! `immediate(false)` they live on, at most for their time to live.
+//! Guard and introspection see a change at the next request. An access token carries the roles that its user had when
+//! it was issued, for verifiers that do not query this service. By default a change revokes the user's access tokens:
+//! guard and introspection refuse them from the commit on, and the next refresh returns a token with the new roles.
+//! With `immediate(false)` the old tokens stay valid until they expire.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -17,30 +17,30 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Gives a role and answers all the user's roles. Live access tokens are cut unless `immediate(false)`. A role held
-    /// already changes nothing. Event: `role_added`.
+    /// Adds a role and returns all roles of the user. Live access tokens are revoked unless `immediate(false)`. If the
+    /// user already has the role, nothing changes. Event: `role_added`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `immediate(false)` | access tokens that are out go on counting for verifiers that read nothing else |
+    /// | `immediate(false)` | access tokens that are already issued stay valid until they expire |
     /// | `if_version(…)` | only at this version of the user |
     pub fn add_role(&self, id: UserId, role: impl Into<String>) -> Write<AddRole> {
         Write::new(self.core(), AddRole::new(id, role.into()))
     }
 
-    /// Takes a role and answers those that are left; refused for the admin role of the last administrator. A role not
-    /// held changes nothing. Event: `role_removed`.
+    /// Removes a role and returns the remaining ones; refused for the admin role of the last usable administrator. If
+    /// the user does not have the role, nothing changes. Event: `role_removed`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `immediate(false)` | access tokens that are out go on counting for verifiers that read nothing else |
+    /// | `immediate(false)` | access tokens that are already issued stay valid until they expire |
     /// | `if_version(…)` | only at this version of the user |
     pub fn remove_role(&self, id: UserId, role: impl Into<String>) -> Write<RemoveRole> {
         Write::new(self.core(), RemoveRole::new(id, role.into()))
     }
 
-    /// Whether a role of this name can be given: it is well formed, and declared where
-    /// [roles are declared](crate::Builder::roles).
+    /// Returns whether a role of this name can be assigned: the name is well formed, and it is declared if [roles are
+    /// declared](crate::Builder::roles).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -54,25 +54,26 @@ impl AuthFort {
         self.core().config().check_role("role", name).is_ok()
     }
 
-    /// The roles of a user, sorted.
+    /// Returns the roles of a user, sorted.
     pub fn get_roles(&self, id: UserId) -> GetRoles {
         GetRoles { core: self.core().clone(), user: id }
     }
 
-    /// Whether a user has a role.
+    /// Returns whether a user has a role.
     ///
     /// # Errors
-    /// - [`Error::UserNotFound`](crate::Error::UserNotFound), [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
+    /// - [`Error::UserNotFound`](crate::Error::UserNotFound),
+    ///   [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
     pub async fn has_role(&self, id: UserId, role: &str) -> Result<bool> {
         Ok(self.get_roles(id).await?.iter().any(|held| held == role))
     }
 }
 
-/// Gives a role; made by [`AuthFort::add_role`](crate::AuthFort::add_role).
+/// Adds a role; created by [`AuthFort::add_role`](crate::AuthFort::add_role).
 #[derive(Clone)]
 pub struct AddRole(RoleChange);
 
-/// Takes a role; made by [`AuthFort::remove_role`](crate::AuthFort::remove_role).
+/// Removes a role; created by [`AuthFort::remove_role`](crate::AuthFort::remove_role).
 #[derive(Clone)]
 pub struct RemoveRole(RoleChange);
 
@@ -96,7 +97,7 @@ impl RemoveRole {
 }
 
 impl Write<AddRole> {
-    /// Whether live access tokens are cut; they are unless set.
+    /// Sets whether live access tokens are revoked; they are unless set.
     pub fn immediate(mut self, on: bool) -> Self {
         self.op.0.immediate = on;
         self
@@ -104,7 +105,7 @@ impl Write<AddRole> {
 }
 
 impl Write<RemoveRole> {
-    /// Whether live access tokens are cut; they are unless set.
+    /// Sets whether live access tokens are revoked; they are unless set.
     pub fn immediate(mut self, on: bool) -> Self {
         self.op.0.immediate = on;
         self
@@ -161,7 +162,7 @@ impl Operation for RemoveRole {
     type Output = Vec<String>;
 
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
-        // A role that is not declared any more can still be taken away.
+        // A role that is no longer declared can still be removed.
         role_name("role", &self.0.role).map_err(|fault| Error::Validation(vec![fault]))
     }
 
@@ -181,7 +182,7 @@ impl Operation for RemoveRole {
     }
 }
 
-/// Reads the roles of a user; made by [`AuthFort::get_roles`](crate::AuthFort::get_roles).
+/// Reads the roles of a user; created by [`AuthFort::get_roles`](crate::AuthFort::get_roles).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetRoles {

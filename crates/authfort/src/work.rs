@@ -1,17 +1,20 @@
 //! The one write path.
 //!
-//! Begin; lock what the rule needs; check the rule; write; append the events; commit; then fan out. Each operation
-//! says only what lies between begin and commit ([`Operation::apply`]); the rest is here, once.
+//! Begin; acquire the locks that the rule needs; check the rule; write; append the events; commit; publish the events
+//! to hooks. Each operation implements only the part between begin and commit ([`Operation::apply`]); this module does
+//! the rest.
 //!
-//! - What comes before the transaction runs in the caller's future: who hangs up while a password waits to be hashed
-//!   gives up the place. The transaction runs in a task of its own: a client that hangs up cannot leave it open or half
-//!   done.
-//! - Nothing slow happens inside the transaction. Where what was prepared does not fit what is found under the locks
-//!   ([`Verdict::PrepareAgain`]), it is rolled back, prepared anew and run again, a few times.
-//! - The caller is asked once more under the locks of the change, and their row is kept as it is until the commit.
-//! - A deadlock, a serialization failure or a locked file runs the whole unit again, with a growing pause, a few times and
-//!   for a few seconds.
-//! - An operation may commit and still fail ([`Verdict::CommitAndFail`]): a detected theft is recorded before it is reported.
+//! - The work before the transaction runs in the caller's future: if the client disconnects while a password waits to
+//!   be hashed, the wait is cancelled. The transaction runs in its own task: a client that disconnects cannot leave it
+//!   open or half done.
+//! - Nothing slow runs inside the transaction. If the prepared data does not match what is found under the locks
+//!   ([`Verdict::PrepareAgain`]), the transaction is rolled back, prepared again and run again, a few times.
+//! - The caller is reauthorized under the locks of the change, and their row is locked against changes until the
+//!   commit.
+//! - After a deadlock, a serialization failure or a locked file the whole unit runs again, with a growing pause, a few
+//!   times and for a few seconds.
+//! - An operation may commit and still fail ([`Verdict::CommitAndFail`]): a detected theft is recorded before it is
+//!   reported.
 
 mod locks;
 mod operation;
@@ -32,7 +35,7 @@ pub(crate) use operation::{Before, RateCheck, Verdict, check_rate};
 pub use operation::{Conditional, Joinable, Operation};
 pub(crate) use unit::Work;
 
-/// A change that happens when it is awaited, or inside the application's transaction by [`in_tx`](Write::in_tx).
+/// A change that runs when it is awaited, or inside the application's transaction with [`in_tx`](Write::in_tx).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,8 +65,9 @@ impl<O> std::fmt::Debug for Write<O> {
 }
 
 impl<O: Conditional> Write<O> {
-    /// Only if the user is still at this [`version`](crate::User::version), also where nothing would change. It is asked
-    /// under the lock, so of several who read one version and write at once one succeeds.
+    /// Runs the change only if the user is still at this [`version`](crate::User::version), even where it would change
+    /// nothing. The version is checked under the lock: of several callers who read one version and write at once, one
+    /// succeeds.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -75,7 +79,7 @@ impl<O: Conditional> Write<O> {
     /// # Ok(()) }
     /// ```
     ///
-    /// The call then fails with [`Error::PreconditionFailed`], and has done nothing.
+    /// Otherwise the call fails with [`Error::PreconditionFailed`] and changes nothing.
     pub fn if_version(mut self, version: i64) -> Self {
         self.if_version = Some(version);
         self
@@ -83,9 +87,9 @@ impl<O: Conditional> Write<O> {
 }
 
 const ATTEMPTS: u32 = 6;
-/// No attempt begins after this: the caller waits, and each attempt may itself have waited for a lock.
+/// No attempt starts after this time: the caller waits, and each attempt may itself have waited for a lock.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a change is prepared: once, and again for as many others as changed what it was prepared for.
+/// How often a change is prepared: once, and again each time a concurrent change made the prepared data outdated.
 const ROUNDS: u32 = 4;
 
 impl<O: Operation> Write<O> {
@@ -93,8 +97,9 @@ impl<O: Operation> Write<O> {
         Self { core: core.clone(), op, if_version: None, prepared: false }
     }
 
-    /// Does beforehand what needs no transaction: it checks the input and hashes a password. The call is then awaited, or
-    /// joins a transaction, without spending that time once more: on SQLite nobody else writes while one is open.
+    /// Does the work that needs no transaction: it validates the input and hashes a password. The call can then be
+    /// awaited or join a transaction without spending that time again: on SQLite no other writer can run while a
+    /// transaction is open.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -108,10 +113,10 @@ impl<O: Operation> Write<O> {
     /// # Ok(()) }
     /// ```
     ///
-    /// What it finds is asked again under the locks where it may have changed: waiting between the two is no danger.
+    /// The rules are checked again under the locks, so any time may pass between the two calls.
     ///
     /// # Errors
-    /// Those of the operation that the input causes, such as [`Error::Validation`].
+    /// The operation's errors that the input causes, such as [`Error::Validation`].
     pub async fn prepare(mut self) -> Result<Self> {
         if !self.prepared {
             self.op.prepare(&mut Before { core: &self.core, if_version: self.if_version, joined: None }).await?;
@@ -123,8 +128,8 @@ impl<O: Operation> Write<O> {
     async fn run(mut self) -> Result<O::Output> {
         for _ in 0..ROUNDS {
             self = self.prepare().await?;
-            // A task of its own: dropping the caller's future does not cancel it between begin and commit.
-            // In the caller's span still: what is logged on the way belongs to the request.
+            // In its own task, so that dropping the caller's future does not cancel it between begin and commit. In the
+            // caller's span, so that its log messages belong to the request.
             let unit = tokio::spawn(async move { (commit(&self).await, self) }.in_current_span());
             let (outcome, write) = unit.await.map_err(Error::internal)?;
             match outcome? {
@@ -137,14 +142,14 @@ impl<O: Operation> Write<O> {
 }
 
 impl<O: Joinable> Write<O> {
-    /// Takes part in the application's own transaction: what this does is committed or rolled back with it. Where it
-    /// fails, the transaction stays usable and holds nothing of it. Hooks run once the transaction has committed.
+    /// Runs the change inside the application's own transaction, which commits it or rolls it back. If the change
+    /// fails, it leaves nothing in the transaction, which stays usable. Hooks run once the transaction has committed.
     ///
     /// Row locks are held until then, so keep the transaction short. On SQLite begin it with `BEGIN IMMEDIATE`.
     ///
     /// # Errors
-    /// Those of the operation. [`Error::Config`] where the transaction is of another engine than the pool, or on
-    /// SQLite does not keep foreign keys.
+    /// Those of the operation. [`Error::Config`] if the transaction belongs to another engine than the pool, or does
+    /// not enforce foreign keys on SQLite.
     pub async fn in_tx<'c>(mut self, tx: impl Into<Conn<'c>>) -> Result<O::Output> {
         let mut conn = tx.into();
         self.core.db().check_joined(&mut conn).await?;
@@ -159,7 +164,7 @@ impl<O: Joinable> Write<O> {
                 Ok(output)
             }
             Err(error) => {
-                // Some errors end the whole transaction. The error of the operation is the one to report.
+                // Some errors abort the whole transaction. The operation's error is the one to report.
                 if let Err(second) = Savepoint::roll_back(&mut conn).await {
                     tracing::debug!(error = %second, "rolling back to the savepoint");
                     return Err(error);
@@ -169,7 +174,7 @@ impl<O: Joinable> Write<O> {
         }
     }
 
-    /// The answer, and what hooks wait for: events, with the transaction that they are part of.
+    /// Returns the output, and the events with the open transaction that they belong to, if hooks wait for them.
     async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Option<(OpenTransaction, Vec<Event>)>)> {
         for _ in 0..ROUNDS {
             if !std::mem::take(&mut self.prepared) {
@@ -193,7 +198,7 @@ impl<O: Joinable> Write<O> {
     }
 }
 
-/// Runs the transaction until it is committed; `None` where it has to be prepared anew.
+/// Runs the transaction until it commits; `None` if it has to be prepared again.
 async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
     let started = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(5);
@@ -219,7 +224,7 @@ async fn commit<O: Operation>(write: &Write<O>) -> Result<Option<O::Output>> {
     }
 }
 
-/// Names the table that holds a user back, where the engine did not. It is asked once the change has been undone.
+/// Adds the name of the table that refers to the user, where the engine did not give it. Runs after the rollback.
 async fn named<O: Operation>(op: &O, conn: &mut Conn<'_>, error: Error) -> Error {
     match (error, op.removes()) {
         (Error::BlockedByReference { table: None }, Some(user)) => {
@@ -260,7 +265,7 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
             Ok(None)
         }
         Err(error) => {
-            // The error of the operation is the one to report.
+            // The operation's error is the one to report.
             if let Err(second) = tx.rollback().await {
                 tracing::debug!(error = %second, "rolling back");
             }
@@ -281,7 +286,7 @@ async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O:
     Ok(verdict)
 }
 
-/// Up to as much again, so that two who ran into each other do not do so once more.
+/// Adds up to the same pause again, so that two transactions that conflicted do not conflict again.
 fn jitter(pause: Duration) -> Duration {
     let random = crate::crypto::random::<1>().map_or(0, |[byte]| u32::from(byte));
     pause * random / 256

@@ -1,4 +1,4 @@
-//! The table `notes`. The statements are the same on both engines, and so each is written once; an application on one
+//! The table `notes`. The statements are the same on both engines, so each is written once; an application on one
 //! engine uses its pool directly.
 
 use authfort::sqlx::{self, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 const INSERT: &str = "INSERT INTO notes (owner, text, shared) VALUES ($1, $2, $3) RETURNING id, text, shared";
 
-/// How many notes a page has.
+/// The number of notes on a page.
 const PAGE: i64 = 50;
 
-/// The pool, which the service and the application share. Cheap to clone.
+/// The pool, shared by the service and the application. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Db {
     /// SQLite.
@@ -19,7 +19,7 @@ pub enum Db {
     Postgres(PgPool),
 }
 
-/// A transaction in which the library takes part by `in_tx(tx.conn())`.
+/// A transaction that operations of the library join by `in_tx(tx.conn())`.
 pub enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
@@ -39,7 +39,7 @@ impl From<(i64, String, bool)> for Note {
     }
 }
 
-/// Runs the same on either engine.
+/// Runs the same code on either engine.
 macro_rules! on_either {
     ($type:ident, $value:expr, $inner:ident => $run:expr) => {
         match $value {
@@ -53,7 +53,7 @@ impl Db {
     /// Opens a pool, and the service on it.
     ///
     /// # Errors
-    /// Those of the database.
+    /// The errors of the database.
     pub async fn connect(url: &str) -> Result<(Self, AuthFort)> {
         if url.starts_with("sqlite") {
             let pool = authfort::open_sqlite(url, 5).await?;
@@ -68,7 +68,7 @@ impl Db {
             Self::Sqlite(_) => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB"),
             Self::Postgres(_) => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "UUID"),
         };
-        // The notes go with the row of their owner, whoever deletes it, and by whatever way.
+        // Notes are deleted with the row of their owner, whatever deletes that row.
         let statements = format!(
             "CREATE TABLE IF NOT EXISTS notes (
                  id {id},
@@ -91,7 +91,7 @@ impl Db {
         })
     }
 
-    /// One statement is a transaction by itself: there is none to be left open.
+    /// Needs no explicit transaction: a single statement is atomic.
     pub(crate) async fn add_note(&self, owner: UserId, text: &str, shared: bool) -> sqlx::Result<Note> {
         let row: (i64, String, bool) = on_either!(Self, self, pool => {
             sqlx::query_as(INSERT).bind(owner).bind(text).bind(shared).fetch_one(pool).await?
@@ -108,7 +108,7 @@ impl Db {
     }
 
     pub(crate) async fn shared_notes(&self, after: i64) -> sqlx::Result<Vec<Note>> {
-        // Asked at each reading: a note whose request was under way when its owner was banned is not shown either.
+        // Checked on every read, so a note that was being written while its owner was banned is not shown either.
         let text = "SELECT id, text, shared FROM notes
              WHERE shared AND id > $1 AND EXISTS (
                  SELECT 1 FROM authfort_users u WHERE u.id = owner AND NOT u.banned AND u.deleted_at IS NULL)

@@ -1,9 +1,9 @@
-//! An application with a table and a state of its own beside the library's: people sign up and get their first note in
-//! the same transaction, keep notes, share some of them, and lose them with their account.
+//! An application with its own table and state: users sign up and get their first note in the same transaction, write
+//! notes, share some of them, and lose them when their account is deleted.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
-//! | `lib.rs` | the application: what is mounted where, and the hooks |
+//! | `lib.rs` | the application: its routes and hooks |
 //! | `routes.rs` | the handlers and their guards |
 //! | `db.rs` | the table `notes`, on either engine |
 
@@ -19,23 +19,23 @@ use axum::routing::{delete, get, post};
 pub use db::Db;
 
 authfort_axum::roles! {
-    /// Who looks after what is shared.
+    /// May unshare notes of other users.
     pub Editor = "editor";
 }
 
-/// The application on this database, whose tables are made where they are not there.
+/// Builds the application on this database, and creates its table if it does not exist.
 ///
 /// # Errors
-/// Those of the database.
+/// The errors of the database.
 pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
     db.create_table().await?;
-    // What a banned user has shared stays their own when the ban is over.
+    // A banned user's notes are no longer shared; they stay the user's own after the ban.
     let notes = db.clone();
     auth.on(move |event: UserBanned| {
         let notes = notes.clone();
         async move { report(notes.unshare_all(event.user_id).await) }
     });
-    // A deleted user's notes go with the row. Who is anonymized keeps the row, and loses the notes here.
+    // A deleted user's notes are deleted with the row. An anonymized user keeps the row, so the notes are deleted here.
     let notes = db.clone();
     auth.on(move |event: UserDeleted| {
         let notes = notes.clone();
@@ -49,7 +49,7 @@ pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
         .route("/notes/{id}", delete(routes::delete))
         .route("/shared", get(routes::shared))
         .route("/editorial/{id}", delete(routes::unshare))
-        // Sign-up is the application's; all the rest of `/auth` is the library's.
+        // The application handles sign-up; the library handles the other routes of `/auth`.
         .nest("/auth", auth_router_without(&layer, ["/signup"]))
         .nest("/admin", admin_router(&layer))
         .layer(layer)
@@ -57,7 +57,7 @@ pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
     Ok(harden(app))
 }
 
-/// A hook has nobody to answer to.
+/// Logs an error, because a hook has no caller to return it to.
 fn report(outcome: authfort::sqlx::Result<()>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "the notes of a user could not be changed");

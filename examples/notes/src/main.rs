@@ -1,4 +1,4 @@
-//! Serves the notes. `DATABASE_URL` names the database; without it, it is the file `notes.db` in the current folder.
+//! Serves the notes. `DATABASE_URL` names the database; the default is the file `notes.db` in the current folder.
 
 use std::io::{Write, stdout};
 use std::{env, error::Error, net::SocketAddr};
@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite://notes.db".into());
     let (db, auth) = Db::connect(&url).await?;
-    // At the first start: an administrator, whose password is shown once.
+    // The first start creates an administrator and prints the password once.
     if auth.get_user_count().role(auth.admin_role()).await? == 0 {
         let password = generate_password()?;
         auth.create_user("admin@example.com").role(auth.admin_role()).password(password.clone()).await?;

@@ -1,4 +1,4 @@
-//! The handlers. Who may call one is in its arguments.
+//! The handlers. Their arguments define who may call them.
 
 use authfort::secrecy::SecretString;
 use authfort_axum::{Action, CurrentUser, Rejection, RequireRole, Visitor};
@@ -67,7 +67,7 @@ pub struct Paging {
     after: i64,
 }
 
-/// The caller's own notes.
+/// Lists the caller's own notes.
 pub async fn list(
     user: CurrentUser,
     State(db): State<Db>,
@@ -76,17 +76,17 @@ pub async fn list(
     Ok(Json(db.notes_of(user.user_id, paging.after).await?))
 }
 
-/// What everybody may read, signed in or not.
+/// Lists the shared notes, which every client may read, signed in or not.
 pub async fn shared(State(db): State<Db>, Query(paging): Query<Paging>) -> Result<Json<Vec<Note>>, Rejection> {
     Ok(Json(db.shared_notes(paging.after).await?))
 }
 
-/// Deletes a note of the caller's own; another's is as if it were not there.
+/// Deletes a note of the caller's own. The note of another user is reported as not found.
 pub async fn delete(user: CurrentUser, State(db): State<Db>, Path(id): Path<i64>) -> Result<StatusCode, Rejection> {
     if db.delete_note(id, user.user_id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Rejection::not_found()) }
 }
 
-/// Takes a shared note back from everybody; for editors.
+/// Stops sharing a note; for editors.
 pub async fn unshare(
     _: RequireRole<Editor>,
     State(db): State<Db>,

@@ -1,4 +1,4 @@
-//! The application as its users see it, on both engines.
+//! Tests the application over HTTP, on both engines.
 #![cfg(test)]
 
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ impl Notes {
         Self { auth: auth.clone(), app: app(db, auth).await.unwrap() }
     }
 
-    /// Status and body; null where there is none.
+    /// Sends a request and returns the status and the body, null if there is none.
     async fn ask(&self, method: &str, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
         let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         if !bearer.is_empty() {
@@ -46,7 +46,7 @@ impl Notes {
         self.ask("GET", path, bearer, &Value::Null).await
     }
 
-    /// Signs somebody up over HTTP; their `Authorization`.
+    /// Signs a user up over HTTP and returns the value of their `Authorization` header.
     async fn sign_up(&self, email: &str) -> String {
         let (status, body) = self.ask("POST", "/auth/signup", "", &json!({"email": email, "password": PASSWORD})).await;
         assert_eq!(status, 201, "{body}");
@@ -110,7 +110,7 @@ both_engines! {
             answers.push(notes.ask("POST", "/auth/signup", "", &taken).await.0);
         }
         assert_eq!(answers, [201, 409, 409, 409, 409, 429, 429]);
-        // What is refused for itself takes nothing, and all its faults are named.
+        // An invalid request takes nothing from the rate limits, and all its errors are reported.
         let wrong = json!({"email": "joan", "password": "short"});
         for _ in 0..30 {
             let (status, body) = notes.ask("POST", "/auth/signup", "", &wrong).await;
@@ -148,7 +148,7 @@ both_engines! {
         notes.write(&jane, "hello", true).await;
         let id = notes.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id;
         notes.auth.ban_user(id).await.unwrap();
-        // The hook runs after the commit, in its own time.
+        // The hook runs asynchronously after the commit.
         for _ in 0..2_000 {
             if notes.shared().await.is_empty() {
                 break;
@@ -158,7 +158,7 @@ both_engines! {
         assert!(notes.shared().await.is_empty());
         assert_eq!(notes.get("/notes", &jane).await.0, 403);
 
-        // A note of somebody who is banned is not shown, whoever wrote it after the ban.
+        // A note of a banned user is not shown, even if it was written after the ban.
         let late = match Db::connect(db.url()).await.unwrap().0 {
             Db::Sqlite(pool) => authfort::sqlx::query("UPDATE notes SET shared = TRUE").execute(&pool).await.map(|_| ()),
             Db::Postgres(pool) => authfort::sqlx::query("UPDATE notes SET shared = TRUE").execute(&pool).await.map(|_| ()),

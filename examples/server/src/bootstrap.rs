@@ -1,4 +1,4 @@
-//! The first administrator, and what whoever started the server for the first time may do next.
+//! Creates the first administrator, and prints the next steps at the first start.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,8 +7,8 @@ use authfort::{AuthFort, Error, Result};
 
 use crate::settings::Settings;
 
-/// Creates an administrator where there is none, and says whether it did. Of several nodes that start together one
-/// does: the address is unique.
+/// Creates an administrator if there is none, and returns whether it did. Of several nodes that start together only one
+/// creates it, because the address is unique.
 pub async fn first_admin(auth: &AuthFort, settings: &Settings) -> Result<bool> {
     if auth.get_user_count().role(auth.admin_role()).await? > 0 {
         return Ok(false);
@@ -38,10 +38,10 @@ fn announce(email: &str, password: &SecretString) {
     );
 }
 
-/// Where to go from here.
+/// Prints the next steps.
 #[expect(clippy::print_stdout, reason = "it is for a person, at the first start alone")]
 pub fn welcome(address: SocketAddr, settings: &Settings) {
-    // Nobody can go to "all addresses".
+    // A client cannot connect to the unspecified address ("all addresses").
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,5 +1,5 @@
-//! Users to look at: with and without names, verified or not, banned for a while or for good, and of every role. They
-//! have no passwords: nobody can sign in as one of them.
+//! Generates demo users: with and without names, verified or not, banned for a while or for good, and with every role.
+//! They have no passwords, so no client can sign in as one of them.
 
 use std::io::IsTerminal;
 use std::ops::Range;
@@ -56,12 +56,12 @@ const LAST: &[&str] = &[
     "Yılmaz",
 ];
 const DOMAINS: &[&str] = &["example.com", "example.net", "example.org", "mail.example.com"];
-/// Each batch is one transaction; other writers wait for it.
+/// The number of users in a transaction. Other writers wait for it.
 const BATCH: u32 = 5_000;
-/// How much of an SQLite file is kept in memory while it fills, in KiB: its indexes are written all over.
+/// The SQLite page cache while users are added, in KiB: the inserts touch pages all over the indexes.
 const CACHE_KIB: i32 = 256 * 1024;
 
-/// Adds users until there are as many as asked for.
+/// Adds users until there are `wanted` users.
 pub async fn fill(auth: &AuthFort, url: &str, wanted: u32) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut next = u32::try_from(auth.get_user_count().await?)?;
     if next >= wanted {
@@ -84,7 +84,7 @@ pub async fn fill(auth: &AuthFort, url: &str, wanted: u32) -> std::result::Resul
 async fn add_all(auth: &AuthFort, batch: Range<u32>, tx: &mut Tx) -> Result<()> {
     for number in batch {
         match add(auth, number, tx).await {
-            // One of them was there already; the transaction goes on.
+            // This user already exists; the transaction continues.
             Ok(()) | Err(Error::UserExists) => {}
             Err(error) => return Err(error),
         }
@@ -93,7 +93,8 @@ async fn add_all(auth: &AuthFort, batch: Range<u32>, tx: &mut Tx) -> Result<()> 
 }
 
 async fn add(auth: &AuthFort, number: u32, tx: &mut Tx) -> Result<()> {
-    // Steps that share no factor with the lengths: names come in every combination, and the same ones at every start.
+    // The steps share no factor with the lengths of the lists, so names come in every combination, and the same at
+    // every start.
     let pick = |list: &[&'static str], step: u32| {
         let length = u32::try_from(list.len()).unwrap_or(1).max(1);
         list.get(usize::try_from(number.wrapping_mul(step) % length).unwrap_or(0)).copied().unwrap_or_default()
@@ -125,7 +126,7 @@ async fn add(auth: &AuthFort, number: u32, tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-/// A bar for a person at a terminal, a line for each tenth otherwise.
+/// Shows a progress bar on a terminal, and logs one line per tenth otherwise.
 struct Progress {
     bar: ProgressBar,
     from: u32,
@@ -157,7 +158,7 @@ impl Progress {
     }
 }
 
-/// Connections beside those of the library: a transaction of many calls is the application's own.
+/// Connections apart from the library's: a transaction of many calls belongs to the application.
 enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),

@@ -1,4 +1,4 @@
-//! What can be said on the command line or by variables. [`Settings`](crate::settings::Settings) checks it.
+//! The command-line flags and environment variables. [`Settings`](crate::settings::Settings) validates them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
-/// Why no flag takes a secret, where somebody looks for one.
+/// Explains why no flag takes a secret; shown at the end of `--help`.
 const SECRETS: &str = "\
-Secrets are read from the environment or from files, never from flags: everybody on a machine can list those.
-  AUTHFORT_ADMIN_PASSWORD    the first administrator's password; drawn and printed once unless given
+Secrets are read from the environment or from files, never from flags: every user of a machine can list those.
+  AUTHFORT_ADMIN_PASSWORD    the first administrator's password; generated and printed once unless given
   AUTHFORT_SECRET            encrypts the private signing keys in the database; at least 32 bytes
-  AUTHFORT_INTROSPECT_SECRET what a resource server presents to ask for introspection; nobody may unless given
+  AUTHFORT_INTROSPECT_SECRET what a resource server presents to ask for introspection; introspection is off unless given
 An empty variable counts as none.";
 
 /// Users, roles and sessions over HTTP, on SQLite or PostgreSQL.
@@ -23,16 +23,16 @@ An empty variable counts as none.";
 #[expect(clippy::doc_markdown, reason = "the texts are printed as they are")]
 #[command(version, after_help = SECRETS)]
 pub struct Flags {
-    /// sqlite://FILE or postgres://USER@HOST/DATABASE; a URL with a password comes by the variable or the file
+    /// sqlite://FILE or postgres://USER@HOST/DATABASE; pass a URL with a password by the variable or the file
     /// [default: sqlite://authfort.db]
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = trimmed::<String>)]
     pub database_url: Option<String>,
 
-    /// A file that holds the database's URL
+    /// A file with the database's URL
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub database_url_file: Option<PathBuf>,
 
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, env = "AUTHFORT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000",
         value_parser = trimmed::<SocketAddr>)]
     pub listen: SocketAddr,
@@ -42,11 +42,11 @@ pub struct Flags {
         value_parser = trimmed::<String>)]
     pub admin_email: String,
 
-    /// A file that holds the first administrator's password
+    /// A file with the first administrator's password
     #[arg(long, env = "AUTHFORT_ADMIN_PASSWORD_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub admin_password_file: Option<PathBuf>,
 
-    /// A file that holds the secret which encrypts the private signing keys
+    /// A file with the secret that encrypts the private signing keys
     #[arg(long, env = "AUTHFORT_SECRET_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub secret_file: Option<PathBuf>,
 
@@ -54,60 +54,62 @@ pub struct Flags {
     #[arg(long, env = "AUTHFORT_ISSUER", default_value = "authfort", value_parser = trimmed::<String>)]
     pub issuer: String,
 
-    /// How long an access token is good, in seconds
+    /// Lifetime of an access token, in seconds
     #[arg(long, env = "AUTHFORT_ACCESS_TTL", value_name = "SECONDS", default_value = "900",
         value_parser = trimmed::<u64>)]
     pub access_ttl: u64,
 
-    /// How long a refresh token is good, in seconds
+    /// Lifetime of a refresh token, in seconds
     #[arg(long, env = "AUTHFORT_REFRESH_TTL", value_name = "SECONDS", default_value = "2592000",
         value_parser = trimmed::<u64>)]
     pub refresh_ttl: u64,
 
-    /// How long a refresh token that was just exchanged still answers, in seconds; 0 takes every second use for theft
+    /// How long a refresh token is still accepted after it was exchanged, in seconds; with 0, a second use ends the
+    /// session
     #[arg(long, env = "AUTHFORT_REFRESH_GRACE", value_name = "SECONDS", default_value = "10",
         value_parser = trimmed::<u64>)]
     pub refresh_grace: u64,
 
-    /// Whether people may register themselves
+    /// Whether users may register themselves
     #[arg(long, env = "AUTHFORT_SIGNUP", value_name = "on|off", default_value = "on", value_parser = trimmed::<Switch>)]
     pub signup: Switch,
 
-    /// Whether sign-up, login and refresh are limited
+    /// Whether sign-up, login, refresh and mail requests are rate limited
     #[arg(long, env = "AUTHFORT_RATE_LIMIT", value_name = "on|off", default_value = "on",
         value_parser = trimmed::<Switch>)]
     pub rate_limit: Switch,
 
-    /// Whether cookies are Secure and have the prefix __Host-; off only where there is no HTTPS
+    /// Whether cookies are Secure and have the prefix __Host-; off only without HTTPS
     #[arg(long, env = "AUTHFORT_COOKIE_SECURE", value_name = "on|off", default_value = "on",
         value_parser = trimmed::<Switch>)]
     pub cookie_secure: Switch,
 
-    /// A file that holds what a resource server presents to ask for introspection
+    /// A file with the secret that a resource server presents for introspection
     #[arg(long, env = "AUTHFORT_INTROSPECT_SECRET_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub introspect_secret_file: Option<PathBuf>,
 
-    /// Networks of the proxies that are believed about the client's address, such as 10.0.0.0/8,::1
+    /// Networks of the proxies that are trusted to report the client's address, such as 10.0.0.0/8,::1
     #[arg(long, env = "AUTHFORT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
         value_parser = trimmed::<String>)]
     pub trusted_proxies: Vec<String>,
 
-    /// How long the head of a request may take, in seconds; so long may a connection be idle too
+    /// Timeout for receiving the head of a request, in seconds; also for an idle connection and for a client that reads
+    /// nothing
     #[arg(long, env = "AUTHFORT_HEAD_TIMEOUT", value_name = "SECONDS", default_value = "15",
         value_parser = trimmed::<u64>)]
     pub head_timeout: u64,
 
-    /// How large the head of a request may be, in bytes; at least 8192
+    /// Maximum size of the head of a request, in bytes; at least 8192
     #[arg(long, env = "AUTHFORT_HEAD_BYTES", value_name = "BYTES", default_value = "16384",
         value_parser = trimmed::<usize>)]
     pub head_bytes: usize,
 
-    /// How many connections are served at once; fewer where `ulimit -n` leaves no more. The others wait
+    /// Maximum number of connections served at once, lowered if `ulimit -n` does not allow as many. Others wait
     #[arg(long, env = "AUTHFORT_MAX_CONNECTIONS", value_name = "N", default_value = "1024",
         value_parser = trimmed::<usize>)]
     pub max_connections: usize,
 
-    /// Fills in N users to look at
+    /// Adds demo users until there are N users
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub demo: u32,
 
@@ -115,13 +117,13 @@ pub struct Flags {
     #[arg(long)]
     pub log_json: bool,
 
-    /// Whether the URL stands on the command line, where everybody on the machine can read it.
+    /// Whether the URL was given on the command line, where every user of the machine can read it.
     #[arg(skip)]
     pub database_url_is_a_flag: bool,
 }
 
 impl Flags {
-    /// Reads the command line and the environment; stops the program with a message where that fails.
+    /// Reads the command line and the environment. If that fails, prints a message and exits.
     pub fn read() -> Self {
         match Self::of(&command().get_matches()) {
             Ok(flags) => flags,
@@ -136,7 +138,7 @@ impl Flags {
     }
 }
 
-/// The command, for which an empty variable is none: that is how orchestrators leave one out.
+/// Returns the command. An empty variable is treated as absent, because orchestrators pass unset variables that way.
 fn command() -> Command {
     Flags::command().mut_args(|arg| {
         let value = arg.get_env().and_then(std::env::var_os);
@@ -145,7 +147,7 @@ fn command() -> Command {
     })
 }
 
-/// Lists and files leave blanks around a value.
+/// Trims a value, since lists and files may add whitespace.
 fn trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.trim().parse()
 }

@@ -1,13 +1,13 @@
-//! Serves connections within bounds, for which `axum::serve` has no settings.
+//! Serves connections within limits for which `axum::serve` has no settings.
 //!
-//! | bound | what it keeps off |
+//! | limit | protects against |
 //! |---|---|
-//! | time for a head | a client that sends its request byte by byte, or none at all: it holds its place no longer than that |
-//! | bytes of a head | memory that a client fills before anybody has asked who it is |
-//! | time without progress of an answer | a client that asks and never reads |
-//! | connections at once | the descriptors: the database needs some of them too |
+//! | time for a head | a client that sends its request byte by byte, or not at all: its connection is closed after this time |
+//! | bytes of a head | memory that a client fills before it is authenticated |
+//! | time without progress of a response | a client that sends requests and never reads the responses |
+//! | connections at once | running out of descriptors: the database needs some of them too |
 //!
-//! Whoever finds no place waits in the system's queue until one is free.
+//! A client beyond the limit waits in the system's queue until a connection ends.
 
 use std::future::Future;
 use std::io;
@@ -27,29 +27,29 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
-/// How many connections may wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long to wait where the system gives no connection, as when all descriptors are in use.
+/// The time to wait before the next attempt if no connection can be accepted, as when all descriptors are in use.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Descriptors that are not for connections: those of the database (SQLite: up to 13 times 3), and the process's own.
+/// Descriptors reserved for other uses: the database (SQLite: up to 13 times 3) and the process itself.
 const OTHER_DESCRIPTORS: usize = 64;
 
-/// What one client may take of the server.
+/// Limits on what clients may use of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// For the head of a request, from its first moment on; so long also may a connection be idle, or take nothing of
-    /// an answer.
+    /// The time to receive the head of a request, from its first moment on. Also the time that a connection may be
+    /// idle, or that a client may read nothing of a response.
     pub head_timeout: Duration,
-    /// For the head of a request, in bytes.
+    /// The maximum size of the head of a request, in bytes.
     pub head_bytes: usize,
-    /// Of all clients at once.
+    /// The maximum number of connections of all clients together.
     pub connections: usize,
 }
 
-/// The least that hyper takes for `head_bytes`.
+/// The minimum that hyper accepts for `head_bytes`.
 pub const LEAST_HEAD_BYTES: usize = 8192;
 
-/// Claims an address without listening on it yet: nobody can connect.
+/// Binds an address without listening on it yet, so no client can connect.
 pub fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
     let bound = || -> io::Result<TcpSocket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -61,7 +61,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
     bound().map_err(|error| explain(address, &error))
 }
 
-/// Begins to listen.
+/// Starts listening.
 pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, String> {
     socket.listen(BACKLOG).map_err(|error| explain(address, &error))
 }
@@ -81,7 +81,8 @@ fn explain(address: SocketAddr, error: &io::Error) -> String {
 }
 
 impl Bounds {
-    /// As many connections as the descriptors of the process allow, of which it takes all that it may.
+    /// Limits the connections to what the process's descriptor limit allows, after raising that limit as far as
+    /// possible.
     pub fn within_descriptors(mut self) -> Self {
         let Ok(descriptors) = rlimit::increase_nofile_limit(rlimit::INFINITY) else { return self };
         let room = usize::try_from(descriptors).unwrap_or(usize::MAX).saturating_sub(OTHER_DESCRIPTORS).max(1);
@@ -93,7 +94,7 @@ impl Bounds {
     }
 }
 
-/// Serves until `stop`, then finishes what is running.
+/// Serves until `stop`, then finishes the running requests.
 pub async fn serve(listener: TcpListener, app: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(bounds.head_timeout).max_buf_size(bounds.head_bytes);
@@ -112,7 +113,7 @@ pub async fn serve(listener: TcpListener, app: Router, bounds: Bounds, stop: imp
         let app = app.clone();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            // A router is always ready.
+            // A router is always ready, so `poll_ready` is not called.
             app.clone().call(request)
         });
         let mut stream = TimeoutStream::new(stream);
@@ -129,16 +130,16 @@ pub async fn serve(listener: TcpListener, app: Router, bounds: Bounds, stop: imp
     running.shutdown().await;
 }
 
-/// The next connection, however long the system gives none.
+/// Returns the next connection; retries until one is accepted.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Answers are small and whole: there is nothing to wait for.
+                // Responses are small and written whole, so there is nothing to gain from delaying packets.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
-            // The client went while it waited.
+            // The client disconnected while it waited.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {

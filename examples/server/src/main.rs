@@ -1,4 +1,4 @@
-//! A server with everything mounted: auth, admin, keys, and three guarded routes. `--help` lists the settings.
+//! A server with all routers mounted: auth, admin, keys, and three guarded routes. `--help` lists the settings.
 
 mod bootstrap;
 mod demo;
@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use flags::Flags;
 use settings::Settings;
 
-/// How long running requests may take to finish once the server is told to stop.
+/// The maximum time for running requests to finish after the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -52,8 +52,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    // Bound at first, so that a port which is taken stops the start before anything is written; listened on at last, so
-    // that nobody waits for a server which is not ready.
+    // Binds first, so that an address in use stops the start before anything is written; listens last, so that no
+    // client waits for a server that is not ready.
     let socket = listen::bind(settings.flags.listen)?;
     let bounds = settings.bounds().within_descriptors();
     let auth = settings.builder().connect(settings.database_url.expose_secret()).await?;
@@ -69,7 +69,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if is_first_start {
         bootstrap::welcome(address, settings);
     }
-    // A client that never finishes its request does not keep the server from stopping.
+    // A client that never finishes its request does not prevent the server from stopping.
     tokio::select! {
         () = listen::serve(listener, app, bounds, stop) => {}
         () = async { hurry.await; tokio::time::sleep(DRAIN).await } => tracing::warn!("some requests were cut off"),
@@ -79,7 +79,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ctrl-C or SIGTERM, from now on; running requests are then finished.
+/// Completes at Ctrl-C or SIGTERM, received from this call on; running requests are then finished.
 #[cfg(unix)]
 fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

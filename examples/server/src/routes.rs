@@ -1,4 +1,4 @@
-//! What is mounted where.
+//! Mounts the routes.
 
 use authfort::AuthFort;
 use authfort_axum::{
@@ -26,22 +26,22 @@ pub fn app(layer: AuthLayer) -> Router {
     harden(router).layer(layer)
 }
 
-/// For every user.
+/// Open to every signed-in user.
 async fn profile(user: CurrentUser) -> Json<Value> {
     Json(json!({ "id": user.user_id, "email": user.email, "name": user.name, "roles": user.roles }))
 }
 
-/// For administrators.
+/// Open to administrators.
 async fn guarded(_: RequireRole<Admin>) -> Json<Value> {
     Json(json!({ "ok": true }))
 }
 
-/// For administrators and editors.
+/// Open to administrators and editors.
 async fn editorial(user: RequireRole<AnyOf<(Admin, Editor)>>) -> Json<Value> {
     Json(json!({ "ok": true, "roles": user.roles }))
 }
 
-/// For the load balancer: whether the database answers.
+/// For the load balancer: checks whether the database responds.
 async fn healthz(State(auth): State<AuthFort>) -> Result<Json<Value>, Rejection> {
     auth.ping().await?;
     Ok(Json(json!({ "status": "ok" })))

@@ -1,4 +1,4 @@
-//! Secrets: from the environment or from files, never from flags.
+//! Reads secrets from the environment or from files, never from flags.
 
 use std::env;
 use std::fs::File;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use authfort::secrecy::SecretString;
 
-/// More than any secret has, and little enough to read from what is no file.
+/// The maximum size that is read: larger than any secret, and small enough if the path is not a regular file.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The secret of a variable, or of the file that was named; none where neither is.
+/// Returns the secret of a variable or of the named file, or `None` without either.
 pub fn read(variable: &str, file: Option<&Path>) -> Result<Option<SecretString>, String> {
     let value = match env::var(variable) {
         Ok(value) if value.is_empty() => None,
@@ -25,7 +25,7 @@ pub fn read(variable: &str, file: Option<&Path>) -> Result<Option<SecretString>,
     }
 }
 
-/// The content of a file without the line break at its end, which editors and `echo` put there.
+/// Returns the content of a file without its final line break, which editors and `echo` add.
 pub fn from_file(variable: &str, path: &Path) -> Result<SecretString, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("{variable}_FILE: {}: {what}", path.display());
     let (text, exposed) = content(path).map_err(|error| wrong(&error))?;
@@ -37,7 +37,7 @@ pub fn from_file(variable: &str, path: &Path) -> Result<SecretString, String> {
     if text.is_empty() { Err(wrong(&"is empty")) } else { Ok(SecretString::from(text)) }
 }
 
-/// What a file holds, and whether others than its owner may read it.
+/// Returns the content of a file, and whether users other than its owner may read it.
 fn content(path: &Path) -> io::Result<(String, bool)> {
     let file = File::open(path)?;
     let about = file.metadata()?;

@@ -1,4 +1,4 @@
-//! The settings, checked: all of them before anything is opened or written.
+//! The settings. All of them are validated before anything is opened or written.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::flags::Flags;
 use crate::listen::{Bounds, LEAST_HEAD_BYTES};
 use crate::secrets;
 
-/// The longest that the library lets a session last.
+/// The maximum session lifetime that the library accepts.
 const LONGEST_SESSION: Duration = Duration::from_hours(10 * 366 * 24);
 
-/// Each connection may fill as much memory.
+/// The maximum for `head_bytes`: each connection may use this much memory.
 const MOST_HEAD_BYTES: usize = 1024 * 1024;
 const MOST_CONNECTIONS: usize = 1_000_000;
 
@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks everything and answers all that is wrong, each with the variable to change.
+    /// Validates all settings and returns all errors, each with the variable to change.
     pub fn check(flags: Flags) -> Result<Self, Vec<String>> {
         let mut faults = Faults::default();
         let database_url = faults.take(database_url(&flags)).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Settings {
             .access_ttl(Duration::from_secs(flags.access_ttl))
             .refresh_ttl(refresh_ttl)
             .refresh_grace(Duration::from_secs(flags.refresh_grace))
-            // However often it is refreshed, a session lasts three refresh tokens.
+            // A session lasts at most three times as long as a refresh token, however often it is refreshed.
             .session_ttl(refresh_ttl.saturating_mul(3).min(LONGEST_SESSION))
             .signup(flags.signup.is_on())
             .password_policy(policy());
@@ -89,7 +89,7 @@ impl Settings {
         Ok(layer)
     }
 
-    /// What one client may take of the server.
+    /// Returns the limits on connections.
     pub fn bounds(&self) -> Bounds {
         Bounds {
             head_timeout: Duration::from_secs(self.flags.head_timeout),
@@ -140,7 +140,7 @@ fn database_url(flags: &Flags) -> Result<SecretString, String> {
     if matches!(scheme, Some("sqlite" | "postgres" | "postgresql")) {
         Ok(url)
     } else {
-        // It is not repeated: it may hold a password.
+        // The URL is not repeated, because it may contain a password.
         Err("DATABASE_URL: must begin with sqlite: or postgres:".into())
     }
 }
@@ -149,7 +149,7 @@ fn holds_password(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
 }
 
-/// What is wrong, in the words of whoever sets the variables.
+/// Collects errors, in terms of the variables that the operator sets.
 #[derive(Default)]
 struct Faults(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Who administers.
+//! The administrator who calls a route.
 
 use authfort::{AuthFort, UserId};
 use axum::extract::FromRequestParts;
@@ -7,14 +7,16 @@ use axum::http::request::Parts;
 use crate::layer::Caller;
 use crate::{CurrentUser, Rejection};
 
-/// The signed-in administrator, and the service acting in their name. Without the role there is none, whatever the route.
+/// The signed-in administrator, and the service acting on their behalf. A caller without the role is refused, on every
+/// route.
 pub(crate) struct Admin {
     pub auth: AuthFort,
     pub user: CurrentUser,
 }
 
 impl Admin {
-    /// Nobody bans, deletes or demotes themself here: it would be an accident, or somebody else at the keyboard.
+    /// Refuses an administrator who bans, deletes or demotes themself: it would be an accident, or somebody else at the
+    /// keyboard.
     pub(super) fn not_on_self(&self, target: UserId) -> Result<(), Rejection> {
         if self.user.user_id == target { Err(Rejection::cannot_act_on_self()) } else { Ok(()) }
     }
@@ -30,7 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
         if !user.has_role(role) {
             return Err(Rejection::insufficient_role(role));
         }
-        // The role is asked again at the commit of what concerns administrators.
+        // The service checks the role again when a change is committed.
         Ok(Self { auth: caller.act(parts, Some(&user), Some(role)), user })
     }
 }

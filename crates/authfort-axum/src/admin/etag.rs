@@ -1,7 +1,7 @@
 //! Versions of a user as entity tags (RFC 9110, section 8.8.3), against lost updates.
 //!
-//! Every write at or below `/users/{id}` honours `If-Match`: what a user has, such as roles and sessions, has no tag of its
-//! own, and goes by the user's. [`IfMatch`] binds the call to the version, and the service compares under its lock.
+//! Every write at or below `/users/{id}` supports `If-Match`. Roles, sessions and other data of a user have no tag of
+//! their own and use the user's. [`IfMatch`] binds the call to a version, which the service compares under its lock.
 
 use authfort::{AuthFort, Conditional, User, UserId, Write};
 use axum::extract::FromRequestParts;
@@ -19,20 +19,20 @@ fn tag(version: i64) -> String {
     format!("\"v{version}\"")
 }
 
-/// What `If-Match` allows.
+/// The versions that `If-Match` allows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
-    /// Anything: no header, or `*`.
+    /// Any version: no header, or `*`.
     Any,
     /// One of these tags. Weak ones never match.
     Tags(Vec<String>),
 }
 
-/// No user is at it.
+/// A version that no user has.
 const NO_VERSION: i64 = -1;
 
 impl IfMatch {
-    /// Binds a change of this user to what is allowed.
+    /// Binds a change of this user to the allowed versions.
     pub(crate) async fn bind<O: Conditional>(
         self,
         auth: &AuthFort,
@@ -40,8 +40,8 @@ impl IfMatch {
         change: Write<O>,
     ) -> Result<Write<O>, Rejection> {
         let Self::Tags(tags) = self else { return Ok(change) };
-        // One of several: the one that the user is at, which is asked again in the transaction. Whether there is such a
-        // user at all is for the change to say.
+        // Of several tags, binds the one of the user's current version, which the transaction compares again. If there
+        // is no such user, the change itself reports it.
         let user = auth.find_user(id).deleted(true).await?;
         let version = user.map(|user| user.version).filter(|version| tags.contains(&tag(*version)));
         Ok(change.if_version(version.unwrap_or(NO_VERSION)))
@@ -70,7 +70,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The header in the documents of the operations that honour it.
+/// The header in the OpenAPI document of the operations that support it.
 pub(crate) struct IfMatchHeader;
 
 impl utoipa::IntoParams for IfMatchHeader {

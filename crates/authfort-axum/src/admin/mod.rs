@@ -1,8 +1,8 @@
-//! The routes by which administrators manage users. Mounted where the application likes.
+//! The routes by which administrators manage users. The application chooses where to mount them.
 //!
-//! One file a route: its path, its input, its answer. Every route needs the admin role of the service, which is asked
-//! before anything of the request is read: by a layer around the whole router, so that a new route cannot be forgotten,
-//! and by the argument [`Admin`] of each handler, which acts in the administrator's name.
+//! There is one file per route, with its path, input and response. Every route requires the service's admin role, which
+//! is checked before anything of the request is read: by a layer around the whole router, so that a new route cannot
+//! miss it, and by the argument [`Admin`] of each handler, which acts on behalf of the administrator.
 
 mod accounts;
 mod admin_user;
@@ -27,7 +27,7 @@ pub(crate) use sessions::{Revoked, SessionFilter};
 use crate::openapi;
 use crate::{AuthLayer, harden, require_role};
 
-/// Which user.
+/// Identifies a user.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
@@ -56,8 +56,8 @@ fn routes() -> Vec<UtoipaMethodRouter> {
 
 const TITLE: &str = "AuthFort administration";
 
-/// The OpenAPI 3.1 document of [`admin_router`], for an application that describes itself. `GET /openapi.json` of the
-/// router answers the same, with the path where it is mounted as its server.
+/// Returns the OpenAPI 3.1 document of [`admin_router`], for an application that publishes its own document. `GET
+/// /openapi.json` of the router returns the same, with the path where it is mounted as its server.
 ///
 /// ```
 /// let document = authfort_axum::admin_openapi();
@@ -67,7 +67,8 @@ pub fn admin_openapi() -> Value {
     openapi::document(routes(), TITLE)
 }
 
-/// The admin routes, for `nest("/admin", …)`. The role is the service's [`admin_role`](authfort::AuthFort::admin_role).
+/// Returns the admin routes, for `nest("/admin", …)`. The required role is the service's
+/// [`admin_role`](authfort::AuthFort::admin_role).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -79,9 +80,8 @@ pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Rout
     admin_router_without(layer, std::iter::empty::<String>())
 }
 
-/// [`admin_router`] without the routes of these paths, for an application that has its own in their place; a path goes with all its
-/// methods. See
-/// [`auth_router_without`](crate::auth_router_without).
+/// Returns [`admin_router`] without the routes of these paths, for an application that has its own in their place; a
+/// path is left out with all its methods. See [`auth_router_without`](crate::auth_router_without).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -97,7 +97,7 @@ pub fn admin_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Rout
 /// ```
 ///
 /// # Panics
-/// If there is no such path; the message lists those that there are.
+/// If the router has no such path; the message lists the paths that it has.
 #[track_caller]
 pub fn admin_router_without<S: Clone + Send + Sync + 'static>(
     layer: &AuthLayer,

@@ -1,4 +1,4 @@
-//! What sign-up, login and refresh answer: the user, the tokens, and in cookie mode the cookies.
+//! The response of sign-up, login and refresh: the user, the tokens, and in cookie mode the cookies.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use utoipa::ToSchema;
 use crate::Rejection;
 use crate::layer::Caller;
 
-/// A user as they see themself.
+/// The caller's own user.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Me {
     #[serde(flatten)]
     user: User,
     session_id: SessionId,
-    /// False until there is a second factor.
+    /// Always false: a second factor is not supported yet.
     mfa_enabled: bool,
 }
 
@@ -35,11 +35,11 @@ impl Me {
 pub(crate) struct TokenPair {
     access_token: String,
     refresh_token: String,
-    /// How long the access token is good, in seconds.
+    /// The lifetime of the access token, in seconds.
     expires_in: u64,
 }
 
-/// A user who is signed in.
+/// A signed-in user and the tokens of the session.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SignedInBody {
     user: Me,
@@ -49,7 +49,7 @@ pub(crate) struct SignedInBody {
 pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn) -> Result<Response, Rejection> {
     let tokens = &signed_in.tokens;
     let (access, refresh) = (tokens.access_token.expose_secret(), tokens.refresh_token.expose_secret());
-    // RFC 6749, section 5.1: who carries tokens is not to be stored, wherever the handler is mounted.
+    // RFC 6749, section 5.1: a response with tokens must not be stored, wherever the handler is mounted.
     let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     if let Some(cookies) = &caller.shared.cookies {
         let refresh_ttl = (tokens.refresh_expires_at - caller.shared.auth.now()).to_std().unwrap_or_default();
@@ -67,7 +67,7 @@ pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn
     Ok((status, headers, Json(body)).into_response())
 }
 
-/// The headers that take the cookies back; none where there are no cookies.
+/// Returns the headers that clear the cookies; none without cookie mode.
 pub(super) fn clear_cookies(caller: &Caller) -> Result<HeaderMap, Rejection> {
     let mut headers = HeaderMap::new();
     if let Some(cookies) = &caller.shared.cookies {

@@ -17,7 +17,9 @@ pub(crate) struct ChangePassword {
     new_password: String,
 }
 
-/// Changes the caller's password and ends their other sessions. The access token of this session is renewed by a refresh.
+/// Changes the caller's password and ends their other sessions.
+///
+/// The access token of this session becomes invalid; a refresh returns a new one.
 #[utoipa::path(
     post, path = "/change-password", tag = "auth", request_body = ChangePassword, security(("bearer" = [])),
     responses(
@@ -36,7 +38,7 @@ pub(crate) async fn change_password(
 ) -> Result<StatusCode, Rejection> {
     let email = user.email.clone();
     let call = auth.change_password(user.user_id, body.current_password, body.new_password);
-    // A stolen access token is no licence to guess the password.
+    // The login limits apply, so that a stolen access token cannot be used to guess the password.
     let call = call.keep_session(user.session_id).check_rate(move || {
         limits.client(Action::Login)?;
         limits.account(Action::Login, &email)

@@ -18,13 +18,13 @@ use crate::{Json, Query, Rejection};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Introspect {
     token: String,
-    /// Accepted and not looked at: there is one type.
+    /// Accepted and ignored: there is only one type of token.
     #[serde(default)]
     #[expect(dead_code, reason = "RFC 7662 lets a client send it")]
     token_type_hint: Option<String>,
 }
 
-/// A resource server that presents the configured secret.
+/// A resource server that has presented the configured secret.
 pub(crate) struct ResourceServer(Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let caller = Caller::of(parts)?;
         let presented = bearer(&parts.headers).map_err(|_| Rejection::unauthorized())?;
-        // An empty secret, as an unset variable gives one, would be no secret at all.
+        // An empty secret, as from an unset variable, is treated as no secret.
         let secret = caller.shared.introspection_secret.as_ref().filter(|secret| !secret.expose_secret().is_empty());
         match presented.zip(secret) {
             Some((presented, secret))
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
     }
 }
 
-/// The token, from a form as RFC 7662 has it or from JSON.
+/// The token, from a form as in RFC 7662 or from JSON.
 pub(crate) struct Presented(Introspect);
 
 impl<S: Send + Sync> FromRequest<S> for Presented {
@@ -58,12 +58,13 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
         }
         let body = buffer(request, state).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Rejection::invalid_request("The body is not UTF-8."))?;
-        // Others are ignored (RFC 6749, section 3.2): clients send their credentials along, for servers that want them so.
+        // Other parameters are ignored (RFC 6749, section 3.2): clients may send their credentials too, for servers
+        // that require them.
         Parameters::split(text)?.take().map(Self)
     }
 }
 
-/// Says what an access token is worth, by the very check of the guard.
+/// Returns whether an access token is valid, and its claims, by the same check as the guards of the routes.
 #[utoipa::path(
     post, path = "/introspect", tag = "auth", security(("introspection" = [])),
     request_body(content(

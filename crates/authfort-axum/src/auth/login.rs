@@ -19,7 +19,7 @@ pub(crate) struct Login {
     password: String,
 }
 
-/// Signs in by password. One answer for a wrong password and an unknown address.
+/// Signs in with a password. A wrong password and an unknown address get the same response.
 #[utoipa::path(
     post, path = "/login", tag = "auth", request_body = Login,
     responses(

@@ -9,8 +9,11 @@ use super::refresh::RefreshToken;
 use super::visitor::{AccessTokens, RefreshCookies, Visitor};
 use crate::{OptionalJson, Query, Rejection};
 
-/// Ends the session of a token: of the refresh token in the body; else of the cookies; else of the bearer token. The
-/// answer is the same whether or not there was one.
+/// Ends the session of a token.
+///
+/// The token is the refresh token in the body. Without one it is the refresh token cookie, else the access token
+/// cookie, else the bearer token: the first of these that has a session. The response is the same whether or not there
+/// was a session.
 #[utoipa::path(
     post, path = "/logout", tag = "auth", request_body = RefreshToken,
     responses((status = 204, description = "There is no such session any more."))
@@ -23,9 +26,9 @@ pub(crate) async fn logout(
     OptionalJson(body): OptionalJson<RefreshToken>,
 ) -> Result<(StatusCode, HeaderMap), Rejection> {
     let candidates = match body.token() {
-        // It says which session is meant, so no other one ends.
+        // The body names the session, so no other session is ended.
         Some(token) => vec![vec![token]],
-        // Of a cookie that cannot be read there is no session to end; the answer takes it back all the same.
+        // A malformed refresh token cookie has no session to end; the response clears it all the same.
         None => vec![cookies.unwrap_or_default(), access.cookies, access.bearer],
     };
     for tokens in candidates {
@@ -36,7 +39,7 @@ pub(crate) async fn logout(
     Ok((StatusCode::NO_CONTENT, clear_cookies(&visitor.caller)?))
 }
 
-/// Whether any of them had a session.
+/// Returns whether any of the tokens had a session.
 async fn end_sessions(auth: &AuthFort, tokens: &[SecretString]) -> Result<bool, Rejection> {
     let mut ended = false;
     for token in tokens {

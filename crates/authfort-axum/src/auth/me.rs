@@ -6,7 +6,7 @@ use super::answer::Me;
 use crate::openapi::ErrorBody;
 use crate::{Auth, CurrentUser, Query, Rejection};
 
-/// The caller.
+/// Returns the caller's own user.
 #[utoipa::path(
     get, path = "/me", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = Me), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody))

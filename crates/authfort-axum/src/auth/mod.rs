@@ -1,4 +1,5 @@
-//! The routes by which people sign up, sign in and look after themselves. Mounted where the application likes.
+//! The routes by which users sign up, sign in and manage their own account. The application chooses where to mount
+//! them.
 //!
 //! | route | file |
 //! |---|---|
@@ -9,7 +10,7 @@
 //! | `GET /me` | `me` |
 //! | `POST /change-password` | `change_password` |
 //! | `POST /verify-email` | `verify_email` |
-//! | `POST /request-email-verification`, `POST /request-password-reset` | each of its name |
+//! | `POST /request-email-verification`, `POST /request-password-reset` | one file each, of the same name |
 //! | `POST /reset-password` | `reset_password` |
 //! | `GET /sessions`, `DELETE /sessions/{id}` | `sessions` |
 //! | `POST /introspect` | `introspect` |
@@ -60,8 +61,8 @@ fn routes() -> Vec<UtoipaMethodRouter> {
 
 const TITLE: &str = "AuthFort authentication";
 
-/// The OpenAPI 3.1 document of [`auth_router`], for an application that describes itself. `GET /openapi.json` of the
-/// router answers the same, with the path where it is mounted as its server.
+/// Returns the OpenAPI 3.1 document of [`auth_router`], for an application that publishes its own document. `GET
+/// /openapi.json` of the router returns the same, with the path where it is mounted as its server.
 ///
 /// ```
 /// let document = authfort_axum::auth_openapi();
@@ -71,8 +72,8 @@ pub fn auth_openapi() -> Value {
     openapi::document(routes(), TITLE)
 }
 
-/// Sign-up, login, refresh, logout and what a user can do about themself, for `nest("/auth", …)`. Answers JSON, always;
-/// see the HTTP reference in the guide.
+/// Returns the routes of sign-up, login, refresh, logout and self-service, for `nest("/auth", …)`. Every response body
+/// is JSON; see the HTTP reference in the guide.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -84,8 +85,9 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
     auth_router_without(layer, std::iter::empty::<String>())
 }
 
-/// [`auth_router`] without the routes of these paths, for an application that has its own in their place; a path goes with all its methods. Two routes of
-/// one method and path are one too many: axum then says `Overlapping method route` and panics, where the router is built.
+/// Returns [`auth_router`] without the routes of these paths, for an application that has its own in their place; a
+/// path is left out with all its methods. If the application adds a second route for the same method and path, axum
+/// panics with `Overlapping method route` where the router is built.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -100,7 +102,7 @@ pub fn auth_router<S: Clone + Send + Sync + 'static>(layer: &AuthLayer) -> Route
 /// ```
 ///
 /// # Panics
-/// If there is no such path; the message lists those that there are.
+/// If the router has no such path; the message lists the paths that it has.
 #[track_caller]
 pub fn auth_router_without<S: Clone + Send + Sync + 'static>(
     layer: &AuthLayer,

@@ -14,7 +14,7 @@ use crate::{Action, OptionalJson, Query, Rejection};
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshToken {
-    /// Where it is absent the cookie is taken.
+    /// If it is absent, the refresh token cookie is used.
     #[serde(default)]
     pub refresh_token: Option<String>,
 }
@@ -25,7 +25,10 @@ impl RefreshToken {
     }
 }
 
-/// Exchanges a refresh token for the next pair. One that was exchanged before ends its whole session.
+/// Exchanges a refresh token for a new pair of tokens.
+///
+/// A token that was exchanged before is refused and its whole session is ended, unless it comes back within the grace
+/// period and the new refresh token is still unused.
 #[utoipa::path(
     post, path = "/refresh", tag = "auth", request_body = RefreshToken,
     responses(

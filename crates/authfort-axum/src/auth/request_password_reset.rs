@@ -8,15 +8,17 @@ use super::visitor::Visitor;
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Query, Rejection};
 
-/// For whom.
+/// The user who forgot their password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestPasswordReset {
     email: String,
 }
 
-/// Asks for a token that resets a password. The answer is the same, and as fast, whether or not anybody has the address;
-/// the token goes to the application's hooks by the event `password_reset_requested`, and from there to the address.
+/// Requests a mail with a token that resets a password.
+///
+/// The response and its timing are the same whether or not a user has the address. The event `password_reset_requested`
+/// passes the token to the application's hooks, which send the mail.
 #[utoipa::path(
     post, path = "/request-password-reset", tag = "auth", request_body = RequestPasswordReset,
     responses(

@@ -8,7 +8,7 @@ use super::visitor::{Acting, Visitor};
 use crate::openapi::ErrorBody;
 use crate::{Action, Json, Query, Rejection};
 
-/// The token that was sent, and the password to come.
+/// The token that was sent to the address, and the new password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResetPassword {
@@ -18,7 +18,9 @@ pub(crate) struct ResetPassword {
     new_password: String,
 }
 
-/// Redeems the token of a password reset: sets the password, and ends all sessions. It proves the address as well.
+/// Sets a new password with a password reset token.
+///
+/// All sessions of the user are ended, and the address is marked as verified.
 #[utoipa::path(
     post, path = "/reset-password", tag = "auth", request_body = ResetPassword,
     responses(

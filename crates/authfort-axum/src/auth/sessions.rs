@@ -9,13 +9,13 @@ use crate::admin::{Revoked, SessionFilter};
 use crate::openapi::ErrorBody;
 use crate::{Auth, CurrentUser, Path, Query, Rejection};
 
-/// The caller's own sessions.
+/// Lists the caller's own sessions.
 #[utoipa::path(
     get, path = "/sessions", operation_id = "list_own_sessions", tag = "auth", security(("bearer" = [])),
     params(SessionFilter),
     responses(
         (status = 200, description = "A page of sessions, newest first.", body = SessionPage),
-        (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),
+        (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`, `token_version_mismatch`, `session_revoked`, `user_not_found`", body = ErrorBody),
     )
 )]
 pub(crate) async fn list(
@@ -32,13 +32,13 @@ pub(crate) struct SessionPath {
     id: SessionId,
 }
 
-/// Ends one of the caller's own sessions. Another's is not found.
+/// Ends one of the caller's own sessions. The session of another user is reported as not found.
 #[utoipa::path(
     delete, path = "/sessions/{id}", operation_id = "revoke_own_session", tag = "auth", security(("bearer" = [])),
     params(SessionPath),
     responses(
         (status = 200, description = "How many ended: 1, or 0 where it had ended.", body = Revoked),
-        (status = 401, description = "`token_missing` and its relatives", body = ErrorBody),
+        (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`, `token_version_mismatch`, `session_revoked`, `user_not_found`", body = ErrorBody),
         (status = 404, description = "`session_not_found`", body = ErrorBody),
     )
 )]

@@ -15,8 +15,10 @@ pub(crate) struct VerifyEmail {
     token: String,
 }
 
-/// Redeems the token that was sent to an address. Where the caller is in no session of its user, all that whoever
-/// registered the address had ends: sessions, password, linked accounts.
+/// Verifies an address with the token that was sent to it.
+///
+/// If the address was not verified before and the caller is not signed in as its user, everything that the registrant
+/// had is removed: sessions, password and linked accounts.
 #[utoipa::path(
     post, path = "/verify-email", tag = "auth", request_body = VerifyEmail,
     responses((status = 200, body = User), (status = 422, description = "`validation_failed`", body = ErrorBody))

@@ -1,4 +1,4 @@
-//! Somebody who is not signed in yet, or does not have to be.
+//! A client that is not signed in, or need not be.
 
 use authfort::secrecy::SecretString;
 use authfort::{AuthFort, Result, SignedIn};
@@ -12,8 +12,8 @@ use crate::layer::{Caller, bearer};
 use crate::limits::Limits;
 use crate::{Action, Rejection};
 
-/// Who comes to sign up or to sign in: for an application's own handlers that do what those of
-/// [`auth_router`](crate::auth_router) do, with the same limits and the same answer.
+/// Extracts a client that signs up or signs in, for an application's own handlers that replace those of
+/// [`auth_router`](crate::auth_router), with the same limits and the same response.
 ///
 /// ```
 /// use authfort::secrecy::SecretString;
@@ -38,10 +38,10 @@ use crate::{Action, Rejection};
 /// let app: Router = Router::new().route("/sign-up", post(sign_up));
 /// ```
 ///
-/// In cookie mode such a handler hands out cookies, so a page of another site may not use it, by whatever method: it could
-/// sign its visitor in as somebody else. That is 403 `cross_site_request`, before the handler runs.
+/// In cookie mode such a handler sets cookies, so a page of another site may not call it, whatever the method: it could
+/// sign the user in as somebody else. Such a request is refused with 403 `cross_site_request` before the handler runs.
 ///
-/// Clones count in the same limits, for [`check_rate`](authfort::SignUp).
+/// Clones share the same limits, for [`check_rate`](authfort::SignUp).
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub(super) caller: Caller,
@@ -50,25 +50,26 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// The service on behalf of nobody, with the client's address and program for the events.
+    /// Returns the service without a user; its events record the client's address and user agent.
     pub fn auth(&self) -> &AuthFort {
         &self.auth
     }
 
-    /// Takes one attempt of this client, and one at this account: the address that was entered, however it is spelled.
-    /// To be called before any password is hashed.
+    /// Takes one attempt from the client's counters, and one from this account's: the address that was entered, in any
+    /// spelling. Call it before any password is hashed.
     ///
     /// # Errors
-    /// - [`Error::RateLimited`](authfort::Error::RateLimited): nothing is left of one of them
+    /// - [`Error::RateLimited`](authfort::Error::RateLimited): one of the counters has no attempt left
     pub fn check(&self, action: Action, account: &str) -> Result<()> {
         self.limits.client(action)?;
         self.limits.account(action, account)
     }
 
-    /// The answer of sign-up, login and refresh: the user and the tokens as JSON, and in cookie mode the cookies.
+    /// Returns the response of sign-up, login and refresh: the user and the tokens as JSON, and in cookie mode the
+    /// cookies.
     ///
     /// # Errors
-    /// - 500 for tokens that are too long for a cookie
+    /// - 500 for tokens that a cookie cannot carry
     pub fn signed_in(&self, status: StatusCode, signed_in: SignedIn) -> Result<Response, Rejection> {
         answer::signed_in(&self.caller, status, signed_in)
     }
@@ -88,8 +89,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// The refresh tokens that the cookie may mean. One that cannot be read is a fault for who asks for it, and for nobody
-/// else: a cookie that somebody planted keeps nobody from signing in.
+/// The refresh tokens of the cookie. A malformed cookie is an error only for a handler that uses it, so a cookie that
+/// an attacker planted does not prevent a sign-in.
 pub(crate) struct RefreshCookies(pub Result<Vec<SecretString>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for RefreshCookies {
@@ -102,7 +103,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RefreshCookies {
     }
 }
 
-/// The access tokens that came. What cannot be read is none; to leave takes no proof.
+/// The access tokens of the request. Malformed ones are ignored: a logout needs no valid token.
 pub(crate) struct AccessTokens {
     pub cookies: Vec<SecretString>,
     /// At most one.
@@ -126,8 +127,8 @@ fn secret(tokens: Vec<&str>) -> Vec<SecretString> {
     tokens.into_iter().map(SecretString::from).collect()
 }
 
-/// The service on behalf of whoever is signed in, or of nobody: a token that does not count is none. For routes to which
-/// another secret opens the door and a session only adds to it.
+/// The service on behalf of the signed-in user, or without a user: an invalid access token is treated as none. For
+/// routes that another secret authorizes, where a session is optional.
 pub(crate) struct Acting(pub AuthFort);
 
 impl<S: Send + Sync> FromRequestParts<S> for Acting {
@@ -136,7 +137,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Acting {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let caller = Caller::of(parts)?;
         let principal = match caller.principal(parts).await {
-            // Whether somebody is signed in must be known.
+            // It must be known whether a user is signed in, so a server error is not treated as "not signed in".
             Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
             other => other.ok().flatten(),
         };

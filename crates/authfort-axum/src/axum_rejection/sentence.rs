@@ -1,4 +1,4 @@
-//! The sentences of axum and serde, read: which member, what kind of fault, what was wanted.
+//! Parses the error messages of axum and serde: which member, what kind of error, what was expected.
 
 use authfort::FieldError;
 use axum::http::StatusCode;
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use crate::Rejection;
 use crate::extract::{presentable, wanted};
 
-/// Reads one of axum's sentences.
+/// Parses one of axum's messages.
 pub(super) fn rejection_of(status: StatusCode, text: &str) -> Option<Rejection> {
     let after = |start| after(text, start);
     match status {
@@ -46,7 +46,7 @@ pub(super) fn rejection_of(status: StatusCode, text: &str) -> Option<Rejection> 
     }
 }
 
-/// What axum says after the sentence by which it begins.
+/// Returns what follows the sentence with which axum's message begins.
 fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     text.strip_prefix(start)?.strip_prefix(": ")
 }
@@ -76,8 +76,8 @@ fn bad_request(text: &str) -> Option<Rejection> {
     after("Request body didn't contain valid UTF-8").map(|_| Rejection::invalid_request("The body is not valid UTF-8."))
 }
 
-/// Why a text is not the JSON that is wanted. `serde_json` counts it as no JSON, too, when the reader of a type stops at
-/// something else than it wants, such as a number where one of several names should be.
+/// Describes why a text is not the expected JSON. `serde_json` also reports malformed JSON when a type's parser stops
+/// at an unexpected token, such as a number in place of one of several names.
 fn json_message(fault: &str) -> String {
     let place = position(fault).map(|(line, column)| format!(", at line {line}, column {column}")).unwrap_or_default();
     if fault.starts_with("EOF while parsing a value at line 1 column 0") {
@@ -89,7 +89,7 @@ fn json_message(fault: &str) -> String {
     }
 }
 
-/// A fault in pairs of name and text: what cannot be read is 400, what can be read and is not acceptable is 422.
+/// Converts an error in name-value pairs: what cannot be parsed is 400, what can be parsed and is invalid is 422.
 fn pair_rejection(place: &str, fault: &str) -> Rejection {
     let field = field(fault);
     if matches!(field.code, "required" | "unknown_field" | "not_allowed" | "duplicate") {
@@ -102,8 +102,8 @@ fn pair_rejection(place: &str, fault: &str) -> Rejection {
     })
 }
 
-/// What axum says of a part of the path. The names come from the route, so they end at the first mark; the type at the
-/// last.
+/// Converts axum's message about a part of the path. The name comes from the route, so it ends at the first separator;
+/// the type follows the last one.
 fn path_message(fault: &str) -> Option<String> {
     if let Some(name) = fault.strip_prefix("Invalid UTF-8 in `").and_then(|rest| rest.strip_suffix('`')) {
         return is_path(name).then(|| format!("`{name}` in the path is not valid UTF-8."));
@@ -128,10 +128,11 @@ fn path_message(fault: &str) -> Option<String> {
     })
 }
 
-/// What serde says, after the path of the member if there is one: `email: invalid type: integer …, expected a string`.
+/// Parses serde's message, which the path of the member may precede: `email: invalid type: integer …, expected a
+/// string`.
 fn field(fault: &str) -> FieldError {
     let known = KINDS.iter().filter_map(|(kind, says)| at(fault, kind).map(|(path, fault)| (path, fault, *says)));
-    // A sentence of the application's own type may begin with the value: nothing of it is repeated.
+    // A message of the application's own type may begin with the value, so nothing of it is repeated.
     let Some((path, fault, says)) = known.min_by_key(|(path, ..)| path.len()) else {
         return FieldError::new("body", "invalid", "is not acceptable");
     };
@@ -140,7 +141,7 @@ fn field(fault: &str) -> FieldError {
     match says {
         Template::Name(code, message) => {
             let name = fault.split('`').nth(1).filter(|name| is_path(name));
-            // The path of an unknown or doubled member ends with it, that of a missing one does not.
+            // The path of an unknown or repeated member ends with its name, the path of a missing one does not.
             match name {
                 Some(name) if path.is_empty() => FieldError::new(presentable(name), code, message),
                 Some(name) if path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) => {
@@ -160,17 +161,17 @@ fn field(fault: &str) -> FieldError {
 
 #[derive(Clone, Copy)]
 enum Template {
-    /// The name of a member, between the first two marks.
+    /// The member is named between the first two backticks.
     Name(&'static str, &'static str),
-    /// What was wanted, at the end.
+    /// The message ends with what was expected.
     Wanted(&'static str),
-    /// Always the same.
+    /// The text is constant.
     Fixed(&'static str),
 }
 
 const WHOLE: &str = "must be a whole number in range";
 
-/// How serde and the readers of common types begin, and what that says.
+/// How the messages of serde and of common types begin, and what they mean.
 const KINDS: [(&str, Template); 17] = [
     ("missing field `", Template::Name("required", "is required")),
     ("unknown field `", Template::Name("unknown_field", "is not a known member")),
@@ -191,12 +192,12 @@ const KINDS: [(&str, Template); 17] = [
     ("premature end of input", Template::Fixed("is not acceptable")),
 ];
 
-/// What names and paths to members are made of; another text in their place is a value that was sent.
+/// Returns whether a text has only characters of names and member paths; any other text may be a value that was sent.
 fn is_path(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.[]".contains(c))
 }
 
-/// Whether a text is one by which serde says what was wanted, and none that was sent.
+/// Returns whether a text is one that serde uses for what it expected, and not a value that was sent.
 fn is_known(expected: &str) -> bool {
     let name = |text: &str| text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).is_some_and(is_path);
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -224,7 +225,7 @@ fn is_known(expected: &str) -> bool {
         || (names.len() <= 1_000 && names.split(", ").flat_map(|names| names.split(" or ")).all(name))
 }
 
-/// The path and the sentence, where the sentence begins so.
+/// Splits a message into the path and the sentence, if the sentence begins with `kind`.
 fn at<'a>(fault: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
     if fault.starts_with(kind) {
         return Some(("", fault));
@@ -233,7 +234,7 @@ fn at<'a>(fault: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
     (is_path(path) && rest.starts_with(kind)).then_some((path, rest))
 }
 
-/// `… at line 1 column 20`, which ends each sentence of `serde_json`.
+/// Returns the position `… at line 1 column 20`, which ends each message of `serde_json`.
 fn position(fault: &str) -> Option<(u64, u64)> {
     let (line, column) = fault.rsplit_once(" at line ")?.1.split_once(" column ")?;
     Some((line.parse().ok()?, column.parse().ok()?))

@@ -1,7 +1,8 @@
-//! Why a value is refused, as data: which member, what kind of fault, what was wanted.
+//! Structured reasons why a value is refused: which member, what kind of error, what was expected.
 //!
-//! The sentences of serde's deserializers quote the value they refuse, which may be a password. A [`Fault`] is made
-//! from serde's own calls (`invalid_type`, `unknown_field`, …): it keeps what was wanted and drops what came.
+//! The error messages of serde's deserializers quote the refused value, which may be a password. A [`Fault`] is made
+//! from serde's own error constructors (`invalid_type`, `unknown_field`, …): it keeps what was expected and drops the
+//! value.
 
 use std::fmt;
 
@@ -11,13 +12,13 @@ use serde_path_to_error::{Path, Segment};
 
 use super::presentable;
 
-/// One refused value, without the path that leads to it.
+/// One refused value, without its path.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    /// `invalid_type` and `invalid` for what cannot be read; any other for what can be read and is not acceptable.
+    /// `invalid_type` and `invalid` if the value cannot be parsed; any other code if it can be parsed and is invalid.
     pub code: &'static str,
     pub message: String,
-    /// A member that is missing has no value that a path could lead to.
+    /// The name of a missing or repeated member, which is not part of the path.
     missing: Option<&'static str>,
 }
 
@@ -31,13 +32,13 @@ impl Fault {
     }
 }
 
-/// How many levels of a path a fault names. Only an application's metadata nests deeper.
+/// The maximum number of path levels that are reported. Only an application's metadata nests deeper.
 const LEVELS: usize = 8;
 
-/// Reads `T` and says of a fault where it is: names joined by dots, `[n]` for the items of an array.
+/// Reads `T`, and reports the path of an error: names joined by dots, `[n]` for the items of an array.
 ///
 /// # Errors
-/// The first fault, with the parts of its path.
+/// The first error, with the parts of its path.
 pub(super) fn read<'de, T, D>(deserializer: D) -> Result<T, (Vec<String>, Fault)>
 where
     T: DeserializeOwned,
@@ -60,7 +61,7 @@ fn parts(path: &Path) -> Vec<String> {
     path.iter().filter_map(part).take(LEVELS).collect()
 }
 
-/// A fault in a body, as the contract has it.
+/// Converts an error in a body to the form that the client sees.
 pub(super) fn in_body((parts, fault): (Vec<String>, Fault)) -> FieldError {
     let mut field = String::new();
     for part in &parts {
@@ -80,7 +81,7 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
-    // The sentence of a foreign type may quote the value, so it goes no further.
+    // The message of a foreign type may quote the value, so it is dropped.
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self::new("invalid", "is not acceptable")
     }
@@ -114,7 +115,7 @@ impl de::Error for Fault {
     }
 }
 
-/// What was wanted, in the words of JSON where serde uses those of Rust.
+/// Describes what was expected in JSON terms where serde uses Rust terms.
 pub(crate) fn wanted(expected: &str) -> &str {
     match expected {
         "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number in range",

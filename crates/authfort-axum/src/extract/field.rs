@@ -1,8 +1,8 @@
-//! Members of a body and parameters that plain serde cannot tell apart, or cannot refuse well.
+//! Deserialization of body members and parameters where plain serde loses a distinction or reports errors badly.
 //!
-//! [`Field`] keeps "absent" and "null" apart, as a JSON merge patch (RFC 7396) needs. [`unless_empty`] takes an empty
-//! parameter for an absent one. [`rfc3339`] reads a time and, unlike chrono's own implementation, says what it wanted
-//! without repeating what it got.
+//! [`Field`] distinguishes "absent" from "null", as a JSON merge patch (RFC 7396) requires. [`unless_empty`] treats an
+//! empty parameter as absent. [`rfc3339`] reads a time; unlike chrono's own implementation, its error says what was
+//! expected and does not repeat the value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,12 +13,12 @@ use serde::{
     de::{self, Unexpected, Visitor},
 };
 
-/// One member of a JSON merge patch: absent leaves it alone, null clears it, a value sets it.
+/// One member of a JSON merge patch: absent leaves the property unchanged, null clears it, a value sets it.
 ///
-/// The member needs `#[serde(default)]`, or else its absence is a fault.
+/// The member needs `#[serde(default)]`; otherwise its absence is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Field<T> {
-    /// The member is not there: leave the property as it is.
+    /// The member is absent: leave the property unchanged.
     #[default]
     Absent,
     /// The member is null: clear the property.
@@ -29,19 +29,19 @@ pub(crate) enum Field<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Only a member that is there is deserialized, so Absent comes from `#[serde(default)]` alone.
+        // Only a member that is present is deserialized, so `Absent` comes only from `#[serde(default)]`.
         Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
     }
 }
 
-/// The name by which [`unless_empty`] and the reader of parameters know each other.
+/// The newtype name by which [`unless_empty`] is recognized by the deserializer of parameters.
 pub(super) const UNLESS_EMPTY: &str = "unless_empty";
 
-/// Reads a parameter that is empty as one that is absent, as a form sends it that nobody filled in:
-/// `#[serde(default, deserialize_with = "unless_empty")]`.
+/// Reads an empty parameter, as a form sends for a field that was not filled in, as absent: `#[serde(default,
+/// deserialize_with = "unless_empty")]`.
 ///
 /// # Errors
-/// Those of the value.
+/// The errors of the value.
 pub(crate) fn unless_empty<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -84,7 +84,7 @@ impl Visitor<'_> for TimeVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-        // RFC 3339 and no more: chrono also takes a space for the `T`.
+        // Strictly RFC 3339: chrono also accepts a space in place of the `T`.
         if text.contains(' ') {
             let expected = "a time in the form of RFC 3339, such as 2030-01-31T12:00:00Z, without a space; \
                             a plus sign in a query is written %2B";
@@ -98,15 +98,15 @@ impl Visitor<'_> for TimeVisitor {
 /// Reads an optional time: `#[serde(default, deserialize_with = "rfc3339")]`.
 ///
 /// # Errors
-/// - anything but null and a text in the form of RFC 3339, with an offset
+/// - anything but null and a text in RFC 3339 format with an offset
 pub(crate) fn rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
 }
 
-/// The same for a parameter that may be empty.
+/// Reads an optional time from a parameter that may be empty.
 ///
 /// # Errors
-/// - anything but an empty text and one in the form of RFC 3339, with an offset
+/// - anything but an empty text and a text in RFC 3339 format with an offset
 pub(crate) fn rfc3339_unless_empty<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {

@@ -1,19 +1,19 @@
-//! A JSON body, read strictly.
+//! Extracts a JSON body strictly.
 //!
-//! | what comes | answer |
+//! | what the client sends | response |
 //! |---|---|
-//! | no `Content-Type`, another one than `application/json` or `application/*+json`, a compressed body | 415 `unsupported_media_type` |
-//! | more bytes than axum's `DefaultBodyLimit` | 413 `payload_too_large`; what is over the limit is never buffered |
-//! | invalid UTF-8, malformed JSON, lone surrogates, trailing bytes, a depth over 128, a member twice | 400 `invalid_request` |
-//! | something else than an object | 422 `validation_failed` on `body` |
+//! | no `Content-Type`, one other than `application/json` or `application/*+json`, a compressed body | 415 `unsupported_media_type` |
+//! | more bytes than axum's `DefaultBodyLimit` | 413 `payload_too_large`; bytes over the limit are never buffered |
+//! | invalid UTF-8, malformed JSON, lone surrogates, trailing bytes, a depth over 128, a repeated member | 400 `invalid_request` |
+//! | anything but an object | 422 `validation_failed` on `body` |
 //! | NUL in a string | 422 on that member |
 //! | a member that is unknown, missing, of the wrong type or not an allowed value | 422 on that member |
 //!
-//! The content type is not a formality: an HTML form can send a JSON-looking body from another site, but only as
-//! `text/plain`. Duplicates are refused because two readers disagree on which one counts (RFC 8259, section 4), and NUL
-//! because PostgreSQL cannot store it and SQLite can.
+//! The content type is a security check: an HTML form on another site can send a body that looks like JSON, but only as
+//! `text/plain`. Repeated members are refused because parsers disagree on which one is used (RFC 8259, section 4), and
+//! NUL because PostgreSQL cannot store it and SQLite can.
 //!
-//! The unknown is refused only if `T` says `#[serde(deny_unknown_fields)]`, and `T` always should.
+//! Unknown members are refused only if `T` has `#[serde(deny_unknown_fields)]`, and `T` always should.
 
 use std::time::Duration;
 use std::{collections::HashSet, fmt};
@@ -34,11 +34,11 @@ use super::node::Node;
 use super::{fault, media_type};
 use crate::Rejection;
 
-/// A JSON body that must be an object and nothing but what `T` describes; as an answer, the same as `axum::Json`.
+/// A JSON body that must be an object with only the members of `T`. As a response it is the same as `axum::Json`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Json<T>(pub T);
 
-/// The same, for a route whose members are all optional: no body at all counts as an empty object.
+/// A JSON body whose members are all optional: a missing body is read as an empty object.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OptionalJson<T>(pub T);
 
@@ -50,7 +50,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        // Before the body: a refused type is not worth reading.
+        // The type is checked before the body is read.
         require_json(request.headers())?;
         let bytes = buffer(request, state).await?;
         parse(&bytes).map(Self)
@@ -81,10 +81,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// How long a body may take to arrive.
+/// The maximum time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The whole body, within its limits of size and time.
+/// Reads the whole body, within its limits of size and time.
 pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
     let whole = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
     let whole = whole.map_err(|_| Rejection::invalid_request("The body took too long to arrive."))?;
@@ -105,21 +105,20 @@ fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
     if json && plain { Ok(()) } else { Err(Rejection::unsupported_media_type()) }
 }
 
-/// Reads a whole body.
+/// Parses a whole body.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(bytes).map_err(|_| Rejection::invalid_request("The body is not valid UTF-8."))?;
 
-    // Two passes: the first sees every member, also the second of two with one name, which a map would swallow; the
-    // second builds the value, with serde_json's own idea of a number, whichever of its features the application has
-    // switched on.
+    // Two passes: the first finds repeated members, which a map would silently merge; the second builds the value, with
+    // numbers as serde_json represents them under whichever features the application has enabled.
     let mut json = serde_json::Deserializer::from_str(text);
     Once.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| malformed(&error))?;
     let value: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     fault::read(Node(value)).map_err(|fault| Rejection::validation(vec![fault::in_body(fault)]))
 }
 
-/// The position helps; the text around it could be anything, so it stays out. The one sentence of our own is about a
-/// name.
+/// Reports the position but not the text around it, which may contain anything. Our own error, `Category::Data`, is
+/// about a repeated name.
 fn malformed(error: &serde_json::Error) -> Rejection {
     let (line, column) = (error.line(), error.column());
     Rejection::invalid_request(match error.classify() {
@@ -128,7 +127,7 @@ fn malformed(error: &serde_json::Error) -> Rejection {
     })
 }
 
-/// Passes over a value in which every object names each member once.
+/// Visits a value and fails if an object names a member twice.
 struct Once;
 
 impl<'de> DeserializeSeed<'de> for Once {

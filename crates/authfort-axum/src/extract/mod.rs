@@ -1,13 +1,13 @@
-//! What a request may say, read strictly: body, query and path, each with the refusals of the contract.
+//! Strict extractors for body, query and path, with the error responses of this crate.
 //!
 //! | extractor | reads | refuses |
 //! |---|---|---|
-//! | [`Json`], [`OptionalJson`] | a JSON object | other types, duplicates, unknown members, NUL, depth, size |
-//! | [`Query`] | the query, by a struct | parameters repeated or unknown, NUL, broken encodings |
-//! | [`Path`] | the path, by a struct | ids that are not canonical UUIDs, NUL, broken encodings |
+//! | [`Json`], [`OptionalJson`] | a JSON object | other types, repeated or unknown members, NUL, excessive depth or size |
+//! | [`Query`] | the query, into a struct | repeated or unknown parameters, NUL, invalid encodings |
+//! | [`Path`] | the path, into a struct | ids that are not canonical UUIDs, NUL, invalid encodings |
 //!
-//! Two rules hold for all of them. What cannot be read is 400 and what can be read and is not acceptable is 422. And no
-//! refusal ever repeats a value, since any value may be a password; names are repeated, cut to a bearable length.
+//! Two rules hold for all of them. What cannot be parsed is 400, what can be parsed and is invalid is 422. No error
+//! repeats a value, since any value may be a password; names are repeated, truncated to a fixed length.
 
 mod fault;
 mod field;
@@ -27,8 +27,8 @@ pub(crate) use parameters::Parameters;
 pub(crate) use path::Path;
 pub(crate) use query::Query;
 
-/// The media type that a message declares (RFC 9110, section 8.3), in lower case and without its parameters; none where
-/// it declares two, which contradict each other whatever they say.
+/// Returns the media type that a message declares (RFC 9110, section 8.3), in lower case and without its parameters;
+/// `None` if it declares two, even if they are the same.
 pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let mut declared = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(declared), None) = (declared.next(), declared.next()) else { return None };
@@ -36,10 +36,10 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(essence.to_ascii_lowercase())
 }
 
-/// The longest name of a member or parameter that a refusal repeats, in characters.
+/// The maximum length of a member or parameter name that an error repeats, in characters.
 const NAME_LIMIT: usize = 64;
 
-/// The caller's own name for something, fit to be repeated: bounded, and without control characters.
+/// Makes a name from the request safe to repeat: truncated, and without control characters.
 pub(crate) fn presentable(name: &str) -> Cow<'_, str> {
     if name.chars().nth(NAME_LIMIT).is_none() && !name.contains(char::is_control) {
         return Cow::Borrowed(name);

@@ -1,4 +1,4 @@
-//! A JSON value as a deserializer whose errors are [`Fault`]s. Arrays, objects and choices are serde's own.
+//! Deserializes a JSON value with [`Fault`] as the error. Arrays, objects and enums use serde's own implementations.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
@@ -17,7 +17,7 @@ impl IntoDeserializer<'_, Fault> for Node {
     }
 }
 
-/// Nothing of the value is used by `invalid_type`; only serde's signature asks for it.
+/// `invalid_type` does not use the value; serde's signature requires it.
 fn refused<T>(expected: &'static str) -> Result<T, Fault> {
     Err(Fault::invalid_type(Unexpected::Other("another type"), &expected))
 }
@@ -61,8 +61,8 @@ impl<'de> Deserializer<'de> for Node {
         visitor.visit_newtype_struct(self)
     }
 
-    // serde's derive reads an array as a struct, member by position. A client that sends `["a@b.c", "secret"]` for an
-    // object is refused, on every level.
+    // serde's derive also reads an array as a struct, member by position. This refuses an array such as `["a@b.c",
+    // "secret"]` in place of an object, on every level.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -72,7 +72,7 @@ impl<'de> Deserializer<'de> for Node {
         if self.0.is_object() { self.deserialize_any(visitor) } else { refused("an object") }
     }
 
-    // A choice is a text. Variants that carry data have no place in this contract.
+    // An enum is a text. Variants that carry data are not supported.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,

@@ -1,19 +1,19 @@
-//! The parameters of a request, in its query, its path or a form: pairs of texts that a struct is read from.
+//! Deserializes the parameters of a request, from its query, its path or a form, into structs.
 //!
-//! Plain serde takes one of two contradicting parameters, drops unknown ones, and refuses with sentences that quote the
-//! value. A filter that is dropped because of a typing error shows everybody. Here each struct takes the parameters that
-//! it has fields for; a parameter that no struct took is refused.
+//! Plain serde uses one of two contradicting parameters, ignores unknown ones, and reports errors that quote the value.
+//! A filter that is ignored because its name is misspelled would list every user. Here each struct takes the parameters
+//! that it has fields for, and a parameter that no struct took is refused.
 //!
-//! | what comes | answer |
+//! | what the client sends | response |
 //! |---|---|
-//! | a broken percent-encoding, invalid UTF-8, NUL | 400 `invalid_request` |
-//! | a parameter twice where one is meant | 400, with its name |
-//! | something else than `true` or `false`, a whole number, an RFC 3339 time, a canonical UUID where that is meant; also nothing at all | 400, with its name |
+//! | an invalid percent-encoding, invalid UTF-8, NUL | 400 `invalid_request` |
+//! | a repeated parameter where one is expected | 400, with its name |
+//! | anything, even an empty value, but `true` or `false`, a whole number, an RFC 3339 time or a canonical UUID where one is expected | 400, with its name |
 //! | a name that no struct has | 422 `validation_failed`, code `unknown_field` |
-//! | none of the allowed values, in exactly this case | 422, code `not_allowed`, with the list |
-//! | a whole number beyond 64 bits, or a negative one where none can be | 422, code `out_of_range` |
+//! | a value that is not one of the allowed ones, in exactly their case | 422, code `not_allowed`, with the list |
+//! | a whole number beyond 64 bits, or a negative one where only 0 or more is allowed | 422, code `out_of_range` |
 //!
-//! Other bounds of a number belong to the operation that takes it.
+//! Other bounds of a number are checked by the operation that takes it.
 
 use std::collections::BTreeSet;
 
@@ -30,19 +30,19 @@ use super::field::UNLESS_EMPTY;
 use super::presentable;
 use crate::Rejection;
 
-/// The parameters that nothing has taken yet, in their order.
+/// The parameters that no struct has taken yet, in their order.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     pairs: Vec<(String, String)>,
-    /// Where they stand, for a refusal to follow the name.
+    /// Where they come from; an error message appends it to the name.
     place: &'static str,
 }
 
 impl Parameters {
-    /// Splits a query, or a body of the form `application/x-www-form-urlencoded`.
+    /// Splits a query, or a body of the type `application/x-www-form-urlencoded`.
     ///
     /// # Errors
-    /// - 400 for a broken percent-encoding, invalid UTF-8, or NUL
+    /// - 400 for an invalid percent-encoding, invalid UTF-8, or NUL
     pub(crate) fn split(query: &str) -> Result<Self, Rejection> {
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -52,7 +52,8 @@ impl Parameters {
         Ok(Self { pairs, place: "" })
     }
 
-    /// Those of a path. Of two with one name the last counts: the other belongs to a router around this one.
+    /// Collects the parameters of a path. Of two with the same name the last is used: the other belongs to an outer
+    /// router.
     pub(super) fn of_path<'p>(segments: impl Iterator<Item = (&'p str, &'p str)>) -> Self {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, text) in segments {
@@ -62,13 +63,13 @@ impl Parameters {
         Self { pairs, place: " in the path" }
     }
 
-    /// Takes those that `T`, a struct or a tuple of structs, has fields for.
+    /// Takes the parameters that `T`, a struct or a tuple of structs, has fields for.
     ///
     /// # Errors
-    /// - 400 and 422 as the table at the head of this module says
+    /// - 400 and 422, as in the table at the top of this module
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<T, Rejection> {
         fault::read(&mut *self).map_err(|(parts, fault)| {
-            // Before the name may stand the place in a tuple, after it the place in a list.
+            // The path may have the index in a tuple before the name, and the index in a list after it.
             let name = parts.into_iter().find(|part| !part.starts_with('[')).unwrap_or_default();
             match fault.code {
                 "invalid" | "invalid_type" => {
@@ -79,7 +80,7 @@ impl Parameters {
         })
     }
 
-    /// Refuses what nothing has taken.
+    /// Refuses the parameters that were not taken.
     ///
     /// # Errors
     /// - 422 with the unknown names
@@ -114,7 +115,7 @@ impl<'de> Deserializer<'de> for &mut Parameters {
         visitor.visit_seq(self)
     }
 
-    // A route that takes none: `Query<()>`.
+    // For a route without parameters: `Query<()>`.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_unit()
     }
@@ -125,7 +126,7 @@ impl<'de> Deserializer<'de> for &mut Parameters {
     }
 }
 
-/// The structs of a tuple take in turn.
+/// The structs of a tuple take their parameters in turn.
 impl<'de> SeqAccess<'de> for &mut Parameters {
     type Error = Fault;
 
@@ -145,7 +146,7 @@ impl Given {
         }
     }
 
-    /// Digits, with a minus sign in front of a negative number.
+    /// Parses digits, with a minus sign before a negative number.
     fn whole_number(self) -> Result<i64, Fault> {
         let text = self.one()?;
         let digits = text.strip_prefix('-').unwrap_or(&text);
@@ -198,7 +199,7 @@ impl<'de> Deserializer<'de> for Given {
         }
     }
 
-    // How many a page holds. The operation refuses what is out of its bounds, so what is far out stays out.
+    // Used for page sizes. Numbers outside of `u32` are clamped, because the operation refuses 0 and `u32::MAX` anyway.
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let number = self.whole_number()?;
         visitor.visit_u32(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
@@ -227,7 +228,7 @@ impl<'de> Deserializer<'de> for Given {
 fn decode(text: &str) -> Result<String, Rejection> {
     let broken = || Rejection::invalid_request("The query is not properly percent-encoded UTF-8.");
     let mut after_percent = text.split('%').skip(1);
-    // The decoder leaves what it does not understand as it is, and two readers would then understand it differently.
+    // The decoder leaves invalid sequences unchanged, and another parser could then read them differently.
     let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
     if !after_percent.all(encoded) {
         return Err(broken());

@@ -1,4 +1,4 @@
-//! The parameters in the path of a route.
+//! Extracts the parameters in the path of a route.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, rejection::RawPathParamsRejection},
@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use super::parameters::Parameters;
 use crate::Rejection;
 
-/// The parameters that a struct has fields for. Others belong to the routers around this one: one that is nested under
-/// `/tenants/{tenant}/admin` has a parameter more than its own routes know of.
+/// The path parameters that a struct has fields for. Other parameters belong to outer routers: a router nested under
+/// `/tenants/{tenant}/admin` has one parameter more than its own routes declare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<T>(pub T);
 
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
     }
 }
 
-/// The route declares fewer parameters than its handler takes: a mistake of the program, not of the client.
+/// Reports a route that declares fewer parameters than its handler takes: a programming error, not the client's.
 fn too_few() -> Rejection {
     tracing::error!("a handler takes more path parameters than its route has");
     Rejection::internal()

@@ -1,4 +1,4 @@
-//! The query of a request.
+//! Extracts the query of a request.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::de::DeserializeOwned;
@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use super::parameters::Parameters;
 use crate::Rejection;
 
-/// The query as a struct or a tuple of structs, and nothing in it that they have no fields for; `()` takes none.
+/// The query as a struct or a tuple of structs. A parameter that none of them has a field for is refused; `()` accepts
+/// no parameters.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Query<T>(pub T);
 

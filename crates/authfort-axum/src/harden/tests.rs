@@ -28,7 +28,7 @@ async fn panics() -> &'static str {
     panic!("the password is hunter2\nand more")
 }
 
-/// A hardened router deep inside an application with a state, a fallback and a body limit of its own.
+/// A hardened router nested in an application that has its own state, fallback and body limit.
 fn app() -> Router {
     let inner: Router<HostState> = Router::new()
         .route("/", get(|| async { "home" }))
@@ -64,7 +64,7 @@ fn request(method: Method, path: &str) -> Request {
     Request::builder().method(method).uri(format!("/tenants/acme/admin{path}")).body(Body::empty()).unwrap()
 }
 
-/// Asserts the whole of a refusal and what every answer of a hardened router wears.
+/// Asserts the whole error response and the headers that every response of a hardened router has.
 async fn refused(request: Request, status: u16, code: &str, message: &str) -> HeaderMap {
     let Answer { status: actual, headers, body } = send(request).await;
     assert_eq!((actual, body.as_str()), (status, format!(r#"{{"error":"{code}","message":"{message}"}}"#).as_str()));
@@ -135,7 +135,8 @@ async fn an_answer_keeps_its_own_cache_rule_and_otherwise_is_not_stored() {
 
 #[tokio::test]
 async fn the_mount_has_one_address_and_the_one_with_a_slash_is_the_applications() {
-    // axum's nesting, not ours: said here because a link to `/admin/` is easily written.
+    // This is how axum nests routers, not our code. The test documents it because a link to `/admin/` is easily
+    // written.
     assert_eq!(send(request(Method::GET, "/")).await.body, "host's own 404");
 }
 

@@ -1,4 +1,4 @@
-//! One table of buckets: GCRA by governor, in memory that is bounded.
+//! One table of buckets: GCRA by governor, in bounded memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,20 +15,20 @@ use governor::state::{StateStore, keyed::ShrinkableKeyedStateStore};
 
 use super::Rate;
 
-/// How many keys each of the tables holds; about six megabytes a table when full.
+/// The maximum number of keys in each table. A full table takes about six megabytes.
 pub(super) const MAX_KEYS: usize = 100_000;
 
-/// How many buckets the keys share that find no room.
+/// The number of buckets shared by keys that do not fit into a full table.
 const SHARED: usize = 1_024;
 
-/// A full table is searched for refilled buckets at most this often, since the search looks at every key.
+/// A full table is searched for refilled buckets at most this often, because the search visits every key.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Whose bucket it is.
+/// Identifies a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub own: u128,
-    /// With whom it shares one where there is no room.
+    /// The group of keys that shares a bucket when the table is full.
     pub neighbours: u128,
 }
 
@@ -55,7 +55,7 @@ impl<C: Clock> Limiter<C> {
     /// Takes one attempt.
     ///
     /// # Errors
-    /// - [`Error::RateLimited`]: nothing is left, and nothing was taken
+    /// - [`Error::RateLimited`]: no attempt is left, and nothing was taken
     pub(super) fn take(&self, key: Key) -> Result<()> {
         if self.governor.len() >= self.max_keys && self.sweep_is_due() {
             self.governor.retain_recent();
@@ -92,10 +92,10 @@ impl<C: Clock> fmt::Debug for Limiter<C> {
     }
 }
 
-/// The states of all keys, and those that the keys share which find no room.
+/// The states of all keys, and of the buckets shared by keys that do not fit.
 ///
-/// governor's own tables grow with their keys. One lock is enough here: it is held for a look-up and an addition,
-/// before work that takes a thousand times as long.
+/// governor's own tables grow with the number of keys. One lock is enough here: it is held for a lookup and an
+/// addition, before work that takes a thousand times as long.
 #[derive(Clone)]
 struct Table {
     states: Arc<Mutex<States>>,
@@ -111,7 +111,7 @@ struct States {
 struct State {
     /// When the bucket will be full again.
     full_at: Nanos,
-    /// Whether all that it lacks is one attempt, which may come back.
+    /// True while only the first attempt was taken, which may still be given back.
     first: bool,
 }
 
@@ -122,19 +122,19 @@ impl Table {
     }
 
     fn states(&self) -> MutexGuard<'_, States> {
-        // Each change is one insertion, so a panic elsewhere leaves nothing half done.
+        // Each change is a single insertion, so a panic elsewhere leaves no inconsistent state.
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn share(&self, key: Key) -> u64 {
-        // Which neighbours meet in one is for nobody outside to know.
+        // The hasher has a random seed, so an attacker cannot predict which neighbours share a bucket.
         self.hasher.hash_one(key.neighbours) % SHARED as u64
     }
 
     fn give_back(&self, key: Key, interval: Nanos) {
         let mut states = self.states();
         match states.known.get_mut(&key.own) {
-            // It takes no room that somebody else may need.
+            // A full bucket is removed, so that it takes no room from other keys.
             Some(state) if state.first => drop(states.known.remove(&key.own)),
             Some(state) => state.full_at = state.full_at.saturating_sub(interval),
             None => {
@@ -175,7 +175,7 @@ impl ShrinkableKeyedStateStore<Key> for Table {
     fn retain_recent(&self, drop_below: Nanos) {
         let known = &mut self.states().known;
         known.retain(|_, state| state.full_at > drop_below);
-        // What a flood has filled is given back when the flood is over.
+        // Releases the memory that a flood has used.
         known.shrink_to_fit();
     }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(served, 5, "all neighbours together get what one key gets");
         assert_eq!(limiter.len(), 100);
         assert_eq!(allowed(&limiter, 7), 4, "a key that has its own bucket keeps it");
-        // Ten neighbourhoods meet in a thousand buckets: nearly all have one for themselves.
+        // Ten groups of neighbours share a thousand buckets, so nearly every group has one of its own.
         let others = (1..10).filter(|n| limiter.take(key(10_000 + n)).is_ok()).count();
         assert!(others >= 7, "{others}");
     }

@@ -1,40 +1,42 @@
-//! How often something may be tried.
+//! Rate limits for attempts to sign in, sign up, refresh and request mail.
 //!
-//! Three counters stand before each attempt at a secret: one for the client, against somebody who tries many accounts;
-//! one for the account as this client tries it, which is the tightest; and one for the account, against many clients
-//! that try one. They are asked before any password is hashed, and asking is taking: one atomic step each, so fifty
-//! attempts at the same moment are no more than fifty attempts one after the other. A request that is refused for its
-//! body, be it unreadable or not acceptable, takes nothing. The right password is refused as
-//! well while a counter is empty, or else the refusals would be an oracle.
+//! Each attempt to use a secret passes three counters: one per client, against a client that tries many accounts; one
+//! per account and client, which is the tightest; and one per account, against many clients that try the same account.
+//! They are checked before any password is hashed. Checking a counter also takes an attempt from it, in one atomic
+//! step, so fifty concurrent attempts count the same as fifty sequential ones. A request whose body is malformed or
+//! invalid takes nothing. While a counter is empty the right password is refused too; otherwise the responses would
+//! reveal it.
 //!
-//! It is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts come back one by
-//! one. An attempt that is refused takes nothing, so nobody is ever locked out for longer than one interval after the
-//! attacks end.
+//! Each counter is a leaky bucket (GCRA, by the crate `governor`): a full bucket allows a burst, then attempts refill
+//! one by one. A refused attempt takes nothing, so no user is locked out for longer than one interval after an attack
+//! ends.
 //!
-//! One client alone cannot bar somebody from their account: its own counter for that account runs empty long before the
-//! account's does, and what it is refused takes nothing from the account. Many clients together can make the owner
-//! compete with them for new sign-ins for as long as they go on; every session that is open is kept.
+//! One client cannot lock a user out of their account: that client's counter for the account is empty long before the
+//! account's own counter is, and attempts that it refuses take nothing from the account. Many clients together can make
+//! the owner compete with them for new sign-ins while the attack lasts; open sessions are not affected.
 //!
-//! An IPv6 client is its /64, of which somebody with a /48 has 65,536. So a /48 has a rate of its own as well, 16 times
-//! the client's, and a /32, which is what a provider is given, 16 times that. An attempt takes from all three or from
-//! none.
+//! An IPv6 client is its /64. A client with a /48 has 65,536 of those, so a /48 has a rate of its own, 16 times the
+//! client's, and a /32, which is what a provider is assigned, has 16 times the rate of a /48. An attempt takes from all
+//! three or from none.
 //!
-//! Memory is bounded, and what the wider networks refuse takes no room: of 100,000 keys that a table holds, one /32 can
-//! hold 256 times what a client may do at once. A table that is full all the same is first cleared of buckets that have
-//! refilled. If that does not help, new keys share buckets of the same rate with their neighbours: a /32, an IPv4 /16.
-//! It fails closed: a flood from everywhere slows newcomers down and never switches the limit off.
+//! Memory is bounded, and attempts that the wider networks refuse use no memory: a table holds 100,000 keys, and one
+//! /32 can occupy at most 256 times the burst of one client. A full table first removes buckets that have refilled. If
+//! that does not help, new keys share buckets of the same rate with their neighbours: clients in the same /32, or in
+//! the same IPv4 /16. The limits fail closed: a flood from many addresses slows new clients down and never disables the
+//! limits.
 //!
-//! The counters are per process. N nodes allow N times as much, and a restart empties them: a limit over the whole
-//! cluster belongs into the proxy in front of it.
+//! The counters are per process. N nodes allow N times as much, and a restart resets them. Enforce a limit for the
+//! whole cluster in the proxy in front of it.
 //!
-//! | action | per client | per account | per account from one client |
+//! | action | per client | per account | per account and client |
 //! |---|---|---|---|
 //! | [`Action::Login`] | 60 a minute | 60 a minute | 10 a minute |
 //! | [`Action::SignUp`] | 20 at once, then 1 a minute | 5 a minute | |
 //! | [`Action::Refresh`] | 120 a minute | 30 a minute | 20 a minute |
 //! | [`Action::Mail`] | 20 at once, then 1 a minute | 3 at once, then 6 an hour | |
 //!
-//! Only a refresh token that could be exchanged counts for its account: replaying an old one takes nothing from its owner.
+//! A refresh counts against an account only if the token could be exchanged: replaying an old token takes nothing from
+//! its owner.
 
 mod bucket;
 mod request;
@@ -53,10 +55,10 @@ use crate::ClientKey;
 use bucket::{Key, Limiter, MAX_KEYS};
 pub(crate) use request::Limits;
 
-/// How many times its rate the next wider network has.
+/// The factor from the rate of one network to the rate of the next wider one.
 const WIDER: u32 = 16;
 
-/// What is counted.
+/// An action whose attempts are limited.
 ///
 /// ```
 /// use authfort_axum::{Action, RateLimits};
@@ -66,17 +68,17 @@ const WIDER: u32 = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// A sign-in with a password, or another try at a password.
+    /// A sign-in with a password, or another attempt to use a password.
     Login,
-    /// A new user who signs up.
+    /// A sign-up of a new user.
     SignUp,
     /// An exchange of a refresh token.
     Refresh,
-    /// A mail that somebody asks for: to verify an address, or to reset a password.
+    /// A request for a mail that verifies an address or resets a password.
     Mail,
 }
 
-/// How many at once, and how fast they come back.
+/// A rate limit: how many attempts are allowed at once, and how fast they refill.
 ///
 /// ```
 /// use authfort_axum::Rate;
@@ -92,7 +94,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// This many in a minute, all of them at once if need be. Zero counts as one: to close a door, unmount it.
+    /// Allows this many attempts a minute, all of them at once if need be. Zero is treated as one; to disable a route,
+    /// do not mount it.
     ///
     /// ```
     /// use authfort_axum::Rate;
@@ -103,7 +106,7 @@ impl Rate {
         Self::per(count, Duration::from_mins(1))
     }
 
-    /// This many in an hour, all of them at once if need be. Zero counts as one.
+    /// Allows this many attempts an hour, all of them at once if need be. Zero is treated as one.
     pub const fn per_hour(count: u32) -> Self {
         Self::per(count, Duration::from_hours(1))
     }
@@ -117,7 +120,7 @@ impl Rate {
         Self { burst: count, interval }
     }
 
-    /// Allows this many at once instead. Zero counts as one.
+    /// Sets how many attempts are allowed at once. Zero is treated as one.
     ///
     /// ```
     /// use authfort_axum::Rate;
@@ -128,7 +131,7 @@ impl Rate {
         Self { burst: at_least_one(count), interval: self.interval }
     }
 
-    /// The rate of the next wider network.
+    /// Returns the rate of the next wider network.
     fn wider(self) -> Self {
         let interval = (self.interval / WIDER).max(Duration::from_nanos(1));
         Self { burst: self.burst.saturating_mul(NonZeroU32::MIN.saturating_add(WIDER - 1)), interval }
@@ -146,7 +149,7 @@ const fn at_least_one(count: u32) -> NonZeroU32 {
     }
 }
 
-/// The counters of this process. Clones share them.
+/// The rate limits and their counters in this process. Clones share the counters.
 ///
 /// ```
 /// use authfort_axum::{Action, Rate, RateLimits};
@@ -166,8 +169,8 @@ pub struct RateLimits {
     providers: PerAction,
     accounts: PerAction,
     accounts_from_client: PerAction,
-    // Two independent keyed hashes make 128 bits that nobody outside can aim at; the table need not keep addresses of
-    // people.
+    // Two independent keyed hashes give 128 bits whose collisions an attacker cannot compute, and the table need not
+    // store email addresses.
     hashers: [RandomState; 2],
 }
 
@@ -188,7 +191,8 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Counts nothing, for tests and for deployments that count elsewhere. What is set afterwards is counted.
+    /// Creates limits that refuse nothing, for tests and for deployments that limit elsewhere. Rates that are set
+    /// afterwards apply.
     ///
     /// ```
     /// use authfort_axum::{Action, RateLimits};
@@ -233,8 +237,8 @@ impl RateLimits {
         self
     }
 
-    /// Sets the rate of an action for each account as each client tries it, with empty counters. Lower than the
-    /// account's, it keeps one client from taking all that the account has.
+    /// Sets the rate of an action for each account and client, with empty counters. If it is lower than the account's
+    /// rate, one client cannot use up all of the account's attempts.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -253,8 +257,8 @@ impl RateLimits {
         self
     }
 
-    /// Takes one attempt of this client, and of the networks around it. Clients without a known address share one bucket;
-    /// an IPv6 client is its /64.
+    /// Takes one attempt from the counters of this client and of the networks around it. Clients without a known
+    /// address share one bucket; an IPv6 client is its /64.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -266,7 +270,7 @@ impl RateLimits {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::RateLimited`](authfort::Error::RateLimited): nothing is left, and nothing was taken
+    /// - [`Error::RateLimited`](authfort::Error::RateLimited): no attempt is left, and nothing was taken
     pub fn check_client(&self, action: Action, address: Option<IpAddr>) -> Result<()> {
         let own = ClientKey::from(address).bits();
         let Some((site, provider)) = networks(address) else {
@@ -280,10 +284,10 @@ impl RateLimits {
         ])
     }
 
-    /// Takes one attempt of this client at this account: the address that was entered, whether or not there is such a
-    /// user, or an id.
+    /// Takes one attempt from the counters of this account. The account is the address that was entered, whether or not
+    /// a user has it, or an id.
     ///
-    /// Accounts are told apart by [`authfort::email_key`]: however an address is spelled, it is one account.
+    /// Accounts are compared by [`authfort::email_key`], so every spelling of an address is the same account.
     ///
     /// ```
     /// use authfort_axum::{Action, Rate, RateLimits};
@@ -294,7 +298,8 @@ impl RateLimits {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::RateLimited`](authfort::Error::RateLimited): nothing is left for the client, or for anybody, and nothing was taken from the account
+    /// - [`Error::RateLimited`](authfort::Error::RateLimited): no attempt is left for this client, or for any client,
+    ///   and nothing was taken from the account
     pub fn check_account(&self, action: Action, client: Option<IpAddr>, account: &str) -> Result<()> {
         if self.accounts.get(action).is_none() && self.accounts_from_client.get(action).is_none() {
             return Ok(());
@@ -314,7 +319,8 @@ impl RateLimits {
     }
 }
 
-/// Takes from all or from none. The tightest comes first: what it refuses takes nothing from what others share.
+/// Takes from all buckets or from none. The tightest comes first: an attempt that it refuses takes nothing from the
+/// buckets that are shared with others.
 fn take_all<const N: usize>(buckets: [(Option<&Limiter>, Key); N]) -> Result<()> {
     for (taken, (limiter, key)) in buckets.iter().enumerate() {
         if let Some(Err(error)) = limiter.map(|limiter| limiter.take(*key)) {
@@ -329,7 +335,7 @@ fn take_all<const N: usize>(buckets: [(Option<&Limiter>, Key); N]) -> Result<()>
     Ok(())
 }
 
-/// The /48 and the /32 around an IPv6 address.
+/// Returns the /48 and the /32 around an IPv6 address.
 fn networks(address: Option<IpAddr>) -> Option<(u128, u128)> {
     match address?.to_canonical() {
         IpAddr::V6(address) => Some((address.to_bits() >> 80, address.to_bits() >> 96)),
@@ -337,7 +343,7 @@ fn networks(address: Option<IpAddr>) -> Option<(u128, u128)> {
     }
 }
 
-/// With whom an IPv4 client shares a bucket where there is no room: its /16.
+/// Returns the /16 of an IPv4 client, whose clients share a bucket when the table is full.
 fn neighbours(address: Option<IpAddr>) -> u128 {
     match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => 1 << 64 | u128::from(address.to_bits() >> 16),

@@ -1,4 +1,4 @@
-//! The counters as a handler asks them: for the client of its request.
+//! The rate limits, bound to the client of a request.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::{Action, RateLimits};
 use crate::Rejection;
 use crate::layer::Caller;
 
-/// The counters, for the client of this request.
+/// The rate limits for the client of this request.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     limits: RateLimits,
@@ -22,12 +22,12 @@ impl Limits {
         Self { limits: caller.shared.limits.clone(), client: caller.shared.proxies.client_of(parts) }
     }
 
-    /// Takes one attempt of the client.
+    /// Takes one attempt from the client's counters.
     pub(crate) fn client(&self, action: Action) -> Result<()> {
         self.limits.check_client(action, self.client)
     }
 
-    /// Takes one attempt at the account.
+    /// Takes one attempt from the account's counters.
     pub(crate) fn account(&self, action: Action, account: &str) -> Result<()> {
         self.limits.check_account(action, self.client, account)
     }

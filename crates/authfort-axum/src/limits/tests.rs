@@ -78,7 +78,7 @@ fn one_64_and_one_mapped_address_are_one_client_and_the_unknown_are_limited_too(
 fn the_defaults_are_those_of_the_table() {
     let limits = RateLimits::default();
     let client = address("203.0.113.7");
-    // Sixty a minute give one back each second, so a slow machine may see one more.
+    // At sixty a minute one attempt refills each second, so a slow machine may see one more.
     assert!((60..=62).contains(&allowed(|| limits.check_client(Action::Login, client))));
     assert!((10..=11).contains(&allowed(|| limits.check_account(Action::Login, client, "a@b.c"))));
     let crowd = (0..100_u8).filter(|n| {
@@ -122,7 +122,7 @@ fn a_48_has_sixteen_times_the_rate_of_a_64_and_a_32_sixteen_times_that() {
     assert_eq!((2..100).filter(|n| tried(format!("2001:db8:2:{n:x}::1"))).count(), 30, "and took two of its site's");
     assert_eq!((3..9_000).filter(|n| tried(format!("2001:db8:{n:x}:1::1"))).count(), 512 - 64);
     assert!(!tried("2001:db8:ffff::1".into()) && tried("2001:db9::1".into()));
-    // An IPv4 address is one client and nothing wider.
+    // An IPv4 address is one client and belongs to no wider network.
     assert_eq!((0..=255_u8).filter(|n| tried(format!("192.0.2.{n}"))).count(), 256);
 }
 
@@ -130,7 +130,7 @@ fn a_48_has_sixteen_times_the_rate_of_a_64_and_a_32_sixteen_times_that() {
 fn a_flood_from_one_provider_leaves_room_for_everybody_else() {
     let limits = RateLimits::default();
     let flood = |site: u16, client: u16| Some(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, client, 0, 0, 0, 1).into());
-    // Two neighbouring /48, which are a /47, with all their /64; and a client of each /48 of the /32.
+    // Every /64 of two neighbouring /48 networks (which are one /47), and one client in each /48 of the /32.
     for site in [0, 1] {
         (0..=u16::MAX).for_each(|client| drop(limits.check_client(Action::SignUp, flood(site, client))));
     }
@@ -148,7 +148,7 @@ fn an_attempt_that_is_refused_takes_nothing_anywhere() {
     let limits = RateLimits::off().account(Action::Login, slow(1)).account_from_client(Action::Login, slow(2));
     let (first, second) = (address("203.0.113.7"), address("203.0.113.8"));
     limits.check_account(Action::Login, first, "a@b.c").unwrap();
-    // The account has nothing left, and what it refuses is not counted against the client.
+    // The account has no attempts left, and the attempts that it refuses do not count against the client.
     for _ in 0..10 {
         assert!(limits.check_account(Action::Login, second, "a@b.c").is_err());
     }

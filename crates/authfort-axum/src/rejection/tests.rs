@@ -2,7 +2,7 @@ use std::io;
 
 use super::*;
 
-/// Status, the headers that matter, and the whole body.
+/// Returns the status, the relevant headers and the whole body.
 async fn shown(rejection: impl Into<Rejection>) -> String {
     let response = rejection.into().into_response();
     let headers = response.headers();

@@ -1,19 +1,19 @@
-//! The few primitives everything secret is built from, all of them from AWS-LC.
+//! The cryptographic primitives behind all secrets, all of them from AWS-LC.
 //!
-//! Guaranteed here: randomness comes from the operating system's generator and from nowhere else; secrets are compared
-//! in constant time; text encodings are canonical, so one value has one spelling; what holds a key clears it when
-//! dropped and never shows it, not in `{:?}` either.
+//! Guarantees: randomness comes only from the operating system's generator; secrets are compared in constant time; text
+//! encodings are canonical, so one value has one encoding; types that hold a key clear it when dropped and never show
+//! it, not even in `{:?}`.
 //!
 //! | to | use |
 //! |---|---|
-//! | make salts and ids | [`random`] |
-//! | fingerprint what is public or has 256 random bits | [`sha256`] |
+//! | generate salts and ids | [`random`] |
+//! | hash data that is public or has 256 random bits | [`sha256`] |
 //! | derive a secret from a secret | [`hmac_sha256`] |
 //! | compare secrets | [`constant_time_eq`] |
-//! | keep a secret in the database that must come back | [`Sealer`] |
-//! | hand out a secret that need not come back | [`OpaqueToken`] |
+//! | store a secret that must be read back | [`Sealer`] |
+//! | issue a secret that need not be read back | [`OpaqueToken`] |
 //!
-//! Passwords have little entropy and belong to [`passwords`](crate::passwords), not to [`sha256`].
+//! Passwords have little entropy: use [`passwords`](crate::passwords) for them, not [`sha256`].
 
 mod opaque;
 mod seal;
@@ -26,38 +26,38 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{Error, Result};
 
-/// `N` bytes from the operating system's generator.
+/// Returns `N` bytes from the operating system's generator.
 ///
 /// # Errors
-/// - [`Error::Internal`] when the generator fails; nothing weaker takes its place.
+/// - [`Error::Internal`] if the generator fails; there is no weaker fallback.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| Error::internal("the system's random generator failed"))?;
     Ok(bytes)
 }
 
-/// SHA-256 (FIPS 180-4).
+/// Computes SHA-256 (FIPS 180-4).
 pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     array(digest::digest(&digest::SHA256, data).as_ref())
 }
 
-/// HMAC-SHA-256 (RFC 2104).
+/// Computes HMAC-SHA-256 (RFC 2104).
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     array(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref())
 }
 
-/// Whether both are the same, in time that tells at most their lengths.
+/// Returns whether both are equal, in a time that reveals at most their lengths.
 pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// Base64url without padding (RFC 4648 §5).
+/// Encodes base64url without padding (RFC 4648 §5).
 pub(crate) fn base64url_encode(data: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(data)
 }
 
-/// The bytes of canonical base64url: no padding, no white space, no other alphabet, and no stray bits in the last
-/// character. `None` for every other spelling.
+/// Decodes canonical base64url: no padding, no white space, no other alphabet, and no stray bits in the last character.
+/// Returns `None` for every other text.
 pub(crate) fn base64url_decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -1,12 +1,13 @@
-//! Secrets that are handed out once and recognized later: refresh, reset and verification tokens.
+//! Secrets that are issued once and recognized later: refresh, reset and verification tokens.
 //!
-//! 256 random bits, written `<prefix>_<43 base64url characters>`; the prefix lets secret scanners and people see what
-//! leaked. The database keeps [`hash`](OpaqueToken::hash) only: of a secret with 256 random bits plain SHA-256 cannot be
-//! undone, so a stolen database holds no token that works, and looking a hash up by its index leaks no useful timing.
+//! A token is 256 random bits, written `<prefix>_<43 base64url characters>`; the prefix shows secret scanners and
+//! people what kind of token leaked. The database stores only [`hash`](OpaqueToken::hash): plain SHA-256 of 256 random
+//! bits cannot be reversed, so a stolen database holds no usable token, and an index lookup of the hash leaks no useful
+//! timing.
 //!
-//! A refresh token's successor is not drawn but derived from it, with a salt that the database stores: two requests
-//! that present the same token within the grace window get the same successor, and still no token is stored. Who has
-//! only the database has salt and hash, and can derive nothing without the parent's secret.
+//! A refresh token's successor is not generated at random but derived from it, with a salt that the database stores:
+//! two requests that present the same token within the grace period get the same successor, and no token is stored. The
+//! database has only salt and hash; nothing can be derived from them without the parent's secret.
 
 use secrecy::SecretString;
 use zeroize::{Zeroize, Zeroizing};
@@ -19,7 +20,7 @@ const SECRET_BYTES: usize = 32;
 const TEXT_CHARS: usize = 43;
 const CHILD_LABEL: &[u8] = b"authfort refresh child v1";
 
-/// A secret token of one kind, as its holder knows it.
+/// A secret token of one kind, as its holder has it.
 pub(crate) struct OpaqueToken {
     prefix: &'static str,
     secret: Zeroizing<[u8; SECRET_BYTES]>,
@@ -32,15 +33,15 @@ impl std::fmt::Debug for OpaqueToken {
 }
 
 impl OpaqueToken {
-    /// Draws a new token.
+    /// Generates a new token.
     ///
     /// # Errors
-    /// - [`Error::Internal`](crate::Error::Internal) when the random generator fails.
+    /// - [`Error::Internal`](crate::Error::Internal) if the random generator fails.
     pub(crate) fn generate(prefix: &'static str) -> Result<Self> {
         Ok(Self { prefix, secret: Zeroizing::new(random()?) })
     }
 
-    /// Reads a token of this kind; `None` for every other text, before any work that grows with it.
+    /// Parses a token of this kind; `None` for every other text, before any work that grows with the text.
     pub(crate) fn parse(prefix: &'static str, text: &str) -> Option<Self> {
         let encoded = text.strip_prefix(prefix)?.strip_prefix('_')?;
         if encoded.len() != TEXT_CHARS {
@@ -52,18 +53,18 @@ impl OpaqueToken {
         Some(Self { prefix, secret: secret? })
     }
 
-    /// What the database stores and looks up.
+    /// Returns the hash that the database stores and looks up.
     pub(crate) fn hash(&self) -> [u8; 32] {
         sha256(self.secret.as_ref())
     }
 
-    /// The text for its holder.
+    /// Returns the text for the token's holder.
     pub(crate) fn expose(&self) -> SecretString {
         let encoded = Zeroizing::new(base64url_encode(self.secret.as_ref()));
         SecretString::from(format!("{}_{}", self.prefix, encoded.as_str()))
     }
 
-    /// The one successor of this token under this salt.
+    /// Derives the one successor of this token under this salt.
     pub(crate) fn derive_child(&self, salt: &[u8; 32]) -> Self {
         let message = [CHILD_LABEL, salt].concat();
         Self { prefix: self.prefix, secret: Zeroizing::new(hmac_sha256(self.secret.as_ref(), &message)) }
@@ -123,7 +124,7 @@ mod tests {
             format!("{written}A"),
             format!("afr_{}", &body[1..]),
             format!("afr_{}", "A".repeat(1 << 20)),
-            // 43 characters carry 258 bits; the two that are left over must be zero.
+            // 43 characters carry 258 bits; the two extra bits must be zero.
             format!("afr_{}B", "A".repeat(42)),
             format!("afr_{}+", "A".repeat(42)),
             format!("afr_{}é", "A".repeat(41)),

@@ -1,14 +1,15 @@
-//! Secrets at rest: encrypted under a key that the database does not hold.
+//! Encryption of stored secrets, under a key that the database does not hold.
 //!
-//! AES-256-GCM with a fresh random 96-bit nonce a text; the key comes from the configured secret by HKDF-SHA256
-//! (RFC 5869), so the secret may be text of any length from 32 bytes. Each text is bound to its place by `aad` (say
-//! `signing key <kid>`): moved to another row, it does not open.
+//! AES-256-GCM with a new random 96-bit nonce for each text. The key is derived from the configured secret by
+//! HKDF-SHA256 (RFC 5869), so the secret may be text of any length from 32 bytes. `aad` binds each text to its place
+//! (such as `signing key <kid>`): a text that is moved to another row cannot be decrypted.
 //!
-//! Refused: a secret shorter than 32 bytes, since HKDF stretches nothing and a short one can be guessed from a stolen
-//! database. 32 hexadecimal digits of 128 random bits are the least that passes; `openssl rand -base64 32` is better.
+//! A secret shorter than 32 bytes is refused: HKDF adds no entropy, so a short secret could be guessed from a stolen
+//! database. The minimum that passes is 32 hexadecimal digits of 128 random bits; `openssl rand -base64 32` is better.
 //!
-//! The text is `v1.` and base64url of nonce, ciphertext and tag. A later scheme gets another prefix, so that old texts
-//! stay readable. Random nonces allow 2³² texts under one secret; a key rotation a minute takes 8,000 years to get there.
+//! The text is `v1.` followed by base64url of nonce, ciphertext and tag. A later scheme gets another prefix, so that
+//! old texts stay readable. Random nonces allow 2³² texts under one secret, which one key rotation per minute reaches
+//! in 8,000 years.
 
 use aws_lc_rs::{aead, hkdf};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +21,7 @@ use crate::{Error, Result};
 const PREFIX: &str = "v1.";
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Encrypts and decrypts what must come back out of the database.
+/// Encrypts and decrypts secrets that must be read back from the database.
 pub(crate) struct Sealer(aead::RandomizedNonceKey);
 
 impl std::fmt::Debug for Sealer {
@@ -33,7 +34,7 @@ impl Sealer {
     /// Derives the key from the configured secret.
     ///
     /// # Errors
-    /// - [`Error::Config`] for `secret` when it is shorter than 32 bytes.
+    /// - [`Error::Config`] for `secret` if it is shorter than 32 bytes.
     pub(crate) fn new(secret: &SecretString) -> Result<Self> {
         let secret = secret.expose_secret().as_bytes();
         if secret.len() < MIN_SECRET_BYTES {
@@ -55,7 +56,7 @@ impl Sealer {
     /// Encrypts `plain` for the place that `aad` names.
     ///
     /// # Errors
-    /// - [`Error::Internal`] when the cipher or its random generator fails.
+    /// - [`Error::Internal`] if the cipher or its random generator fails.
     pub(crate) fn seal(&self, aad: &str, plain: &[u8]) -> Result<String> {
         let mut sealed = Zeroizing::new(Vec::with_capacity(plain.len().saturating_add(aead::AES_256_GCM.tag_len())));
         sealed.extend_from_slice(plain);
@@ -68,12 +69,12 @@ impl Sealer {
         Ok(format!("{PREFIX}{}", base64url_encode(bytes)))
     }
 
-    /// Decrypts what [`seal`](Self::seal) made for the same place under the same secret.
+    /// Decrypts what [`seal`](Self::seal) encrypted for the same place under the same secret.
     ///
     /// # Errors
-    /// - [`Error::Config`] for `secret` when the text is of another secret, another place, or was altered: the cipher
-    ///   cannot tell which, and the first is what happens.
-    /// - [`Error::Internal`] when it is no sealed text at all.
+    /// - [`Error::Config`] for `secret` if the text belongs to another secret or place, or was altered: the cipher
+    ///   cannot tell which, and another secret is the usual cause.
+    /// - [`Error::Internal`] if the text is not sealed text at all.
     pub(crate) fn open(&self, aad: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>> {
         let malformed = || Error::internal(format!("what is stored as {aad} is not a sealed text"));
         let bytes = sealed.strip_prefix(PREFIX).and_then(base64url_decode).ok_or_else(malformed)?;

@@ -1,4 +1,4 @@
-//! A connection of either engine, and what each engine does in its own way.
+//! A connection of either engine, and the operations that differ between the engines.
 
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -6,7 +6,7 @@ use super::postgres;
 use super::sqlite;
 use crate::Result;
 
-/// A connection, on a pool or inside a transaction.
+/// A connection, from a pool or inside a transaction.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Conn<'a> {
@@ -46,7 +46,7 @@ impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Postgres>> for Conn<'a> {
     }
 }
 
-/// A transaction of the application's, which another connection watches.
+/// A transaction of the application, which another connection can watch.
 pub(crate) enum OpenTransaction {
     /// The one writer of the file.
     #[cfg(feature = "sqlite")]
@@ -57,7 +57,7 @@ pub(crate) enum OpenTransaction {
 }
 
 impl Conn<'_> {
-    /// The same connection, for a shorter while.
+    /// Returns the same connection with a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Conn<'_> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -67,7 +67,7 @@ impl Conn<'_> {
         }
     }
 
-    /// Takes row locks where the engine has them; SQLite's one writer needs none.
+    /// Returns whether the engine has row locks; SQLite's single writer needs none.
     pub(crate) fn has_row_locks(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -77,7 +77,7 @@ impl Conn<'_> {
         }
     }
 
-    /// The transaction that this connection is in, for [`Db::is_over`].
+    /// Returns the transaction that this connection is in, for [`Db::is_over`].
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(crate) async fn open_transaction(&mut self) -> Result<OpenTransaction> {
         match self {
@@ -88,7 +88,7 @@ impl Conn<'_> {
         }
     }
 
-    /// Makes changes to administrators wait for each other until the transaction ends.
+    /// Serializes changes to administrators until the transaction ends.
     pub(crate) async fn lock_admins(&mut self) -> Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -98,7 +98,8 @@ impl Conn<'_> {
         }
     }
 
-    /// A table of the application whose rows do not let this user go; asked once the delete was refused and undone.
+    /// Returns a table of the application whose rows prevent the deletion of this user. Call it after the refused
+    /// delete was rolled back.
     pub(crate) async fn blocking_table(&mut self, user: crate::UserId) -> Result<Option<String>> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -108,7 +109,7 @@ impl Conn<'_> {
         }
     }
 
-    /// The key of `u` that an order by name goes by, upwards or downwards: one in which a missing name comes last.
+    /// Returns the key of `u` for an order by name, ascending or descending, in which a missing name comes last.
     pub(crate) fn name_key(&self, ascending: bool) -> &'static str {
         match self {
             #[cfg(feature = "sqlite")]
@@ -118,8 +119,8 @@ impl Conn<'_> {
         }
     }
 
-    /// The condition that finds a folded term in the search key of `u`: what stands before and after the bound value,
-    /// and that value.
+    /// Returns the condition that finds a folded term in the search key of `u`: the SQL before and after the bound
+    /// value, and that value.
     pub(crate) fn search_condition(&self, term: &str) -> (&'static str, &'static str, String) {
         match self {
             #[cfg(feature = "sqlite")]

@@ -1,7 +1,7 @@
-//! Why the database let the library not start, and what to do about it: in words for whoever runs the program.
+//! Explains why the library could not start on a database, and what to do about it, for the operator.
 //!
-//! While it runs, an operator finds the cause in the log and a client is told nothing. At the start there is only the
-//! operator, so [`Error::Start`] says it. It names host, role, database or file, and never a password.
+//! While the service runs, the operator finds the cause in the log and a client is not told. At the start there is only
+//! the operator, so [`Error::Start`] contains it. It names host, role, database or file, and never a password.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::Error;
 /// Cause and remedy.
 type Diagnosis = (String, &'static str);
 
-/// Says more of an error of [`Db::connect`].
+/// Adds cause and remedy to an error of [`Db::connect`].
 #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
 #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "the other engine waits"))]
 pub(crate) async fn of_url(url: &str, patience: Duration, error: Error) -> Error {
@@ -31,7 +31,7 @@ pub(crate) async fn of_url(url: &str, patience: Duration, error: Error) -> Error
 }
 
 impl Db {
-    /// Says more of an error of the start on a pool.
+    /// Adds cause and remedy to an error at the start on a pool.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(crate) async fn explain(&self, error: Error) -> Error {
         match &self.write.pool {
@@ -48,7 +48,7 @@ impl Db {
     }
 }
 
-/// Only what the database says is explained; an option or a schema that cannot be says so itself.
+/// Explains only errors of the database; errors about an option or the schema are clear by themselves.
 fn explained(error: Error, diagnose: impl FnOnce(&sqlx::Error) -> Diagnosis) -> Error {
     match error {
         Error::DatabaseUnavailable(source) | Error::Database(source) => {
@@ -59,7 +59,7 @@ fn explained(error: Error, diagnose: impl FnOnce(&sqlx::Error) -> Diagnosis) -> 
     }
 }
 
-/// The words of the database, or of the system.
+/// Returns the message of the database, or of the operating system.
 fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(inner) => inner.message().to_owned(),
@@ -96,7 +96,7 @@ mod sqlite {
         let sqlx::Error::Database(inner) = error else {
             return (format!("{file} cannot be used: {said}."), "Correct the URL: sqlite://FOLDER/FILE.");
         };
-        // The primary code: the extended one carries it in its low byte.
+        // The primary code, which is the low byte of the extended one.
         match inner.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default() & 0xff {
             5 | 6 => (
                 format!("Another process holds {file}: {said}."),
@@ -117,7 +117,7 @@ mod sqlite {
         }
     }
 
-    /// The system's error is the same for all of these, so the place is looked at.
+    /// The operating system's error is the same in all these cases, so the path is inspected.
     fn unopened(path: &Path, said: &str) -> Diagnosis {
         let file = shown(path);
         if path.is_dir() {
@@ -139,7 +139,8 @@ mod sqlite {
         )
     }
 
-    /// A path as the URL has it; not one that may hold a password, as a server's URL with another scheme would.
+    /// Returns a path as the URL has it, but not one that may contain a password, such as a server's URL with another
+    /// scheme.
     fn shown(path: &Path) -> String {
         let path = path.display().to_string();
         if path.contains('@') { "the file that the URL names".to_owned() } else { path }
@@ -158,7 +159,7 @@ mod postgres {
 
     pub(super) async fn explain(error: Error, options: &PgConnectOptions, patience: Duration) -> Error {
         match error {
-            // A pool asks again and again, and keeps to itself what it was told.
+            // A pool retries, and does not report the errors of its attempts.
             Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut) => {
                 match tokio::time::timeout(patience, options.connect()).await {
                     Ok(Ok(_)) => Error::Start {

@@ -1,4 +1,4 @@
-//! Statements put together from fixed pieces. Values are only ever bound: a piece of SQL is `&'static str`.
+//! Statements built from fixed pieces. Values are always bound: a piece of SQL is `&'static str`.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

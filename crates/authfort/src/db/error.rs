@@ -1,4 +1,4 @@
-//! What an error of the driver means: which rule it is about, whether to try again, and what of it may be shown.
+//! The meaning of a driver's error: which constraint failed, whether to retry, and which part may be shown.
 
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -6,8 +6,8 @@ use super::postgres;
 use super::sqlite;
 use crate::Error;
 
-/// An error of the application's own statements, sorted as the library's are: a database that is away or locked is
-/// [`Error::DatabaseUnavailable`], anything else a fault.
+/// Classifies an error of the application's own statements like the library's: a database that is unavailable or locked
+/// is [`Error::DatabaseUnavailable`], any other error is [`Error::Database`].
 ///
 /// ```
 /// # async fn example(pool: authfort::sqlx::SqlitePool, auth: authfort::AuthFort) -> authfort::Result<()> {
@@ -22,7 +22,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Sorts an error of the driver: the database is not there, or it is a fault of ours.
+/// Classifies an error of the driver: the database is unavailable, or it is an internal error.
 pub(crate) fn classify(error: sqlx::Error) -> Error {
     if is_unavailable(&error) || is_conflict(&error) {
         Error::DatabaseUnavailable(error)
@@ -31,7 +31,7 @@ pub(crate) fn classify(error: sqlx::Error) -> Error {
     }
 }
 
-/// PostgreSQL repeats the row that it refuses, with hashes and keys; what goes into logs must not.
+/// PostgreSQL's errors repeat the refused row, including hashes and keys; those must not be logged.
 fn without_row(error: sqlx::Error) -> sqlx::Error {
     match error {
         #[cfg(feature = "postgres")]
@@ -58,7 +58,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the connection is of no use any more, whatever is asked on it.
+/// Returns whether the connection is unusable for any further statement.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
@@ -68,7 +68,7 @@ pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether running the whole transaction again can succeed: deadlock, serialization failure, a locked file.
+/// Returns whether running the whole transaction again can succeed: deadlock, serialization failure, a locked file.
 pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(inner) => engine_says(
@@ -101,28 +101,28 @@ fn engine_says(
     false
 }
 
-/// Like [`classify`], where rows go that the application's own may refer to.
+/// Like [`classify`], for deletes of rows that the application's rows may refer to.
 pub(crate) fn blocked(error: sqlx::Error) -> Error {
     match violation(&error) {
         Some(Violation::ForeignKey(table)) => Error::BlockedByReference { table },
-        // What the application's `SET NULL` made of its row is against a rule of its table.
+        // The application's `SET NULL` on its row violates a constraint of its table.
         Some(Violation::Row(table)) => Error::BlockedByReference { table: Some(table) },
         _ => classify(error),
     }
 }
 
-/// Which rule of the schema a statement ran into.
+/// The schema constraint that a statement violated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// Two rows with one key in this table.
+    /// A key of this table would occur twice.
     Unique(String),
-    /// A row refers to one that goes or is not there; the table that refers, where the engine tells.
+    /// A row refers to one that is deleted or does not exist; the referring table, where the engine names it.
     ForeignKey(Option<String>),
-    /// A row of this table may not be as it became: NOT NULL.
+    /// A row of this table would violate NOT NULL.
     Row(String),
 }
 
-/// Reads the violated rule out of an error: SQLite names columns in its message, PostgreSQL has fields for it.
+/// Extracts the violated constraint from an error: SQLite names columns in its message, PostgreSQL has fields for it.
 pub(crate) fn violation(error: &sqlx::Error) -> Option<Violation> {
     let sqlx::Error::Database(inner) = error else { return None };
     let is_restriction = engine_says(

@@ -1,8 +1,9 @@
-//! Brings the schema up to date, once, however many nodes start together.
+//! Migrates the schema, once, even if many nodes start at the same time.
 //!
-//! All missing migrations run in one transaction that holds a lock of the whole database; nodes that do not get it try
-//! again until the schema is there. A version that this build does not know is refused: an older build must not write
-//! into a newer schema. The table is `authfort_migrations`: `_sqlx_migrations` belongs to the application.
+//! All missing migrations run in one transaction that holds a lock on the whole database; nodes that do not get the
+//! lock retry until the schema is up to date. A version that this build does not know is refused: an older build must
+//! not write into a newer schema. The table is `authfort_migrations`, because `_sqlx_migrations` belongs to the
+//! application.
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ macro_rules! migrations {
 
 const MIGRATIONS: &[Migration] = migrations![1 "0001_users", 2 "0002_sessions", 3 "0003_events"];
 
-/// How long a node waits for the one that migrates.
+/// How long a node waits for another node's migration.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,9 +50,9 @@ impl Db {
         }
     }
 
-    /// Runs what is missing.
+    /// Runs the missing migrations.
     pub(crate) async fn migrate(&self, now: DateTime<Utc>) -> Result<()> {
-        // A schema that is up to date is left alone: no lock, no write.
+        // If the schema is up to date, there is no lock and no write.
         if self.pending().await? == Some(0) {
             return Ok(());
         }
@@ -97,7 +98,7 @@ impl Db {
         tx.commit().await
     }
 
-    /// Refuses a schema that is not exactly this build's, for those who migrate by themselves.
+    /// Refuses a schema that is not exactly this build's, for applications that run migrations separately.
     pub(crate) async fn check_schema(&self) -> Result<()> {
         match self.pending().await? {
             Some(0) => Ok(()),
@@ -106,7 +107,7 @@ impl Db {
         }
     }
 
-    /// How many migrations are missing; `None` where there is no table of them.
+    /// Returns how many migrations are missing; `None` if their table does not exist.
     async fn pending(&self) -> Result<Option<usize>> {
         let mut conn = self.read().await?;
         let mut conn = conn.conn();

@@ -1,15 +1,15 @@
-//! Two engines behind one set of names.
+//! Both engines behind one set of names.
 //!
 //! [`Db`] owns the pools, [`Conn`] is a connection borrowed from a pool or from a transaction, and [`sql!`] runs one
-//! SQL text on either. What truly differs sits in `sqlite.rs` and `postgres.rs` under the same names.
+//! SQL text on either. Code that differs between the engines is in `sqlite.rs` and `postgres.rs`, under the same names.
 //!
 //! | pool | SQLite | PostgreSQL | used for |
 //! |---|---|---|---|
 //! | `read` | many connections, `query_only` | the pool | lists, lookups, health |
 //! | `write` | one connection, `BEGIN IMMEDIATE` | the pool | transactions |
-//! | `guard` | a few of its own, `query_only` | a few of its own | the guard: never behind slow queries |
+//! | `guard` | a few of its own, `query_only` | a few of its own | the guard: it never waits behind slow queries |
 //!
-//! A pool that the application hands in serves all three.
+//! A pool of the application serves all three purposes.
 
 mod conn;
 pub(crate) mod diagnosis;
@@ -47,14 +47,14 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// Opens the database that the URL names: `sqlite:…` or `postgres://…`.
+    /// Opens the database of this URL: `sqlite:…` or `postgres://…`.
     pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             #[cfg(feature = "sqlite")]
             Some("sqlite") => sqlite::connect(url, options).await,
             #[cfg(feature = "postgres")]
             Some("postgres" | "postgresql") => postgres::connect(url, options).await,
-            // The URL may hold a password: it is not repeated.
+            // The URL may contain a password, so the error does not repeat it.
             _ => Err(Error::config(
                 "database_url",
                 "must begin with sqlite: or postgres:, and the feature of that name must be on",
@@ -62,13 +62,13 @@ impl Db {
         }
     }
 
-    /// One pool for everything.
+    /// Uses one pool for everything.
     pub(crate) fn of_pool(pool: Pool, prepared: bool) -> Self {
         let all = Connections { pool, prepared };
         Self { read: all.clone(), write: all.clone(), guard: all }
     }
 
-    /// Refuses a pool that the library cannot work with.
+    /// Refuses a pool that does not meet the library's requirements.
     pub(crate) async fn check_pool(&self) -> Result<()> {
         match &self.write.pool {
             #[cfg(feature = "sqlite")]
@@ -78,22 +78,22 @@ impl Db {
         }
     }
 
-    /// A connection for reading.
+    /// Acquires a connection for reading.
     pub(crate) async fn read(&self) -> Result<PooledConn> {
         self.read.acquire_to_read().await.map_err(classify)
     }
 
-    /// Reads for the guard, on a connection that does not wait behind lists. See [`Connections::read`].
+    /// Runs a query for the guard, on a connection that does not wait behind lists. See [`Connections::read`].
     pub(crate) async fn on_guard<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.guard.read(query).await
     }
 
-    /// Reads where everybody does. See [`Connections::read`].
+    /// Runs a query on the general read pool. See [`Connections::read`].
     pub(crate) async fn on_read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.read.read(query).await
     }
 
-    /// A transaction that may write.
+    /// Begins a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         match &self.write.pool {
             #[cfg(feature = "sqlite")]
@@ -103,8 +103,8 @@ impl Db {
         }
     }
 
-    /// Makes a connection of the application's one of ours; refuses one that is of the other engine, or does not keep
-    /// foreign keys.
+    /// Prepares a connection of the application for use here. Refuses one of the other engine, or one that does not
+    /// enforce foreign keys.
     pub(crate) async fn check_joined(&self, conn: &mut Conn<'_>) -> Result<()> {
         match (&self.write.pool, &mut *conn) {
             #[cfg(feature = "sqlite")]
@@ -119,10 +119,10 @@ impl Db {
         }
     }
 
-    /// Whether a transaction was committed or rolled back.
+    /// Returns whether a transaction was committed or rolled back.
     pub(crate) async fn is_over(&self, transaction: &OpenTransaction) -> Result<bool> {
         match transaction {
-            // Who gets the place of the writer knows that the one before has left it.
+            // Once this acquires the write lock, the previous writer has finished.
             #[cfg(feature = "sqlite")]
             OpenTransaction::Sqlite => {
                 self.begin().await?.rollback().await?;

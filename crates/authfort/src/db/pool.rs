@@ -1,4 +1,4 @@
-//! Pools and the connections that come out of them.
+//! Pools and their connections.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::postgres::PooledPg;
 use super::sql::either;
 use crate::{Error, Result};
 
-/// The pool of an application, of either engine.
+/// A pool of the application, of either engine.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,7 +56,7 @@ impl Pool {
     }
 }
 
-/// How the pools of [`Db::connect`] are made, as far as the application says.
+/// The application's settings for the pools of [`Db::connect`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PoolOptions {
     pub max_connections: Option<u32>,
@@ -69,7 +69,7 @@ pub(crate) struct PoolOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pub pool: Pool,
-    /// Whether statements stay prepared on a connection. Only PostgreSQL asks.
+    /// Whether statements stay prepared on a connection. Only PostgreSQL uses it.
     pub prepared: bool,
 }
 
@@ -78,7 +78,7 @@ impl PoolOptions {
         self.max_connections.unwrap_or(10)
     }
 
-    /// The guard asks one short question a request; two connections answer thousands a second.
+    /// The guard runs one short query per request; two connections handle thousands per second.
     pub(crate) fn guard_connections(&self) -> u32 {
         self.guard_connections.unwrap_or(2)
     }
@@ -105,7 +105,7 @@ impl PoolOptions {
         Ok(())
     }
 
-    /// Refuses what a pool of the application's decides by itself.
+    /// Refuses options that the application's pool sets itself.
     pub(crate) fn check_unset(&self) -> Result<()> {
         let set = [
             ("max_connections", self.max_connections.is_some()),
@@ -119,7 +119,7 @@ impl PoolOptions {
     }
 }
 
-/// A connection that goes back to its pool when dropped.
+/// A connection that returns to its pool when dropped.
 pub(crate) enum PooledConn {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
@@ -137,7 +137,7 @@ impl PooledConn {
         }
     }
 
-    /// Runs statements without values and without an answer: what begins and ends transactions.
+    /// Runs statements without values and without a result: those that begin and end transactions.
     pub(super) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -147,13 +147,13 @@ impl PooledConn {
         }
     }
 
-    /// Closes the connection instead of giving it back.
+    /// Closes the connection instead of returning it to the pool.
     pub(super) fn close_on_drop(&mut self) {
         either!(Self, self, conn => conn.close_on_drop());
     }
 
-    /// Leaves a statement alone that took too long. A server may never answer it, so that connection is closed; SQLite ends
-    /// it by itself, and a database in memory must not go with its connection.
+    /// Gives up a statement that took too long. A server may never answer it, so its connection is closed. SQLite
+    /// finishes it by itself, and closing the connection would delete an in-memory database.
     pub(super) fn abandon(&mut self) {
         match self {
             #[cfg(feature = "sqlite")]
@@ -163,7 +163,7 @@ impl PooledConn {
         }
     }
 
-    /// Makes it ready for statements that only read.
+    /// Prepares the connection for statements that only read.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(super) async fn begin_reading(&mut self) -> sqlx::Result<()> {
         match self {
@@ -174,8 +174,8 @@ impl PooledConn {
         }
     }
 
-    /// Whether sqlx counts an open transaction on it. On one that comes out of a pool, that is a transaction of the
-    /// application's which could neither be committed nor rolled back.
+    /// Returns whether sqlx counts an open transaction on it. On a connection from a pool, that is a transaction of the
+    /// application that could neither be committed nor rolled back.
     pub(super) fn is_in_transaction(&self) -> bool {
         #[cfg(feature = "sqlite")]
         use sqlx::Connection as _;

@@ -1,4 +1,4 @@
-//! What only PostgreSQL has.
+//! The PostgreSQL implementation.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity, PgTransactionManager};
 use sqlx::{Connection as _, PgPool, Postgres, Row as _, SqlStr};
-// sqlx makes nothing of its own of this trait's name, and has no other way to roll back on drop.
+// sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
@@ -27,7 +27,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     Ok(Db { read: connections(main.clone()), write: connections(main), guard: connections(guard) })
 }
 
-/// A connection that goes back to its pool when dropped.
+/// A connection that returns to its pool when dropped.
 pub(crate) struct PooledPg {
     conn: PoolConnection<Postgres>,
     prepared: bool,
@@ -43,8 +43,9 @@ impl PooledPg {
         Conn::Postgres(&mut self.conn, self.prepared)
     }
 
-    /// Where statements do not stay prepared, each is sent in two parts, and a pooler may give each part to another session
-    /// of the server, unless a transaction holds them together. It ends with this value.
+    /// Begins a read-only transaction if statements do not stay prepared: each statement is then sent in two parts,
+    /// which a pooler may give to different server sessions unless a transaction holds them together. It ends when this
+    /// value is dropped.
     pub(crate) async fn begin_reading(&mut self) -> sqlx::Result<()> {
         if !self.prepared {
             PgTransactionManager::begin(&mut self.conn, Some(SqlStr::from_static("BEGIN READ ONLY"))).await?;
@@ -70,15 +71,15 @@ impl PooledPg {
 impl Drop for PooledPg {
     fn drop(&mut self) {
         if self.reading {
-            // Sent when the connection comes back to its pool.
+            // Sent when the connection returns to its pool.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
     }
 }
 
-/// Refuses a database that cannot hold every text.
+/// Refuses a database whose encoding cannot store every text.
 pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
-    // As text, for which no statement is prepared.
+    // Sent as text, so no statement is prepared.
     let row = sqlx::raw_sql("SHOW server_encoding").fetch_one(pool).await.map_err(classify)?;
     let encoding: String = row.try_get(0).map_err(classify)?;
     if encoding == "UTF8" {
@@ -88,26 +89,26 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
-/// A lock that somebody else holds is waited for no longer than this at a time; the transaction is then run again, or
-/// given up. The setting goes with the transaction, and with the message that begins it.
+/// A transaction waits at most this long for another's lock at a time; it is then run again, or given up. The setting
+/// ends with the transaction, and is sent in the message that begins it.
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
 
 pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
     Tx::begin(connections, BEGIN).await.map_err(classify)
 }
 
-/// The rows of this table are locks. Engines that speak PostgreSQL and share the work among machines have row locks and no
-/// advisory ones.
+/// The rows of this table are used as locks: distributed databases that speak PostgreSQL's protocol have row locks but
+/// no advisory locks.
 const LOCKS: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS authfort_locks (name text COLLATE \"C\" PRIMARY KEY)",
     "INSERT INTO authfort_locks (name) VALUES ('administrators'), ('migrations') ON CONFLICT DO NOTHING",
     "SELECT 1 FROM authfort_locks WHERE name = 'migrations' FOR UPDATE NOWAIT",
 ];
 
-/// Opens a transaction that alone may migrate, or says that another node does.
+/// Begins the transaction that may migrate; `None` if another node is migrating.
 ///
-/// It tries, and waits for two seconds at most: `CREATE INDEX CONCURRENTLY` elsewhere would wait for a session that waits
-/// for a lock. The lock belongs to the transaction, so a node that dies leaves none; the first ever is the creation of the
+/// It waits for at most two seconds: a session that waits for a lock would block `CREATE INDEX CONCURRENTLY` elsewhere.
+/// The lock belongs to the transaction, so a node that dies leaves none. The first lock of all is the creation of the
 /// table itself, which a second node waits for.
 pub(crate) async fn begin_migration(connections: &Connections) -> Result<Option<Tx>> {
     let mut tx = Tx::begin(connections, BEGIN).await.map_err(classify)?;
@@ -121,20 +122,20 @@ pub(crate) async fn begin_migration(connections: &Connections) -> Result<Option<
             Err(error) => return Err(classify(error)),
         }
     }
-    // A migration may wait for longer than a change does.
+    // A migration may wait longer than a change.
     sql!(&mut tx.conn(), execute, "SET LOCAL lock_timeout TO DEFAULT").map_err(classify)?;
     Ok(Some(tx))
 }
 
-/// Whether another node holds the lock, or made its table in this moment.
+/// Returns whether another node holds the lock, or is creating its table at this moment.
 fn is_taken(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();
     // Unique violation in the catalogue, duplicate table, duplicate object, and the conflicts.
     matches!(&*code, "23505" | "42P07" | "42710" | "40001" | "40P01" | "55P03")
 }
 
-/// Makes changes to administrators wait for each other until the transaction ends. The row is written and not only locked:
-/// it is there afterwards also where somebody had deleted it.
+/// Serializes changes to administrators until the transaction ends. The row is written instead of only locked, so that
+/// it exists even if it was deleted before.
 pub(crate) async fn lock_admins(conn: &mut Conn<'_>) -> Result<()> {
     sql!(
         conn,
@@ -146,12 +147,12 @@ pub(crate) async fn lock_admins(conn: &mut Conn<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The id of the transaction that this connection is in.
+/// Returns the id of the transaction that this connection is in.
 pub(crate) async fn transaction_id(conn: &mut Conn<'_>) -> Result<String> {
     sql!(conn, fetch_one, query_scalar, "SELECT CAST(pg_current_xact_id() AS text)").map_err(classify)
 }
 
-/// Whether the transaction of this id has ended. One so old that its end is forgotten has.
+/// Returns whether the transaction of this id has ended. If its status is no longer known, it has.
 pub(crate) async fn is_over(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let status: Option<String> =
         sql!(conn, fetch_one, query_scalar, "SELECT pg_xact_status(CAST($1 AS xid8))", id).map_err(classify)?;
@@ -160,14 +161,14 @@ pub(crate) async fn is_over(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 
 pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
     // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
-    // such database, 28 role or password not accepted (any more); and what the administrator's timeouts cut off: 57014 a
-    // statement, 25P03 and 25P04 a transaction.
+    // such database, 28 role or password not accepted; and the administrator's timeouts: 57014 for a statement, 25P03
+    // and 25P04 for a transaction.
     matches!(code.get(..2), Some("08" | "28" | "53" | "58"))
         || code.starts_with("57P")
         || matches!(code, "25006" | "3D000" | "57014" | "25P03" | "25P04")
 }
 
-/// Whether the server ended the connection with this: by its shutdown, by an administrator, by a timeout.
+/// Returns whether this error ended the connection: by a shutdown, an administrator, or a timeout.
 pub(crate) fn has_hung_up(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
@@ -178,12 +179,12 @@ pub(crate) fn is_conflict(_: &dyn DatabaseError, code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
 }
 
-/// `ON DELETE RESTRICT` has a code of its own since PostgreSQL 18.
+/// `ON DELETE RESTRICT` has its own code since PostgreSQL 18.
 pub(crate) fn is_restriction(_: &dyn DatabaseError, code: &str) -> bool {
     code == "23001"
 }
 
-/// The very expressions of the indexes. The literal is U+10FFFF.
+/// The same expressions as in the indexes. The literal is U+10FFFF.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "coalesce(u.name_key, '\u{10ffff}')" } else { "coalesce(u.name_key, '')" }
 }
@@ -248,7 +249,7 @@ impl DatabaseError for WithoutRow {
     }
 }
 
-/// The condition that finds `term` in the search key of `u`, and the value to bind.
+/// Returns the condition that finds `term` in the search key of `u`, and the value to bind.
 pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
     let mut pattern = String::with_capacity(term.len() + 2);
     pattern.push('%');
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
     use crate::{Algorithm, AuthFort};
 
-    /// What stays prepared on the one connection, once a user has come and gone.
+    /// Returns how many statements stay prepared on the one connection after a user was created and deleted.
     async fn prepared(on: bool) -> (i64, String) {
         let db = TestDatabase::create(Engine::Postgres).await;
         let builder = AuthFort::builder().algorithm(Algorithm::EdDsa).max_connections(1).prepared_statements(on);

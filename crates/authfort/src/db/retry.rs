@@ -1,5 +1,5 @@
-//! Retrying on another connection, where a pool holds broken ones: a server restarts, a network breaks, and an
-//! application leaves transactions open.
+//! Retrying on another connection when a pool holds broken ones, because a server restarted, a network failed, or an
+//! application left transactions open.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -8,9 +8,9 @@ use super::postgres::PooledPg;
 use super::{Conn, Connections, Pool, PooledConn, classify, is_broken};
 use crate::{Error, Result};
 
-/// A short query that changes nothing, so it may be run again on another connection.
+/// A short read-only query, which may be run again on another connection.
 ///
-/// (A trait, because the compiler cannot see of an `AsyncFn` that its future may change threads.)
+/// (A trait, because the compiler cannot infer that the future of an `AsyncFn` is `Send`.)
 pub(crate) trait ReadQuery: Sync {
     type Answer: Send;
 
@@ -18,7 +18,7 @@ pub(crate) trait ReadQuery: Sync {
 }
 
 impl Connections {
-    /// A connection that nobody left a transaction open on.
+    /// Acquires a connection without an open transaction.
     async fn acquire(&self) -> sqlx::Result<PooledConn> {
         loop {
             let mut conn = match &self.pool {
@@ -35,18 +35,18 @@ impl Connections {
         }
     }
 
-    /// A connection for statements that only read.
+    /// Acquires a connection for statements that only read.
     pub(super) async fn acquire_to_read(&self) -> sqlx::Result<PooledConn> {
         let mut conn = self.acquire().await?;
         conn.begin_reading().await?;
         Ok(conn)
     }
 
-    /// Runs a query on whichever connection works: one that breaks meanwhile is closed and the next one taken. So the pool
-    /// need not ping each connection beforehand.
+    /// Runs a query on a connection that works: a connection that breaks meanwhile is closed and the next one used. So
+    /// the pool need not ping each connection beforehand.
     ///
-    /// Waiting, running and running again take no longer together than the pool lets a call wait for a connection: a server
-    /// that is gone without a word would otherwise keep the caller for as long as the network lets it.
+    /// Waiting, running and running again together take no longer than the pool lets a call wait for a connection: a
+    /// server that disappeared silently would otherwise block the caller until the network times out.
     pub(super) async fn read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         let deadline = Instant::now() + self.pool.acquire_timeout();
         let mut attempts = Attempts::new(self);
@@ -73,8 +73,8 @@ impl Connections {
     }
 }
 
-/// Takes one connection of a pool after the other, where they turn out to be broken: as many as the pool may hold,
-/// all of which a restart of the server breaks, and one that is made anew.
+/// Takes one connection of a pool after the other while they turn out to be broken: as many as the pool may hold, all
+/// of which a restart of the server breaks, plus a new one.
 pub(super) struct Attempts<'a> {
     connections: &'a Connections,
     left: u32,
@@ -89,7 +89,7 @@ impl<'a> Attempts<'a> {
         self.connections.acquire().await
     }
 
-    /// Whether to go on after this error; the error, where all have been tried.
+    /// Allows another attempt after this error; returns the error if all connections have been tried.
     pub(super) fn another(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
         if self.left == 0 {
             return Err(error);

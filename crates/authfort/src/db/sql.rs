@@ -1,6 +1,6 @@
-//! One SQL text on either engine, and rows read by the names of their fields.
+//! One SQL text for both engines, and rows read by their field names.
 
-/// The same on either engine: `either!(Self, self, inner => inner.close())`.
+/// Runs the same code for either engine: `either!(Self, self, inner => inner.close())`.
 macro_rules! either {
     ($enum:ident, $value:expr, $inner:ident => $body:expr) => {
         match $value {
@@ -13,10 +13,10 @@ macro_rules! either {
 }
 pub(super) use either;
 
-/// Runs one SQL text on whichever engine the connection has: `sql!(conn, fetch_all, query_as::<_, Row>(SQL), bind, …)`.
+/// Runs one SQL text on the connection's engine: `sql!(conn, fetch_all, query_as::<_, Row>(SQL), bind, …)`.
 ///
-/// Any number may be bound: both engines read `$1`, `$2`, …; SQLite takes NULL for one that is missing, so each
-/// statement is run by a test on both.
+/// Any number of values may be bound: both engines read `$1`, `$2`, …. SQLite uses NULL for a missing value, so a test
+/// runs each statement on both engines.
 macro_rules! sql {
     ($conn:expr, execute, $sql:expr $(, $bind:expr)* $(,)?) => {
         match $conn {
@@ -41,9 +41,9 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
-/// Declares a row and reads it by the names of its fields, on either engine.
+/// Declares a row type that is read by its field names, on either engine.
 ///
-/// (sqlx's derive would do the same, and make every build compile sqlx a second time for its macros.)
+/// (sqlx's derive would do the same, but would make every build compile sqlx a second time for its macros.)
 macro_rules! row {
     ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($(#[$note:meta])* $seen:vis $field:ident: $type:ty,)* }) => {
         $(#[$attribute])*

@@ -1,8 +1,8 @@
-//! What only SQLite has.
+//! The SQLite implementation.
 //!
-//! WAL and `synchronous = FULL` (a commit that was acknowledged survives a power loss), foreign keys asserted, one
-//! connection that writes and takes its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting when it
-//! turns into a writer too late), readers that cannot write, and no trace of what was deleted.
+//! WAL and `synchronous = FULL` (an acknowledged commit survives a power loss), enforced foreign keys, one connection
+//! that writes and acquires its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting if it starts to
+//! write too late), readers that cannot write, and deleted data that is overwritten.
 
 mod blocking;
 
@@ -17,18 +17,18 @@ pub(crate) use blocking::blocking_table;
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
 
-/// How every connection of this library is set up.
+/// Returns the settings of every connection of this library.
 fn settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no SQLite URL; write sqlite://path/to/file.db"))?;
-    // A mode in the URL says itself whether the file may be made.
+    // A mode in the URL already says whether the file may be created.
     let parsed = if url.contains("mode=") { parsed } else { parsed.create_if_missing(true) };
     Ok(parsed
         .foreign_keys(true)
-        // Another process's lock is waited for as long as a connection is.
+        // Waits as long for another process's lock as for a connection.
         .busy_timeout(patience)
         .synchronous(SqliteSynchronous::Full)
-        // What is deleted is overwritten: a person who was erased is in no free page.
+        // Overwrites deleted data, so that no free page contains data of an erased person.
         .pragma("secure_delete", "ON")
         .optimize_on_close(true, 400))
 }
@@ -37,7 +37,7 @@ fn is_in_memory(url: &str) -> bool {
     url.contains(":memory:") || url.contains("mode=memory")
 }
 
-/// The same for a file, which is made where the URL lets SQLite make it.
+/// Returns the settings for a file, and creates the file if the URL allows it.
 fn file_settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> {
     let settings = settings(url, patience)?;
     if !url.contains("mode=") || url.contains("mode=rwc") {
@@ -57,7 +57,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
                 "cannot be had in memory: there the one connection serves all",
             ));
         }
-        // The database lives as long as its one connection.
+        // An in-memory database lives as long as its one connection.
         let only = pool().max_connections(1).min_connections(1).idle_timeout(None);
         let only = only.connect_with(settings(url, timeout)?).await;
         let db = Db::of_pool(Pool::Sqlite(only.map_err(classify)?), true);
@@ -70,7 +70,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     check_pool(&write).await?;
     let reader = base.pragma("query_only", "ON");
     let read = pool().max_connections(options.max_connections()).connect_lazy_with(reader.clone());
-    // Opened now and kept open: on a disk that is full no connection can be opened, and these can still read.
+    // Opened now and kept open: on a full disk no connection can be opened, but an open one can still read.
     let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
     let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
     let connections = |pool| Connections { pool: Pool::Sqlite(pool), prepared: true };
@@ -80,9 +80,9 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 /// Opens a pool on a SQLite file that the application shares with the service, for
 /// [`AuthFort::from_pool`](crate::AuthFort::from_pool) and the application's own statements.
 ///
-/// Each connection keeps foreign keys, waits up to 5 seconds for the lock of another, overwrites what is deleted
-/// (`secure_delete`), and commits so that a power loss takes nothing back (WAL, `synchronous = FULL`). A new file is
-/// readable by its owner alone (mode 600). Begin what writes with `BEGIN IMMEDIATE`.
+/// Each connection enforces foreign keys, waits up to 5 seconds for another connection's lock, overwrites deleted data
+/// (`secure_delete`), and makes commits that survive a power loss (WAL, `synchronous = FULL`). A new file is readable
+/// by its owner only (mode 600). Begin transactions that write with `BEGIN IMMEDIATE`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,8 +99,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 /// ```
 ///
 /// # Errors
-/// - [`Error::Config`] for a URL that is none of a file, and for no connections.
-/// - [`Error::Start`] with cause and remedy, where the file cannot be opened.
+/// - [`Error::Config`] if the URL does not name a file, and for zero connections.
+/// - [`Error::Start`], with cause and remedy, if the file cannot be opened.
 pub async fn open_sqlite(url: impl AsRef<str>, max_connections: u32) -> Result<SqlitePool> {
     let (url, patience) = (url.as_ref(), Duration::from_secs(5));
     if is_in_memory(url) || !url.starts_with("sqlite:") {
@@ -120,8 +120,8 @@ pub async fn open_sqlite(url: impl AsRef<str>, max_connections: u32) -> Result<S
     }
 }
 
-/// Opens the first connection, which switches a new file to WAL. SQLite refuses that at once, without the wait that it
-/// gives other locks, while another process writes to the file: as it does when several nodes start together.
+/// Opens the first connection, which switches a new file to WAL. SQLite refuses that at once, without its usual wait
+/// for locks, while another process writes to the file, such as when several nodes start together. So this retries.
 async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: Duration) -> Result<SqlitePool> {
     let started = tokio::time::Instant::now();
     loop {
@@ -134,8 +134,8 @@ async fn open(pool: &SqlitePoolOptions, base: &SqliteConnectOptions, patience: D
     }
 }
 
-/// Makes a new file readable by its owner alone: it holds password hashes and keys. SQLite gives its companions (`-wal`,
-/// `-shm`) the same rights. A file that is there keeps the rights that it has; a link that leads nowhere leads to the new
+/// Creates a new file that only its owner can read: it holds password hashes and keys. SQLite gives its companion files
+/// (`-wal`, `-shm`) the same permissions. An existing file keeps its permissions; a dangling link leads to the new
 /// file.
 fn create_private(path: &std::path::Path) -> Result<()> {
     if std::fs::exists(path).unwrap_or(false) {
@@ -148,13 +148,13 @@ fn create_private(path: &std::path::Path) -> Result<()> {
     options.open(path).map(drop).map_err(|error| classify(error.into()))
 }
 
-/// Refuses a pool whose connections do not keep foreign keys: deleting a user would leave orphans.
+/// Refuses a pool whose connections do not enforce foreign keys: deleting a user would leave orphans.
 pub(crate) async fn check_pool(pool: &SqlitePool) -> Result<()> {
     let mut conn = pool.acquire().await.map_err(classify)?;
     check_conn(&mut conn).await
 }
 
-/// Refuses a connection that does not keep foreign keys.
+/// Refuses a connection that does not enforce foreign keys.
 pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> {
     let on: bool = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await.map_err(classify)?;
     if on {
@@ -166,7 +166,7 @@ pub(crate) async fn check_conn(conn: &mut sqlx::SqliteConnection) -> Result<()> 
 
 pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
     let mut tx = Tx::begin(connections, "BEGIN IMMEDIATE").await.map_err(classify)?;
-    // Asked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
+    // Checked for each transaction: the pool may be the application's, and the pragma belongs to the connection.
     let checked = match tx.conn() {
         Conn::Sqlite(conn) => check_conn(conn).await,
         #[cfg(feature = "postgres")]
@@ -181,7 +181,7 @@ pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
     }
 }
 
-/// Holds the file alone while migrations run; others wait for as long as for a connection.
+/// Locks the file exclusively while migrations run; others wait for as long as for a connection.
 pub(crate) async fn begin_migration(connections: &Connections) -> Result<Option<Tx>> {
     match Tx::begin(connections, "BEGIN EXCLUSIVE").await {
         Ok(tx) => Ok(Some(tx)),
@@ -197,7 +197,7 @@ const CANTOPEN: i32 = 14;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 
-/// The primary code: the extended one carries it in its low byte.
+/// Returns the primary code, which is the low byte of the extended one.
 fn primary(code: &str) -> i32 {
     code.parse::<i32>().unwrap_or_default() & 0xff
 }
@@ -212,20 +212,20 @@ pub(crate) fn is_conflict(_: &dyn sqlx::error::DatabaseError, code: &str) -> boo
 
 const CONSTRAINT_TRIGGER: &str = "1811";
 
-/// `ON DELETE RESTRICT` is a trigger inside, and its error is that of one, with the words of a foreign key.
+/// SQLite implements `ON DELETE RESTRICT` as a trigger: the error has a trigger's code and a foreign key's message.
 pub(crate) fn is_restriction(error: &dyn sqlx::error::DatabaseError, code: &str) -> bool {
     code == CONSTRAINT_TRIGGER && error.message() == "FOREIGN KEY constraint failed"
 }
 
-/// Computed columns: only for a column does SQLite seek by key and id at once.
+/// Generated columns, because SQLite seeks by key and id at once only for a column.
 pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "u.name_asc" } else { "u.name_desc" }
 }
 
-/// The shortest term that the trigram index answers, in characters.
+/// The shortest term that the trigram index can find, in characters.
 const TRIGRAM: usize = 3;
 
-/// The condition that finds `term` in the search key of `u`, and the value to bind.
+/// Returns the condition that finds `term` in the search key of `u`, and the value to bind.
 pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
     if term.chars().count() >= TRIGRAM {
         let phrase = format!("\"{}\"", term.replace('"', "\"\""));
@@ -235,7 +235,7 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     }
 }
 
-/// `BEGIN IMMEDIATE` lets one writer in at a time: there is nobody to lock out.
+/// Does nothing: `BEGIN IMMEDIATE` allows one writer at a time.
 #[expect(clippy::unused_async, reason = "the other engine has to ask")]
 pub(crate) async fn lock_admins(_: &mut sqlx::SqliteConnection) -> Result<()> {
     Ok(())
@@ -257,7 +257,7 @@ mod tests {
         values
     }
 
-    /// As many of each pool as it holds, all at once.
+    /// Holds as many connections of each pool as it can have, all at once.
     #[tokio::test]
     async fn and_defect_13_every_connection_keeps_foreign_keys_and_what_was_committed() {
         let file = TestDatabase::create(Engine::Sqlite).await;
@@ -270,7 +270,7 @@ mod tests {
                 let mut conn = pool.acquire().await.unwrap();
                 let found = pragmas(&mut conn).await;
                 let query_only = format!("query_only {query_only}");
-                // 2 is FULL: a commit that was acknowledged survives a power loss.
+                // 2 is FULL: an acknowledged commit survives a power loss.
                 let expected =
                     ["foreign_keys 1", "journal_mode wal", "synchronous 2", "busy_timeout 5000", query_only.as_str()];
                 assert_eq!(found, expected);

@@ -1,31 +1,31 @@
-//! Transactions of our own, and savepoints inside the application's.
+//! The library's own transactions, and savepoints inside the application's.
 
 use super::retry::Attempts;
 use super::{Conn, Connections, PooledConn, blocked, classify, is_conflict, sql, violation};
 use crate::Result;
 
-/// A transaction of our own, on a connection that it holds until it has ended.
+/// A transaction of the library, on a connection that it holds until it has ended.
 ///
-/// A connection goes back to the pool only from a transaction that is known to have ended: by a commit, by a rollback,
-/// or by a commit that the engine refused and a rollback after it. In every other case (a disk that is full, an I/O
-/// error, a server that went away, a panic in between) nobody knows what the connection is in, and it is closed. The
-/// statements are sent as text, and not by sqlx's own transactions, because those count open transactions on the
-/// connection and miscount when the engine has rolled back by itself.
+/// The connection returns to the pool only after a transaction that is known to have ended: by a commit, by a rollback,
+/// or by a rollback after the engine refused the commit. In every other case (a full disk, an I/O error, a lost server,
+/// a panic in between) the state of the connection is unknown, and it is closed. The statements are sent as text
+/// instead of by sqlx's own transactions, because those count open transactions on the connection and miscount when the
+/// engine has rolled back by itself.
 pub(crate) struct Tx {
     conn: PooledConn,
     ended: bool,
 }
 
 impl Tx {
-    /// Begins on a connection of the pool. One that turns out to be broken, or to be inside a transaction that somebody
-    /// left open, is closed and the next one taken: nothing was done yet.
+    /// Begins on a connection of the pool. A connection that turns out to be broken, or to have an open transaction, is
+    /// closed and the next one used: nothing was done yet.
     pub(crate) async fn begin(connections: &Connections, statement: &'static str) -> sqlx::Result<Self> {
         let mut attempts = Attempts::new(connections);
         loop {
             let mut tx = Self { conn: attempts.connection().await?, ended: false };
             match tx.conn.run(statement).await {
                 Ok(()) => return Ok(tx),
-                // Somebody else's lock; the connection is as it was.
+                // Another transaction holds the lock; the connection is unchanged.
                 Err(error) if is_conflict(&error) => {
                     tx.ended = true;
                     return Err(error);
@@ -44,16 +44,16 @@ impl Tx {
             self.ended = true;
             return Ok(());
         };
-        // Refused by a rule or for the sake of another transaction: the engine and the connection are well.
+        // Refused because of a constraint or a conflict: the engine and the connection still work.
         if is_conflict(&error) || violation(&error).is_some() {
             self.ended = self.conn.run("ROLLBACK").await.is_ok();
         }
-        // A reference of the application's may be checked only here (`DEFERRABLE INITIALLY DEFERRED`).
+        // A foreign key of the application may be checked only here (`DEFERRABLE INITIALLY DEFERRED`).
         Err(blocked(error))
     }
 
     pub(crate) async fn rollback(mut self) -> Result<()> {
-        // Fails as well where the engine has rolled back by itself, as SQLite does when the disk is full.
+        // This also fails if the engine has rolled back by itself, as SQLite does when the disk is full.
         self.conn.run("ROLLBACK").await.map_err(classify)?;
         self.ended = true;
         Ok(())
@@ -68,7 +68,7 @@ impl Drop for Tx {
     }
 }
 
-/// Keeps an operation whole inside a transaction that is not ours: an error takes back what the operation did, and
+/// Makes an operation atomic inside the application's transaction: an error rolls back what the operation did, and
 /// leaves the transaction usable.
 pub(crate) struct Savepoint;
 

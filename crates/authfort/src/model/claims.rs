@@ -1,9 +1,9 @@
-//! What an access token says, and reading it without goodwill.
+//! The claims of an access token, and strict parsing of them.
 //!
-//! A payload is read only after its signature was checked, and still strictly: one JSON object in which no member occurs
-//! twice; every claim has its one type (numbers are integers, ids are lower-case hyphenated UUIDs, `iss` and `aud` are
-//! strings and never arrays); `null` is not the same as absent. Members that are not known are ignored, so that nodes of
-//! two versions can run side by side.
+//! A payload is parsed only after its signature was verified, and still strictly: one JSON object in which no member
+//! occurs twice; every claim has one type (numbers are integers, ids are lower-case hyphenated UUIDs, `iss` and `aud`
+//! are strings and never arrays); `null` is not the same as absent. Unknown members are ignored, so that nodes of two
+//! versions can run side by side.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use uuid::{Uuid, fmt::Hyphenated};
 /// The claims of an access token. Times are seconds since 1970 (RFC 7519 `NumericDate`, whole seconds only).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
-    /// The user.
+    /// The id of the user.
     #[serde(deserialize_with = "canonical")]
     pub(crate) sub: Uuid,
     pub(crate) email: String,
@@ -25,20 +25,20 @@ pub(crate) struct Claims {
     pub(crate) roles: Vec<String>,
     /// The user's token version when the token was issued.
     pub(crate) ver: i64,
-    /// The session.
+    /// The id of the session.
     #[serde(deserialize_with = "canonical")]
     pub(crate) sid: Uuid,
     pub(crate) iat: i64,
     pub(crate) exp: i64,
     pub(crate) iss: String,
-    /// This token.
+    /// The id of this token.
     #[serde(deserialize_with = "canonical")]
     pub(crate) jti: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) aud: Option<String>,
 }
 
-/// Claims, and the one that is honoured though never issued.
+/// The claims, and `nbf`, which is honoured though never issued.
 pub(crate) struct Payload {
     pub(crate) claims: Claims,
     pub(crate) nbf: Option<i64>,
@@ -56,8 +56,7 @@ impl Payload {
     }
 }
 
-/// The one JSON object that these bytes are, if no member of it occurs twice. An array is no object here, and nesting is
-/// bounded by the parser.
+/// Parses one JSON object in which no member occurs twice. An array is refused, and the parser bounds the nesting.
 pub(crate) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
 }
@@ -91,7 +90,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A UUID in its one canonical spelling; the `uuid` crate reads four others as well.
+/// Parses a UUID in its canonical form only; the `uuid` crate reads four others as well.
 fn canonical<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -100,7 +99,7 @@ fn canonical<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Erro
     text.parse().map(Hyphenated::into_uuid).map_err(D::Error::custom)
 }
 
-/// A member that may be absent but not `null`.
+/// Parses a member that may be absent but not `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }

@@ -1,8 +1,8 @@
-//! Where a page begins: the sort key and id of a row, bound to the list that it came from.
+//! The position of a page: the sort key and id of a row, bound to the list that it came from.
 //!
 //! The text is base64url of a version, a direction, eight bytes of the SHA-256 over filter and order, the id, and the
-//! key. Nobody should build on that. A cursor is no secret and needs no signature: whatever it holds is only bound as a
-//! value, and leads to no row that the filter does not show.
+//! key. Clients must not depend on this format. A cursor is not secret and needs no signature: its content is only
+//! bound as values, and cannot reach a row that the filter excludes.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::crypto::{base64url_decode, base64url_encode, sha256};
 
 const VERSION: u8 = 1;
 const BINDING: usize = 8;
-/// No key is longer than this: names have 255 characters, and folding at most triples one.
+/// No key is longer than this: names have at most 255 characters, and folding at most triples one.
 const MAX_TEXT: usize = 8192;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ pub(crate) enum SortKey {
     Time(DateTime<Utc>),
     Text(String),
     Missing,
-    /// No row: the end that the cursor comes from, which is the last page for one that leads backward.
+    /// No row: the end of the list from which the cursor starts, so a backward one leads to the last page.
     End,
 }
 
@@ -37,7 +37,7 @@ impl Cursor {
         Self { backward, key, id: id.0 }
     }
 
-    /// The last page where it leads backward, and the first where it leads forward.
+    /// Returns a cursor to the last page if it is backward, or to the first page if it is forward.
     pub(crate) fn from_end(backward: bool) -> Self {
         Self { backward, key: SortKey::End, id: Uuid::nil() }
     }
@@ -61,7 +61,7 @@ impl Cursor {
         base64url_encode(bytes)
     }
 
-    /// `None` for a text that this library did not make, or made for another list.
+    /// Decodes a cursor; `None` for a text that this library did not create, or created for another list.
     pub(crate) fn decode(text: &str, filter: &UserFilter, sort_by: SortBy, sort_order: SortOrder) -> Option<Self> {
         if text.len() > MAX_TEXT {
             return None;

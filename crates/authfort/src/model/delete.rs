@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a deleted user's row.
+/// What happened to a deleted user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeleteMode {
-    /// It is gone.
+    /// The row was deleted.
     Delete,
-    /// Row and id are there, the person is not.
+    /// The row and its id remain; the personal data was removed.
     Anonymize,
 }

@@ -1,4 +1,4 @@
-//! Which users, in which order: what a list and a count are asked.
+//! Filters and order of lists and counts of users.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use super::role::role_name;
 use super::validate;
 use crate::{FieldError, Result};
 
-/// By what a list is sorted. The id breaks ties, in the same direction.
+/// What a list is sorted by. The id breaks ties, in the same direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -22,7 +22,7 @@ pub enum SortBy {
     Name,
 }
 
-/// In which direction a list is sorted.
+/// The direction in which a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -34,23 +34,23 @@ pub enum SortOrder {
     Desc,
 }
 
-/// Whether anonymized users belong to the answer.
+/// Whether anonymized users are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeletedFilter {
-    /// They do not.
+    /// They are not included.
     #[default]
     #[serde(rename = "false")]
     Without,
-    /// They do as well.
+    /// They are included.
     #[serde(rename = "true")]
     With,
-    /// Only they do.
+    /// Only anonymized users are included.
     Only,
 }
 
-/// How the users that match are counted.
+/// How the matching users are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -63,7 +63,7 @@ pub enum Total {
     None,
 }
 
-/// Which users. The same type for a list and for a count.
+/// Selects users. Lists and counts use the same type.
 ///
 /// ```
 /// let mut filter = authfort::UserFilter::default();
@@ -73,19 +73,19 @@ pub enum Total {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct UserFilter {
-    /// A part of address or name, or a whole id; at most 256 characters.
+    /// A part of the address or name, or a whole id; at most 256 characters.
     pub query: Option<String>,
-    /// Banned now, or not.
+    /// Whether the user is banned now.
     pub banned: Option<bool>,
-    /// Having any of these roles.
+    /// Users that have any of these roles.
     pub roles: Vec<String>,
-    /// With a verified address, or not.
+    /// Whether the address is verified.
     pub email_verified: Option<bool>,
-    /// With, without, or only anonymized users.
+    /// Whether anonymized users are included.
     pub deleted: DeletedFilter,
-    /// Created at this time or later.
+    /// Users created at this time or later.
     pub created_after: Option<DateTime<Utc>>,
-    /// Created before this time.
+    /// Users created before this time.
     pub created_before: Option<DateTime<Utc>>,
 }
 
@@ -93,7 +93,7 @@ pub struct UserFilter {
 const MAX_ROLES: usize = 20;
 
 impl UserFilter {
-    /// Validates, folds the search term, and brings the roles in order.
+    /// Validates the filter, folds the search term, and sorts the roles.
     pub(crate) fn checked(mut self) -> Result<Self> {
         let mut faults = validate::Faults::default();
         self.query = self.query.take().and_then(|query| faults.take(validate::query(&query)).flatten());
@@ -117,11 +117,11 @@ impl UserFilter {
     }
 }
 
-/// Times are kept to the microsecond, and the engines differ on a bound that lies between two. None lies there, so the
-/// later of the two is the same bound.
+/// Rounds a time up to the microsecond. Stored times have no finer precision, and the engines treat a bound between two
+/// microseconds differently. No stored time lies between them, so the later one is the same bound.
 fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
     let time = validate::without_leap_second(time);
     let cut = time.trunc_subsecs(6);
-    // The last of all times stays what it is, and is refused.
+    // The maximum time stays as it is, and is refused.
     if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut }
 }

@@ -1,13 +1,13 @@
-//! Plain types, and rules that ask nobody: no database, no clock, no network.
+//! Plain types, and rules that need no database, no clock and no network.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `user`, `actor`, `principal` | a user; who a call is made for; a caller who proved who they are |
-//! | `filter`, `page`, `cursor` | which users, in which order, from where on |
+//! | `user`, `actor`, `principal` | a user; on whose behalf a call is made; an authenticated caller |
+//! | `filter`, `page`, `cursor` | which users, in which order, from which position |
 //! | `delete` | what a deletion leaves |
-//! | `events` | what happened, each type with its data |
-//! | `claims`, `standing` | what an access token says, and whether it counts |
-//! | `role`, `validate` | what a role's name, an address, a name … is |
+//! | `events` | the types of events, each with its data |
+//! | `claims`, `standing` | the claims of an access token, and whether it is valid |
+//! | `role`, `validate` | the rules for a role's name, an address, a name … |
 
 pub(crate) mod actor;
 pub(crate) mod claims;

@@ -1,10 +1,10 @@
-//! A caller who proved who they are.
+//! An authenticated caller.
 
 use chrono::{DateTime, Utc};
 
 use crate::{SessionId, UserId};
 
-/// A caller who proved who they are.
+/// An authenticated caller.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -33,24 +33,24 @@ pub struct Principal {
     pub name: Option<String>,
     /// The roles, as they are now, sorted.
     pub roles: Vec<String>,
-    /// When the access token runs out.
+    /// When the access token expires.
     pub expires_at: DateTime<Utc>,
-    /// The user's token version, as the access token has it.
+    /// The user's token version, as in the access token.
     pub(crate) token_version: i64,
 }
 
 impl Principal {
-    /// Whether the caller has this role.
+    /// Returns whether the caller has this role.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|r| r == role)
     }
 
-    /// Whether the caller has any of these roles; not where there are none.
+    /// Returns whether the caller has any of these roles; false for an empty list.
     pub fn has_any_role(&self, roles: &[&str]) -> bool {
         roles.iter().any(|role| self.has_role(role))
     }
 
-    /// Whether the caller has all of these roles.
+    /// Returns whether the caller has all of these roles.
     pub fn has_all_roles(&self, roles: &[&str]) -> bool {
         roles.iter().all(|role| self.has_role(role))
     }

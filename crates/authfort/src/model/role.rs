@@ -1,11 +1,11 @@
-//! What a role's name is.
+//! The rules for a role's name.
 
 use super::validate::Checked;
 use crate::FieldError;
 
 const ROLE_BYTES: usize = 50;
 
-/// A role's name: `^[a-z][a-z0-9_-]{0,49}$`.
+/// Checks a role's name: `^[a-z][a-z0-9_-]{0,49}$`.
 pub(crate) fn role_name(field: &str, name: &str) -> Checked<()> {
     let shaped = name.len() <= ROLE_BYTES
         && name.starts_with(|c: char| c.is_ascii_lowercase())

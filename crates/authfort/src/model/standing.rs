@@ -1,4 +1,4 @@
-//! Whether an access token counts: what its user's standing has to be, decided without asking anybody.
+//! Decides whether an access token is valid from its user's standing, without any I/O.
 
 use chrono::{DateTime, Utc};
 
@@ -6,12 +6,12 @@ use super::claims::Claims;
 use super::principal::Principal;
 use crate::{Error, Result, SessionId, UserId};
 
-/// A ban ends at its expiry, without anybody's doing.
+/// Returns whether a ban is in force. A ban ends by itself when it expires.
 pub(crate) fn ban_lasts(banned: bool, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     banned && expires_at.is_none_or(|at| at > now)
 }
 
-/// What an access token says of its bearer, for the database to confirm.
+/// The claims of an access token that the database has to confirm.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bearer {
     pub user_id: UserId,
@@ -42,7 +42,7 @@ impl From<&Principal> for Bearer {
     }
 }
 
-/// Who somebody is now, and what their tokens hang on.
+/// The current state of a user, a session and a key, on which an access token depends.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub email: String,
@@ -54,18 +54,18 @@ pub(crate) struct Standing {
     pub ban_expires_at: Option<DateTime<Utc>>,
     /// Whether the user was anonymized.
     pub deleted: bool,
-    /// Whether the session of the token lives.
+    /// Whether the session of the token is live.
     pub session_live: bool,
-    /// Whether the key of the token verifies, where it was asked for.
+    /// Whether the key of the token verifies; true if no key was named.
     pub key_live: bool,
 }
 
 impl Standing {
-    /// Decides whether the token of this bearer counts, and says who the caller is. Its signature, issuer and times are
+    /// Decides whether the token of this bearer is valid, and returns the caller. Its signature, issuer and times are
     /// checked before.
     ///
     /// # Errors
-    /// The first reason against it, in the order in which a client has to hear them.
+    /// The first reason to refuse the token, in the order that clients need.
     pub(crate) fn check(self, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
         if self.deleted {
             return Err(Error::TokenUserNotFound);

@@ -1,4 +1,4 @@
-//! What a user is.
+//! A user.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::UserId;
 
-/// A user, as the library gives it out. It holds no password hash and no token version.
+/// A user, as the library returns it. It holds no password hash and no token version.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -22,28 +22,28 @@ use crate::UserId;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct User {
-    /// The user, for ever.
+    /// The id of the user. It never changes.
     pub id: UserId,
-    /// The address, trimmed, NFKC-normalized and lower-cased: to show, and to send mail to. To compare addresses, compare
-    /// their [`email_key`](crate::email_key).
+    /// The address, trimmed, NFKC-normalized and lower-cased, for display and for sending mail. To compare addresses,
+    /// compare their [`email_key`](crate::email_key).
     pub email: String,
     /// Whether the address is known to be the user's.
     pub email_verified: bool,
     /// The name.
     pub name: Option<String>,
-    /// Where a picture is.
+    /// The URL of a picture.
     pub avatar_url: Option<String>,
     /// A phone number.
     pub phone: Option<String>,
-    /// Whether the user is banned now. A ban that has run out counts as none.
+    /// Whether the user is banned now. An expired ban does not count.
     pub banned: bool,
-    /// Why, while the ban lasts.
+    /// The reason for the ban, while it lasts.
     pub ban_reason: Option<String>,
-    /// Until when, while the ban lasts; none where it has no end.
+    /// When the ban expires, while it lasts; none for a ban without end.
     pub ban_expires_at: Option<DateTime<Utc>>,
     /// The roles, sorted.
     pub roles: Vec<String>,
-    /// What the application keeps about the user.
+    /// The application's data about the user.
     #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, Value>))]
     pub metadata: Map<String, Value>,
     /// When the user was created.
@@ -54,21 +54,21 @@ pub struct User {
     pub last_login_at: Option<DateTime<Utc>>,
     /// Whether the user was anonymized.
     pub is_deleted: bool,
-    /// When.
+    /// When the user was anonymized.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// Counts the changes of what can be edited; the `ETag` of the HTTP interface.
+    /// Counts the changes of editable data; the `ETag` of the HTTP interface.
     #[serde(skip)]
     pub version: i64,
     /// When the ban was set, while it lasts.
     #[serde(skip)]
     pub banned_at: Option<DateTime<Utc>>,
-    /// Who set the ban, while it lasts; none where nobody was signed in.
+    /// Who set the ban, while it lasts; none if the caller was not signed in.
     #[serde(skip)]
     pub banned_by: Option<UserId>,
 }
 
 impl User {
-    /// Whether the user has this role.
+    /// Returns whether the user has this role.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|r| r == role)
     }

@@ -1,11 +1,11 @@
-//! Asking the application whether a password is known to attackers.
+//! The application's check whether a password is known from a breach.
 //!
-//! The library has no list and calls nobody. The application gives a hook, say one that asks a k-anonymity service or a
-//! local list, and the hook sees the plaintext: in this process, for the length of the call. It is the hook's duty not
-//! to log or send it; the library does neither.
+//! The library has no list and contacts no service. The application provides a hook, such as one that queries a
+//! k-anonymity service or a local list. The hook receives the plaintext, in this process and for the length of the
+//! call; it must not log or send it. The library does neither.
 //!
-//! The hook runs in a task of its own, so that a panic or a blocked thread in it does not take the request along. When it
-//! fails, panics, or takes longer than its timeout, [`OnFailure`] decides.
+//! The hook runs in its own task, so that a panic or a blocked thread in it does not affect the request. If it fails,
+//! panics, or exceeds its timeout, [`OnFailure`] decides.
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use secrecy::SecretString;
 use super::NormalizedPassword;
 use crate::{Error, Result};
 
-/// The answer of a [`BreachCheck`], to be awaited.
+/// The future that a [`BreachCheck`] returns.
 pub type BreachFuture<'a> = Pin<Box<dyn Future<Output = Result<bool, Box<dyn StdError + Send + Sync>>> + Send + 'a>>;
 
-/// Tells whether a password is known to attackers.
+/// Checks whether a password is known from a breach.
 ///
 /// Implemented by every `async` closure over a [`SecretString`]:
 ///
@@ -36,13 +36,13 @@ pub type BreachFuture<'a> = Pin<Box<dyn Future<Output = Result<bool, Box<dyn Std
 /// # Ok(()) }
 /// ```
 ///
-/// The password is given in NFKC, as it will be hashed. It must not be logged, and not leave the process other than as a
-/// prefix of its hash.
+/// The password is passed in NFKC, as it will be hashed. It must not be logged, and only a prefix of its hash may leave
+/// the process.
 pub trait BreachCheck: Send + Sync + 'static {
-    /// `true` when the password is known and must be refused.
+    /// Returns `true` if the password is known and must be refused.
     ///
     /// # Errors
-    /// Whatever kept it from knowing. The text goes to the log, so it must not contain the password.
+    /// Any error that prevented the check. The text is logged, so it must not contain the password.
     fn check<'a>(&'a self, password: &'a SecretString) -> BreachFuture<'a>;
 }
 
@@ -58,17 +58,17 @@ where
     }
 }
 
-/// What happens to a password when the [`BreachCheck`] could not tell.
+/// What happens to a password if the [`BreachCheck`] fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Accept it: an outage of a list does not stop people from signing up. The failure is logged.
+    /// Accept it, so that an outage of the breach list does not prevent sign-ups. The failure is logged.
     #[default]
     FailOpen,
     /// Refuse it with `password_check_unavailable`.
     FailClosed,
 }
 
-/// A hook with its timeout and what its failure means.
+/// A hook with its timeout and its failure mode.
 #[derive(Clone)]
 pub(crate) struct BreachGuard {
     hook: Arc<dyn BreachCheck>,
@@ -85,7 +85,7 @@ impl std::fmt::Debug for BreachGuard {
     }
 }
 
-/// Stops the hook when nobody waits for it any more.
+/// Aborts the hook when the caller no longer waits for it.
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -101,10 +101,10 @@ impl BreachGuard {
         Self { hook, timeout, on_failure }
     }
 
-    /// Passes when the password is not known to be breached. Must be called on a tokio runtime, outside transactions.
+    /// Succeeds if the password is not known from a breach. Must be called on a tokio runtime, outside transactions.
     ///
     /// # Errors
-    /// - [`Error::Validation`] for `field`: `password_breached`, or `password_check_unavailable` where failing closed.
+    /// - [`Error::Validation`] for `field`: `password_breached`, or `password_check_unavailable` if it fails closed.
     pub(crate) async fn check(&self, field: &str, password: &NormalizedPassword) -> Result<()> {
         match self.ask(password.as_secret().clone()).await {
             Ok(false) => Ok(()),
@@ -130,7 +130,7 @@ impl BreachGuard {
         match tokio::time::timeout(self.timeout, task).await {
             Ok(Ok(Ok(breached))) => Ok(breached),
             Ok(Ok(Err(error))) => Err(error.to_string()),
-            // The payload of a panic may quote the password.
+            // The payload of a panic may contain the password.
             Ok(Err(_)) => Err("it panicked".to_owned()),
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),
         }

@@ -1,19 +1,20 @@
-//! Keeping and checking passwords with Argon2id (RFC 9106), off the async runtime, no more at once than configured.
+//! Hashing and verifying passwords with Argon2id (RFC 9106), off the async runtime, and no more at once than
+//! configured.
 //!
-//! Guaranteed:
-//! - Every new hash is `$argon2id$v=19$` under the configured parameters, with 16 random bytes of salt.
-//! - At most `permits` hashes run at once, in as many buffers that are kept, so memory for hashing is `permits` ×
-//!   `memory_kib` at the most, however many threads run them (a stored hash that asks for more gets more while it runs);
-//!   at most `queue` more wait, and the next one is told [`Error::Overloaded`] at once. A caller who goes away gives its
-//!   place back.
-//! - A check costs one hash whatever it is given: an unknown user, a user without a password, a password of a megabyte and
-//!   a row that holds no hash at all cost the same as a wrong password under the current parameters. A row with older
+//! Guarantees:
+//! - Every new hash is `$argon2id$v=19$` with the configured parameters and 16 random bytes of salt.
+//! - At most `permits` hashes run at once, in as many buffers, which are kept. So hashing uses at most `permits` ×
+//!   `memory_kib` of memory, on any number of threads (a stored hash with larger parameters uses more while it runs).
+//!   At most `queue` more wait, and further callers get [`Error::Overloaded`] at once. A caller who is dropped while
+//!   waiting frees its place.
+//! - A check costs one hash for any input: an unknown user, a user without a password, a password of a megabyte and a
+//!   row without a valid hash cost the same as a wrong password under the current parameters. A row with older
 //!   parameters costs what those cost, until the next successful sign-in replaces it.
-//! - What a row says is not trusted: a hash that asks for more than [`Hashing`] tolerates is not computed. It counts as a
-//!   wrong password, and the log gets an error without the hash.
+//! - Stored hashes are not trusted: a hash that requires more than [`Hashing`] tolerates is not computed. It counts as
+//!   a wrong password, and an error without the hash is logged.
 //!
-//! Argon2i, Argon2d, version 16 and weaker parameters still verify, and are reported as [`PasswordMatch::RightButWeaker`].
-//! bcrypt, scrypt and PBKDF2 are not understood and count as unusable.
+//! Argon2i, Argon2d, version 16 and weaker parameters still verify, and are reported as
+//! [`PasswordMatch::RightButWeaker`]. bcrypt, scrypt and PBKDF2 are not supported and count as unusable.
 
 use std::{num::NonZero, sync::Arc};
 
@@ -34,21 +35,21 @@ const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
 const MIN_MEMORY_KIB: u32 = Params::DEFAULT_M_COST;
 const MIN_ITERATIONS: u32 = Params::DEFAULT_T_COST;
-/// 1 GiB a hash.
+/// 1 GiB per hash.
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_ITERATIONS: u32 = 64;
 
-/// A stored hash may use this much memory even where the configured parameters are small: what other libraries choose
-/// by default (64 MiB) must verify.
+/// A stored hash may use this much memory even if the configured parameters are small, so that the default of other
+/// libraries (64 MiB) verifies.
 const TOLERATED_MEMORY_KIB: u64 = 256 * 1024;
-/// And fill this much in all its passes together: some two seconds.
+/// The most memory that a stored hash may fill in all its passes together: about two seconds.
 const TOLERATED_WORK_KIB: u64 = 2 * 1024 * 1024;
-/// Beyond that, how many times the configured parameters are tolerated.
+/// Beyond both limits, stored hashes may cost this many times the configured parameters.
 const TOLERATED_FACTOR: u64 = 8;
 
-/// What one password hash costs, and how many may run at once.
+/// The cost of one password hash, and how many may run at once.
 ///
-/// The defaults are OWASP's first choice for Argon2id: 19 MiB, two passes, one lane; about 20 ms of one core.
+/// The defaults are OWASP's first recommendation for Argon2id: 19 MiB, two passes, one lane; about 20 ms of one core.
 ///
 /// ```
 /// use authfort::{Algorithm, AuthFort, Hashing};
@@ -82,14 +83,14 @@ impl Default for Hashing {
 }
 
 impl Hashing {
-    /// Sets the memory one hash fills, in KiB: 19,456 (the default) to 1,048,576.
+    /// Sets the memory that one hash fills, in KiB: 19,456 (the default) to 1,048,576.
     #[must_use]
     pub fn memory_kib(mut self, memory_kib: u32) -> Self {
         self.memory_kib = memory_kib;
         self
     }
 
-    /// Sets how often it is filled: 2 (the default) to 64.
+    /// Sets the number of passes over the memory: 2 (the default) to 64.
     #[must_use]
     pub fn iterations(mut self, iterations: u32) -> Self {
         self.iterations = iterations;
@@ -103,7 +104,7 @@ impl Hashing {
         self
     }
 
-    /// Sets how many hashes run at once: 1 to 1,024; by default one a core.
+    /// Sets how many hashes run at once: 1 to 1,024; by default one per core.
     #[must_use]
     pub fn permits(mut self, permits: usize) -> Self {
         self.permits = Some(permits);
@@ -117,8 +118,8 @@ impl Hashing {
         self
     }
 
-    /// Parameters that protect nothing and take a fraction of a millisecond: for test suites, where the password is not
-    /// what is tested. Never for passwords of people.
+    /// Returns parameters that give no protection and take a fraction of a millisecond: for test suites that do not
+    /// test passwords. Never use them for real passwords.
     #[must_use]
     pub fn insecure_fast_for_tests() -> Self {
         Self { memory_kib: 32, iterations: 1, insecure: true, ..Self::default() }
@@ -151,24 +152,24 @@ fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<()> {
     }
 }
 
-/// What a check found out.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PasswordMatch {
-    /// Not this user's password, or nothing to compare with.
+    /// Not this user's password, or no hash to compare with.
     Wrong,
     /// The user's password.
     Right,
-    /// The user's password, kept under parameters weaker than configured: hash it anew.
+    /// The user's password, hashed with weaker parameters than configured: hash it again.
     RightButWeaker,
 }
 
-/// Hashes and checks, within its bounds. One for the whole process; cheap to clone.
+/// Hashes and verifies passwords within its limits. There is one for the whole process; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PasswordHasher {
     params: Params,
     memory: Arc<Memory>,
     running: Arc<Semaphore>,
-    /// One place for each that runs or waits.
+    /// One permit for each hash that runs or waits.
     places: Arc<Semaphore>,
 }
 
@@ -192,11 +193,11 @@ impl PasswordHasher {
         })
     }
 
-    /// The PHC string to store for a password that a policy accepted.
+    /// Returns the PHC string to store for a password that a policy accepted.
     ///
     /// # Errors
-    /// - [`Error::Overloaded`] when as many wait as may wait.
-    /// - [`Error::Internal`] when there is no memory or no randomness.
+    /// - [`Error::Overloaded`] if the queue is full.
+    /// - [`Error::Internal`] if there is not enough memory or the random generator fails.
     pub(crate) async fn hash(&self, password: &NormalizedPassword) -> Result<String> {
         let (password, argon2) = (password.clone(), self.argon2());
         self.off_the_runtime(move |memory| {
@@ -215,12 +216,12 @@ impl PasswordHasher {
         .await
     }
 
-    /// Compares a password as it was typed with the stored PHC string; `None` for a user who is unknown or has no
-    /// password. The password is normalized here, and one that is too long is wrong.
+    /// Compares a password, as typed, with the stored PHC string; `None` for a user who is unknown or has no password.
+    /// The password is normalized here; one that is too long is wrong.
     ///
     /// # Errors
-    /// - [`Error::Overloaded`] when as many wait as may wait.
-    /// - [`Error::Internal`] when there is no memory or no randomness.
+    /// - [`Error::Overloaded`] if the queue is full.
+    /// - [`Error::Internal`] if there is not enough memory or the random generator fails.
     pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<PasswordMatch> {
         let password = NormalizedPassword::of(password);
         let stored = stored.and_then(|stored| {
@@ -254,7 +255,7 @@ impl PasswordHasher {
         let memory = Arc::clone(&self.memory);
         let task = tokio::task::spawn_blocking(move || {
             let result = work(&memory);
-            // Given back by the work, not by who waits for it: what runs counts until it is done.
+            // Released by the work, not by the waiting caller: a running hash counts until it is done.
             drop((permit, place));
             result
         });
@@ -268,7 +269,7 @@ fn compute(argon2: &Argon2<'_>, memory: &Memory, password: &[u8], salt: &[u8], o
     })
 }
 
-/// A hash as a row holds it, checked to be one that may be computed.
+/// A stored hash whose parameters are tolerated.
 struct Stored {
     argon2: Argon2<'static>,
     salt: Vec<u8>,
@@ -280,7 +281,7 @@ impl Stored {
     fn parse(text: &str, current: &Params) -> Result<Self, &'static str> {
         let hash = PasswordHash::new(text).map_err(|_| "not a PHC string")?;
         let algorithm = Algorithm::new(hash.algorithm.as_str()).map_err(|_| "not Argon2")?;
-        // A PHC string of Argon2 without `v` is of the first version.
+        // An Argon2 PHC string without `v` has the first version.
         let version = match hash.version {
             None => Version::V0x10,
             Some(version) => Version::try_from(version).map_err(|_| "an unknown version of Argon2")?,

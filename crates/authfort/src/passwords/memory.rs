@@ -1,8 +1,8 @@
-//! The memory that hashes are computed in, kept and used again.
+//! The memory in which hashes are computed, kept for reuse.
 //!
-//! A hash fills some 19 MiB. Allocated anew for each, on ever other threads, such blocks end up in as many arenas of the
-//! allocator, which gives none of them back: a server that hashed two at a time came to hold a gigabyte. Here there are
-//! as many buffers as hashes may run at once, and no more.
+//! A hash fills about 19 MiB. If each allocated its own on changing threads, the blocks would spread over many arenas
+//! of the allocator, which returns none of them: a server that hashed two at a time grew to a gigabyte. Here there are
+//! only as many buffers as hashes may run at once.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 pub(super) struct Memory {
     free: Mutex<Vec<Vec<Block>>>,
-    /// How many blocks a hash of the configured cost fills. A buffer that had to be larger is not kept.
+    /// How many blocks a hash of the configured cost fills. Larger buffers are not kept.
     blocks: usize,
 }
 
@@ -21,10 +21,10 @@ impl Memory {
         Self { free: Mutex::default(), blocks }
     }
 
-    /// Runs one hash on a buffer of at least so many blocks.
+    /// Runs one hash in a buffer of at least `blocks` blocks.
     ///
     /// # Errors
-    /// - [`Error::Internal`] when there is no memory; else those of the work.
+    /// - [`Error::Internal`] if there is not enough memory; otherwise those of `work`.
     pub(super) fn with<T>(&self, blocks: usize, work: impl FnOnce(&mut [Block]) -> Result<T>) -> Result<T> {
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = kept.unwrap_or_default();

@@ -1,15 +1,16 @@
-//! Passwords: which ones are accepted, how they are kept, how they are checked.
+//! Passwords: which ones are accepted, how they are stored, and how they are verified.
 //!
-//! - [`PasswordPolicy`] decides by length alone, as NIST SP 800-63B-4 asks: no rules about kinds of characters, nothing
-//!   is cut off, nothing is refused for being a space or an emoji.
-//! - [`BreachGuard`] asks a hook of the application whether a password is known to attackers.
-//! - [`PasswordHasher`] keeps and checks them with Argon2id, off the async runtime and no more at once than configured.
+//! - [`PasswordPolicy`] decides by length, as NIST SP 800-63B-4 requires: there are no rules about classes of
+//!   characters, nothing is truncated, and spaces and emoji are allowed. Only U+0000 is refused.
+//! - [`BreachGuard`] calls a hook of the application to check whether a password is known from a breach.
+//! - [`PasswordHasher`] hashes and verifies passwords with Argon2id, off the async runtime, and no more at once than
+//!   configured.
 //!
-//! Both setting and checking apply NFKC first, so a password typed composed on one keyboard and decomposed on another
+//! Both setting and verifying apply NFKC first, so a password typed composed on one keyboard and decomposed on another
 //! is the same password.
 //!
-//! A password lives in memory as a [`SecretString`](secrecy::SecretString) that is cleared when dropped; it is in no
-//! error, no event and no log line.
+//! A password is held in memory as a [`SecretString`](secrecy::SecretString), which is cleared when dropped; it is in
+//! no error, no event and no log line.
 
 mod breach;
 mod hash;
@@ -28,7 +29,7 @@ use secrecy::SecretString;
 
 use crate::{Error, FieldError, Result};
 
-/// Everything that is done with a password, by the configured policy, cost and breach check.
+/// All operations on passwords, with the configured policy, cost and breach check.
 #[derive(Debug)]
 pub(crate) struct Passwords {
     policy: PasswordPolicy,
@@ -42,7 +43,7 @@ impl Passwords {
         Ok(Self { policy, hasher: PasswordHasher::new(hashing)?, breach })
     }
 
-    /// Whether the policy accepts it, without asking anybody and without hashing.
+    /// Checks a password against the policy, without the breach check and without hashing.
     pub(crate) fn check_shape(&self, field: &str, password: &SecretString) -> Result<(), FieldError> {
         match self.policy.check(field, password) {
             Err(Error::Validation(faults)) => faults.into_iter().next().map_or(Ok(()), Err),
@@ -50,7 +51,7 @@ impl Passwords {
         }
     }
 
-    /// The hash to store for a new password, if policy and breach check accept it.
+    /// Returns the hash to store for a new password, if policy and breach check accept it.
     pub(crate) async fn hash_new(&self, field: &str, password: &SecretString) -> Result<String> {
         let normalized = self.policy.check(field, password)?;
         if let Some(breach) = &self.breach {
@@ -59,7 +60,7 @@ impl Passwords {
         self.hasher.hash(&normalized).await
     }
 
-    /// A stronger hash for a password that was just found right, whatever today's policy would say of it.
+    /// Returns a stronger hash of a password that was just verified, even if the current policy would refuse it.
     pub(crate) async fn rehash(&self, password: &SecretString) -> Result<String> {
         let normalized = NormalizedPassword::of(password).ok_or(Error::InvalidCredentials)?;
         self.hasher.hash(&normalized).await
@@ -70,7 +71,7 @@ impl Passwords {
     }
 }
 
-/// Draws a password of 128 random bits, for a person to type once: 22 characters of base64url.
+/// Generates a password of 128 random bits, for a person to type once: 22 characters of base64url.
 ///
 /// ```
 /// use authfort::secrecy::ExposeSecret;
@@ -79,20 +80,20 @@ impl Passwords {
 /// ```
 ///
 /// # Errors
-/// - [`Error::Internal`] when there is no randomness.
+/// - [`Error::Internal`] if the random generator fails.
 pub fn generate_password() -> Result<SecretString> {
     Ok(crate::crypto::base64url_encode(crate::crypto::random::<16>()?).into())
 }
 
-/// A password that policy and breach check accepted, hashed; made by [`AuthFort::hash_password`](crate::AuthFort::hash_password).
-/// `Debug` does not show it.
+/// A password that policy and breach check accepted, hashed; created by
+/// [`AuthFort::hash_password`](crate::AuthFort::hash_password). `Debug` does not show it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use authfort::{Algorithm, AuthFort};
 /// # let pool = authfort::sqlx::SqlitePool::connect("sqlite::memory:").await?;
 /// # let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).from_pool(pool.clone()).await?;
-/// // The slow part first, and then the transaction.
+/// // The slow part runs first, and then the transaction.
 /// let hash = auth.hash_password("correct horse battery").await?;
 /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 /// auth.create_user("jane@example.com").password_hash(hash).in_tx(&mut tx).await?;

@@ -1,23 +1,23 @@
-//! Which passwords are accepted, and the one spelling under which each is hashed.
+//! Which passwords are accepted, and the normalized form that is hashed.
 //!
-//! The raw text is measured before anything else happens to it, so a megabyte costs nothing. Then it is normalized to
-//! NFKC, and its code points are counted. There is no rule about kinds of characters and nothing is truncated.
-//! U+0000 is refused: it ends strings in too many places for a password to depend on it.
+//! The length of the raw text is checked first, so a megabyte costs nothing. Then the text is normalized to NFKC, and
+//! its code points are counted. There is no rule about classes of characters and nothing is truncated. U+0000 is
+//! refused, because many systems treat it as the end of a string.
 
 use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{Error, Result};
 
-/// More than 250 code points of any script; the bound is there for the work, not for the user.
+/// Room for more than 250 code points of any script; the limit bounds the work.
 const MAX_BYTES: usize = 1024;
-/// NFKC makes at most 18 code points of one, in 33 bytes instead of 3 (U+FDFA).
+/// NFKC turns one code point into at most 18, in 33 bytes instead of 3 (U+FDFA).
 const MAX_EXPANSION: usize = 11;
 
-/// How long a password must be.
+/// The required length of a password.
 ///
-/// The upper bound is fixed: 1,024 bytes of UTF-8, so that 256 emoji fit and hashing work stays bounded. Passwords that
-/// exist keep working when the policy changes.
+/// The upper limit is fixed: 1,024 bytes of UTF-8, so that 256 emoji fit and the hashing work stays bounded. Existing
+/// passwords keep working when the policy changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordPolicy {
     min_chars: usize,
@@ -31,15 +31,15 @@ impl Default for PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// Sets the least number of Unicode code points, counted after NFKC. NIST SP 800-63B-4 asks for 15 where the
-    /// password is the only factor, and for 8 where it is one of two.
+    /// Sets the minimum number of Unicode code points, counted after NFKC. NIST SP 800-63B-4 requires 15 if the
+    /// password is the only factor, and 8 if it is one of two.
     #[must_use]
     pub fn min_chars(mut self, min_chars: usize) -> Self {
         self.min_chars = min_chars;
         self
     }
 
-    /// Checks a new password, without hashing it and without asking whether it is known from a breach.
+    /// Checks a new password, without hashing it and without the breach check.
     ///
     /// ```
     /// use authfort::PasswordPolicy;
@@ -53,7 +53,7 @@ impl PasswordPolicy {
         self.check("password", password).map(|_| ())
     }
 
-    /// Checks that some password can satisfy it.
+    /// Checks that a password can satisfy the policy.
     ///
     /// # Errors
     /// - [`Error::Config`] for `password_policy.min_chars` outside 1..=128.
@@ -65,7 +65,7 @@ impl PasswordPolicy {
         }
     }
 
-    /// The form of a new password that is hashed, if the policy accepts it.
+    /// Returns the form of a new password that is hashed, if the policy accepts it.
     ///
     /// # Errors
     /// - [`Error::Validation`] for `field`: `too_long`, `invalid` (U+0000), `too_short`.
@@ -85,18 +85,18 @@ impl PasswordPolicy {
     }
 }
 
-/// A password in NFKC and of bounded length; whether it satisfies a policy is another question.
+/// A password in NFKC and of bounded length; it need not satisfy a policy.
 #[derive(Debug, Clone)]
 pub(crate) struct NormalizedPassword(SecretString);
 
 impl NormalizedPassword {
-    /// `None` when it is too long for any password of ours; the work does not grow with it then.
+    /// Normalizes a password; `None` if it is too long to be valid, without work that grows with its length.
     pub(crate) fn of(password: &SecretString) -> Option<Self> {
         let raw = password.expose_secret();
         if raw.len() > MAX_BYTES {
             return None;
         }
-        // All the room at once: a string that grows leaves copies of itself behind.
+        // Allocates the maximum at once: a string that grows leaves copies of itself in freed memory.
         let mut text = String::with_capacity(raw.len().saturating_mul(MAX_EXPANSION));
         text.extend(raw.nfkc());
         let exact = SecretString::from(text.as_str());

@@ -1,4 +1,4 @@
-//! A session for somebody whom the application recognized by itself.
+//! Sessions for users that the application authenticated by itself.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Opens a session for a user whom the application recognized by itself. Event: `login`.
+    /// Opens a session for a user that the application authenticated by itself. Event: `login`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `provider(…)` | by what the user signed in, for the event |
+    /// | `provider(…)` | how the user was authenticated, for the event |
     pub fn create_session(&self, id: UserId) -> Write<CreateSession> {
         Write::new(self.core(), CreateSession::new(id))
     }
 }
 
-/// Opens a session without a password; made by [`AuthFort::create_session`](crate::AuthFort::create_session).
+/// Opens a session without a password; created by [`AuthFort::create_session`](crate::AuthFort::create_session).
 #[derive(Clone)]
 pub struct CreateSession {
     user: UserId,
@@ -36,7 +36,7 @@ impl CreateSession {
 }
 
 impl Write<CreateSession> {
-    /// By what the user was recognized, for the event; `application` unless set.
+    /// Sets how the user was authenticated, for the event; `application` unless set.
     pub fn provider(mut self, provider: impl Into<String>) -> Self {
         self.op.provider = provider.into();
         self

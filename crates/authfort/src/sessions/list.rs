@@ -13,13 +13,13 @@ use crate::users::GetUser;
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
-    /// The sessions of a user, newest first. See [`ListSessions`].
+    /// Lists the sessions of a user, newest first. See [`ListSessions`].
     pub fn list_sessions(&self, id: UserId) -> ListSessions {
         ListSessions::new(self.core().clone(), id)
     }
 }
 
-/// A sign-in on a device: one row however often its tokens were renewed.
+/// A sign-in on a device: one entry, however often its tokens were refreshed.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -36,9 +36,9 @@ impl AuthFort {
 pub struct Session {
     /// The session.
     pub id: SessionId,
-    /// How the client described itself when it signed in.
+    /// The client's user agent when it signed in.
     pub user_agent: Option<String>,
-    /// From where it signed in.
+    /// The client's address when it signed in.
     pub ip_address: Option<String>,
     /// When it signed in.
     pub created_at: DateTime<Utc>,
@@ -57,11 +57,12 @@ pub struct Session {
 pub struct SessionPage {
     /// The sessions, newest first.
     pub sessions: Vec<Session>,
-    /// Where the next page begins; none on the last.
+    /// The cursor of the next page; none on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// Lists the sessions of a user, newest first, 50 at a time; made by [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
+/// Lists the sessions of a user, newest first, 50 at a time; created by
+/// [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListSessions {
@@ -77,19 +78,19 @@ impl ListSessions {
         Self { core, user, active_only: false, limit: 50, cursor: None }
     }
 
-    /// Only those that live; not unless set.
+    /// Returns only live sessions; all unless set.
     pub fn active_only(mut self, on: bool) -> Self {
         self.active_only = on;
         self
     }
 
-    /// How many, 1 to 200; 50 unless set.
+    /// Sets the page size, 1 to 200; 50 unless set.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = i64::from(limit);
         self
     }
 
-    /// Begins where the cursor of a page before points.
+    /// Starts at the cursor of the previous page.
     pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
         self.cursor = Some(cursor.into());
         self
@@ -104,7 +105,7 @@ impl ListSessions {
         let now = self.core.now();
         let live_at = self.active_only.then_some(now);
         let mut conn = self.core.db().read().await?;
-        // One more than asked for tells whether another page follows.
+        // One more than requested tells whether another page follows.
         let mut rows =
             store::sessions::of_user(&mut conn.conn(), self.user, before, live_at, self.limit.saturating_add(1))
                 .await?;
@@ -118,7 +119,7 @@ impl ListSessions {
     }
 }
 
-/// A cursor is the id of the last session before it, in base64url.
+/// Decodes a cursor: the id of the last session of the previous page, in base64url.
 fn read_cursor(text: &str) -> Result<SessionId> {
     let bytes = crate::crypto::base64url_decode(text).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     bytes.map(|bytes| SessionId(Uuid::from_bytes(bytes))).ok_or(Error::InvalidCursor)

@@ -1,4 +1,4 @@
-//! Signing in: by password, by sign-up, or because the application knows who it is.
+//! Signing in with a password.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Signs in by password. One answer and one time for a wrong password and an unknown address; a banned user is told
-    /// so ([`Error::UserBanned`](crate::Error::UserBanned)) in the same time, once the password was right.
+    /// Signs in with a password. A wrong password and an unknown address give the same error in the same time. A banned
+    /// user gets [`Error::UserBanned`](crate::Error::UserBanned), in the same time, only if the password was right.
     /// Events: `login`, `login_failed`.
     ///
     /// ```
@@ -35,19 +35,19 @@ impl AuthFort {
     }
 }
 
-/// Signs in by password; made by [`AuthFort::login`](crate::AuthFort::login).
+/// Signs in with a password; created by [`AuthFort::login`](crate::AuthFort::login).
 #[derive(Clone)]
 pub struct Login {
-    /// For the log.
+    /// For the event log.
     email: Option<String>,
-    /// None for a text that no user can have; it must still take the time of a wrong password.
+    /// None for a text that cannot be a user's address; the login must still take the time of a wrong password.
     email_key: Option<String>,
     password: SecretString,
     checked: Option<Checked>,
     signer: Option<Arc<SigningKey>>,
 }
 
-/// What a right password leads to. It is more than one thing, so that a second factor can come in between.
+/// The result of a right password. It is an enum so that a second factor can be added.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LoginOutcome {
@@ -56,7 +56,7 @@ pub enum LoginOutcome {
 }
 
 impl LoginOutcome {
-    /// The user who is signed in; none where something else is asked for first.
+    /// Returns the user who is signed in; none if a further step is required first.
     pub fn signed_in(self) -> Option<SignedIn> {
         match self {
             Self::SignedIn(signed_in) => Some(signed_in),
@@ -64,14 +64,14 @@ impl LoginOutcome {
     }
 }
 
-/// What the password check found, before the transaction.
+/// The result of the password check before the transaction.
 #[derive(Clone)]
 enum Checked {
     Passed { user: UserId, hash: String, stronger: Option<String> },
     Failed { user: Option<UserId>, detail: Detail },
 }
 
-/// Why a login failed, for the log. The caller hears of a ban, once the password was right, and of nothing else.
+/// Why a login failed, for the log. The caller learns of a ban only if the password was right, and of no other reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Detail {
     UnknownUser,
@@ -115,7 +115,7 @@ impl Operation for Login {
             Some(key) => store::users::credentials(&mut before.read().await?.conn(), key).await?,
             None => None,
         };
-        // Hashed for whomever it is: an unknown address takes as long as a wrong password.
+        // Hashed even for an unknown address, which takes as long as a wrong password.
         let stored = found.as_ref().and_then(|user| user.password_hash.as_deref());
         let verdict = core.passwords().verify(&self.password, stored).await?;
         let failed = |user, detail| Some(Checked::Failed { user, detail });
@@ -146,7 +146,7 @@ impl Operation for Login {
             Some(Checked::Failed { user, detail }) => return Ok(refuse(work, self.email.clone(), *user, *detail)),
             None => return Err(Error::internal("the password was not checked")),
         };
-        // The world may have moved on while the password was hashed.
+        // The user may have changed while the password was hashed.
         let row = match work.lock_user(user).await {
             Ok(row) => row,
             Err(Error::UserNotFound) => return Ok(refuse(work, self.email.clone(), None, Detail::UnknownUser)),
@@ -183,7 +183,7 @@ pub(super) fn append_login(work: &mut Work<'_>, user: UserId, email: &str, provi
     work.append(events::Login::draft(user, email.to_owned(), provider.to_owned(), address, agent));
 }
 
-/// Writes down why, and answers so that it does not tell whether there is such a user.
+/// Records why the login failed, and returns an error that does not tell whether the user exists.
 fn refuse<T>(work: &mut Work<'_>, email: Option<String>, user: Option<UserId>, detail: Detail) -> Verdict<T> {
     let (address, agent) = work.client();
     let error = detail.error();

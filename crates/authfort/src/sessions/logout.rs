@@ -12,14 +12,14 @@ use crate::work::{Before, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
-    /// Ends the session of a refresh token, or of an access token that has not expired, whatever became of its user;
-    /// says whether there was one. Event: `logout`.
+    /// Ends the session of a refresh token, or of an access token that has not expired, whatever the state of its user.
+    /// Returns whether a live session was ended. Event: `logout`.
     pub fn logout(&self, token: impl AsRef<str>) -> Write<EndSession> {
         Write::new(self.core(), EndSession::new(token.as_ref()))
     }
 }
 
-/// Ends the session of a token; made by [`AuthFort::logout`](crate::AuthFort::logout).
+/// Ends the session of a token; created by [`AuthFort::logout`](crate::AuthFort::logout).
 #[derive(Clone)]
 pub struct EndSession(By);
 
@@ -43,7 +43,7 @@ impl EndSession {
 impl Joinable for EndSession {}
 
 impl Operation for EndSession {
-    /// Whether there was a session to end.
+    /// Whether a live session was ended.
     type Output = bool;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
@@ -66,7 +66,7 @@ impl Operation for EndSession {
             By::Session(user, session) => (*user, *session),
             By::AccessToken(_) | By::Nothing => return Ok(Verdict::Commit(false)),
         };
-        // In the order of all locks; a change that the user makes in this session comes before its end or not at all.
+        // Locks in the common order. A change that the user makes in this session commits before its end or not at all.
         work.lock_row(user).await?;
         let ended = work.revoke_session(session).await? > 0;
         if ended {

@@ -1,12 +1,13 @@
 //! Sessions and their tokens.
 //!
-//! A session is one sign-in on one device. It has a short access token, which a node checks by itself, and a refresh
-//! token, which is exchanged for a new pair and is then spent. (RFC 6749, section 6; rotation after RFC 9700, section
-//! 4.14.)
+//! A session is one sign-in on one device. It has a short-lived access token, whose signature each node verifies by
+//! itself, and a refresh token, which can be exchanged once for a new pair. (RFC 6749, section 6; rotation as in
+//! RFC 9700, section 4.14.)
 //!
-//! - A spent refresh token that comes back within the grace period, while its child is unused, gives the same child
-//!   again: a client that lost the answer is not punished. After that it is theft, and the whole session ends.
-//! - A session ends at its last moment however often it is refreshed, and a user has so many at once and no more.
+//! - A used refresh token that is presented again within the grace period, while its child is unused, returns the same
+//!   child again: a client that lost the response is not signed out. After that, a reuse counts as theft, and the whole
+//!   session ends.
+//! - A session ends at a fixed time, however often it is refreshed, and the number of a user's sessions is limited.
 //! - Only the SHA-256 of a refresh token is stored.
 
 mod create_session;
@@ -43,7 +44,7 @@ use crate::tokens::{SigningKey, sign};
 use crate::work::{Before, Work};
 use crate::{Error, Result, SessionId, store};
 
-/// The prefix of refresh tokens, by which scanners for leaked secrets know them.
+/// The prefix of refresh tokens, by which scanners for leaked secrets recognize them.
 pub(crate) const REFRESH_PREFIX: &str = "afr";
 
 /// A user who has just signed in, signed up, or refreshed.
@@ -66,7 +67,7 @@ pub struct SignedIn {
     pub session_id: SessionId,
     /// Its tokens.
     pub tokens: Tokens,
-    /// What the access token says.
+    /// The claims of the access token.
     claims: Box<Claims>,
 }
 
@@ -74,13 +75,13 @@ pub struct SignedIn {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Tokens {
-    /// Proves who calls, until it runs out.
+    /// Authenticates the caller until it expires.
     pub access_token: SecretString,
-    /// Is exchanged once for the next pair.
+    /// Can be exchanged once for the next pair.
     pub refresh_token: SecretString,
-    /// How long the access token is good, in seconds.
+    /// How long the access token is valid, in seconds.
     pub expires_in: u64,
-    /// When the refresh token runs out.
+    /// When the refresh token expires.
     pub refresh_expires_at: DateTime<Utc>,
 }
 
@@ -91,7 +92,8 @@ impl fmt::Debug for Tokens {
 }
 
 impl SignedIn {
-    /// Makes the access token: after the commit, since an RSA signature takes as long as several statements.
+    /// Signs the access token. Called after the commit (or at the end of [`Write::in_tx`](crate::Write::in_tx)), since
+    /// an RSA signature takes as long as several statements.
     fn sign(&mut self, signer: Option<&SigningKey>) -> Result<()> {
         let signer = signer.ok_or_else(|| Error::internal("the signing key was not prepared"))?;
         self.tokens.access_token = sign(signer, &self.claims)?.into();
@@ -99,7 +101,7 @@ impl SignedIn {
     }
 }
 
-/// Opens a session for a locked user. The access token is yet to be signed.
+/// Opens a session for a locked user. The access token is not signed yet.
 async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     let config = work.core.config();
     let now = work.now;
@@ -118,7 +120,7 @@ async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     };
     let token = OpaqueToken::generate(REFRESH_PREFIX)?;
     store::sessions::insert(&mut work.conn, &session).await?;
-    // The oldest make room. Every sign-in does this under the lock of its user's row.
+    // Ends the oldest sessions beyond the limit. Every sign-in does this under the lock of its user's row.
     let most = i64::from(config.max_sessions);
     for oldest in store::sessions::beyond(&mut work.conn, user.id, most, now).await? {
         work.revoke_session(oldest).await?;
@@ -128,8 +130,8 @@ async fn open(work: &mut Work<'_>, user: &UserRow) -> Result<SignedIn> {
     answer(work, user, session.id, &token, expires_at)
 }
 
-/// Puts the answer together, for a session that ends at `expires_at` unless it is refreshed. The access token is yet to
-/// be signed; it does not outlive the session.
+/// Builds the output for a session that ends at `expires_at` unless it is refreshed. The access token is not signed
+/// yet; it expires no later than the session.
 fn answer(
     work: &Work<'_>,
     user: &UserRow,
@@ -166,7 +168,7 @@ fn answer(
     })
 }
 
-/// The key that signs, fetched before the transaction.
+/// Returns the key that signs, read before the transaction.
 async fn signer(before: &mut Before<'_>) -> Result<Option<Arc<SigningKey>>> {
     let core = before.core;
     match before.joined() {

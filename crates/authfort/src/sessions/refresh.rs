@@ -1,15 +1,15 @@
 //! Exchanging a refresh token.
 //!
-//! A client may present several and not know which one counts: a browser that keeps a cookie twice. One of them is then
-//! chosen before anything is written, and is treated as if it had come alone; the others are not looked at again, so
-//! none of them ends anything. In this order:
+//! A client may present several tokens and not know which one is valid, such as a browser that stores a cookie twice.
+//! One of them is then chosen before anything is written, and is treated as if it had come alone; the others are not
+//! checked further, so none of them ends a session. The first of these is chosen:
 //!
-//! 1. one that can be exchanged;
-//! 2. one that was exchanged within the grace period, while its child is unused;
-//! 3. one that was exchanged before, of a session that lives: it ends that session, as a replay does;
-//! 4. any other.
+//! 1. a token that can be exchanged;
+//! 2. a token that was exchanged within the grace period, while its child is unused;
+//! 3. a token that was exchanged before, of a live session: it ends that session, as any reuse does;
+//! 4. any other token.
 //!
-//! Of several of one rank it is the one of the newest sign-in.
+//! Among several of one rank, the token of the newest sign-in is chosen.
 
 use std::sync::Arc;
 
@@ -28,25 +28,25 @@ use crate::work::{Before, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Exchanges a refresh token for the next pair. Event: `token_refreshed`; `session_revoked` for one that was
-    /// exchanged before.
+    /// Exchanges a refresh token for the next pair. Event: `token_refreshed`; `session_revoked` for a token that was
+    /// already exchanged.
     ///
     /// | option | |
     /// |---|---|
-    /// | `or(…)` | another token that came along; the first that can be exchanged is |
-    /// | `check_rate(…)` | asks whether to go on, once the user is known |
+    /// | `or(…)` | another token that the client presented; one that can be exchanged is chosen |
+    /// | `check_rate(…)` | a rate limit, checked once the user is known |
     pub fn refresh(&self, refresh_token: impl AsRef<str>) -> Write<Refresh> {
         Write::new(self.core(), Refresh::new(refresh_token.as_ref()))
     }
 }
 
-/// How long after its grace a spent token is remembered. One that comes back meanwhile is theft and ends its session; one
-/// that comes back later is unknown. A device that was asleep for a night still finds out.
+/// How long a used token is kept after its grace period. If it is presented in this time, that is theft and ends its
+/// session; later it is unknown. A day, so that a device that was asleep overnight still detects the theft.
 const KEPT: TimeDelta = TimeDelta::hours(24);
 
 type RateCheck = Arc<dyn Fn(UserId) -> Result<()> + Send + Sync>;
 
-/// Exchanges a refresh token; made by [`AuthFort::refresh`](crate::AuthFort::refresh).
+/// Exchanges a refresh token; created by [`AuthFort::refresh`](crate::AuthFort::refresh).
 #[derive(Clone)]
 pub struct Refresh {
     token: Option<Arc<OpaqueToken>>,
@@ -63,8 +63,9 @@ impl Refresh {
 }
 
 impl Write<Refresh> {
-    /// Another token that came with it. Of all of them one is exchanged: the first that can be, that of the newest
-    /// sign-in before others; and the rest is left alone. Where none can be, one is refused as if it had come alone.
+    /// Adds another token that the client presented. One of all tokens is exchanged: one that can be, preferably that
+    /// of the newest sign-in. The others are left alone. If none can be exchanged, one is refused as if it had come
+    /// alone.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -85,19 +86,20 @@ impl Write<Refresh> {
         self
     }
 
-    /// Asks, once the token's user is known and before anything is written, whether to go on: for limits per user.
+    /// Sets a rate limit per user. It is called once the user of an exchangeable token is known, before anything is
+    /// written.
     pub fn check_rate(mut self, ask: impl Fn(UserId) -> Result<()> + Send + Sync + 'static) -> Self {
         self.op.rate_check = Some(Arc::new(ask));
         self
     }
 }
 
-/// What can be done with a token, the least first.
+/// What can be done with a token, in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum TokenState {
     /// Unknown, expired, or of a session that has ended.
     Unusable,
-    /// Exchanged before: it ends its session.
+    /// Already exchanged: it ends its session.
     Spent,
     /// Exchanged within the grace period.
     WithinGrace,
@@ -148,8 +150,8 @@ impl Operation for Refresh {
         self.choose(before).await?;
         let token = self.token.as_ref().ok_or(Error::RefreshTokenInvalid)?;
         self.signer = signer(before).await?;
-        // Asked once, not again when it is prepared again; and only for what could be exchanged, or else whoever
-        // has an old token of somebody's could use up what they are allowed.
+        // Called once, even if the change is prepared again; and only for a token that could be exchanged, or else
+        // anyone with an old token of a user could use up that user's limit.
         if let Some(check) = self.rate_check.take() {
             let (core, now) = (before.core, before.core.now());
             let mut conn = before.read().await?;
@@ -171,7 +173,7 @@ impl Operation for Refresh {
         let session = store::sessions::lock(&mut work.conn, row.session_id).await?.ok_or(Error::RefreshTokenInvalid)?;
         work.locked();
         let user = store::users::by_id(&mut work.conn, row.user_id).await?.ok_or(Error::RefreshTokenInvalid)?;
-        // Once more, now that nobody else can spend it.
+        // Read again, now that no other request can use it.
         let row = store::sessions::refresh_token(&mut work.conn, &hash).await?.ok_or(Error::RefreshTokenInvalid)?;
 
         let over = !session.is_active(work.now) || session.final_expires_at <= work.now;
@@ -205,8 +207,8 @@ impl Operation for Refresh {
     }
 }
 
-/// A token that was exchanged before: within the grace period, and while its child is unused, the same child; else
-/// theft, and the session ends. That is committed before the caller hears of it.
+/// Handles a token that was already exchanged: within the grace period, and while its child is unused, it returns the
+/// same child; otherwise this is theft, and the session ends. That is committed before the error is returned.
 async fn spent(
     work: &mut Work<'_>,
     token: &OpaqueToken,
@@ -222,7 +224,7 @@ async fn spent(
     Ok(Verdict::CommitAndFail(Error::RefreshTokenReused))
 }
 
-/// The unused child of a token that was exchanged within the grace period.
+/// Returns the unused child of a token that was exchanged within the grace period.
 async fn graced_child(
     core: &Core,
     conn: &mut Conn<'_>,
@@ -232,7 +234,7 @@ async fn graced_child(
 ) -> Result<Option<(OpaqueToken, RefreshTokenRow)>> {
     let salt: Option<[u8; 32]> = row.child_salt.as_deref().and_then(|salt| salt.try_into().ok());
     let Some((used_at, salt)) = row.used_at.zip(salt) else { return Ok(None) };
-    // Either way: where a clock went back, or another node's is ahead, a token that is long spent stays spent.
+    // The absolute difference: if a clock went back, or another node's is ahead, a token used long ago stays used.
     if (now - used_at).abs() >= delta(core.config().refresh_grace) {
         return Ok(None);
     }

@@ -1,34 +1,34 @@
-//! Ending sessions from outside.
+//! Ending sessions of a user without their tokens.
 
 use crate::events::SessionRevoked;
 use crate::work::{Conditional, Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
-    /// Ends one session of a user; answers 1, or 0 where it had ended. Event: `session_revoked`.
+    /// Ends one session of a user; returns 1, or 0 if it had already ended. Event: `session_revoked`.
     pub fn revoke_session(&self, id: UserId, session: SessionId) -> Write<RevokeSession> {
         Write::new(self.core(), RevokeSession { user: id, session })
     }
 
-    /// Ends all sessions of a user, or all but one; answers how many. Event: `session_revoked`.
+    /// Ends all live sessions of a user, or all but one; returns how many. Event: `session_revoked`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `except(…)` | the session that lives on |
+    /// | `except(…)` | the session that stays live |
     /// | `if_version(…)` | only at this version of the user |
     pub fn revoke_sessions(&self, id: UserId) -> Write<RevokeSessions> {
         Write::new(self.core(), RevokeSessions { user: id, except: None })
     }
 }
 
-/// Ends one session; made by [`AuthFort::revoke_session`](crate::AuthFort::revoke_session).
+/// Ends one session; created by [`AuthFort::revoke_session`](crate::AuthFort::revoke_session).
 #[derive(Clone)]
 pub struct RevokeSession {
     pub(crate) user: UserId,
     pub(crate) session: SessionId,
 }
 
-/// Ends the sessions of a user; made by [`AuthFort::revoke_sessions`](crate::AuthFort::revoke_sessions).
+/// Ends the sessions of a user; created by [`AuthFort::revoke_sessions`](crate::AuthFort::revoke_sessions).
 #[derive(Clone)]
 pub struct RevokeSessions {
     pub(crate) user: UserId,
@@ -36,7 +36,7 @@ pub struct RevokeSessions {
 }
 
 impl Write<RevokeSessions> {
-    /// All but this one, which must be the user's.
+    /// Excludes this session, which must be the user's.
     pub fn except(mut self, session: SessionId) -> Self {
         self.op.except = Some(session);
         self

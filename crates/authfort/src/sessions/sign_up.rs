@@ -13,20 +13,20 @@ use crate::work::{Before, Joinable, Operation, RateCheck, Verdict, Work, Write, 
 use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
-    /// Creates a user and signs them in, where sign-up is on. Events: `user_created`, `login`.
+    /// Creates a user and signs them in, if sign-up is on. Events: `user_created`, `login`.
     ///
     /// | option | |
     /// |---|---|
     /// | `name(…)` | the name |
     /// | `avatar_url(…)` | a picture, by an `http` or `https` URL |
     /// | `phone(…)` | the phone number |
-    /// | `check_rate(…)` | asks whether to go on, before the password is hashed |
+    /// | `check_rate(…)` | a rate limit, checked before the password is hashed |
     pub fn sign_up(&self, email: impl Into<String>, password: impl Into<SecretString>) -> Write<SignUp> {
         Write::new(self.core(), SignUp::new(email.into(), password.into()))
     }
 }
 
-/// Creates a user and signs them in; made by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
+/// Creates a user and signs them in; created by [`AuthFort::sign_up`](crate::AuthFort::sign_up).
 #[derive(Clone)]
 pub struct SignUp {
     user: CreateUser,
@@ -45,8 +45,8 @@ impl SignUp {
 }
 
 impl Write<SignUp> {
-    /// Asks, once the input is known to be acceptable and before the password is hashed, whether to go on: for limits,
-    /// from which an input that is refused takes nothing.
+    /// Sets a rate limit. It is called once the input is valid and before the password is hashed, so that refused input
+    /// does not count against the limit.
     pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         self.op.rate_check = Some(Arc::new(ask));
         self

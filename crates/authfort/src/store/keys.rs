@@ -1,4 +1,4 @@
-//! `authfort_signing_keys`: a line of keys, each of which signs from its `signs_from` until that of the next one.
+//! `authfort_signing_keys`: a sequence of keys, each of which signs from its `signs_from` until that of the next one.
 
 use chrono::{DateTime, Utc};
 
@@ -16,12 +16,12 @@ row! {
         pub can_sign: bool,
         pub created_at: DateTime<Utc>,
         pub signs_from: DateTime<Utc>,
-        /// When it verifies no longer; none for the end of the line.
+        /// When it stops verifying; none for the last key of the sequence.
         pub expires_at: Option<DateTime<Utc>>,
     }
 }
 
-/// A key that is new.
+/// A new key.
 #[derive(Clone)]
 pub(crate) struct NewKey {
     pub kid: String,
@@ -31,7 +31,7 @@ pub(crate) struct NewKey {
     pub created_at: DateTime<Utc>,
 }
 
-/// Newest first.
+/// Returns all keys, newest first.
 pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
     sql!(
         conn,
@@ -43,7 +43,7 @@ pub(crate) async fn all(conn: &mut Conn<'_>) -> Result<Vec<KeyRow>> {
     .map_err(classify)
 }
 
-/// [`all`], where it may be asked again.
+/// [`all`] as a query that may run again on another connection.
 pub(crate) struct All;
 
 impl ReadQuery for All {
@@ -54,7 +54,7 @@ impl ReadQuery for All {
     }
 }
 
-/// The private half of a key, as it is stored; none where it was forgotten.
+/// Reads the private half of a key, as it is stored; none if it was deleted.
 pub(crate) async fn private_key(conn: &mut Conn<'_>, kid: &str) -> Result<Option<String>> {
     sql!(
         conn,
@@ -66,7 +66,7 @@ pub(crate) async fn private_key(conn: &mut Conn<'_>, kid: &str) -> Result<Option
     .map_err(classify)
 }
 
-/// Puts a key at the end of the line: 1, or 0 where another node has put one there in the meantime.
+/// Appends a key to the sequence: returns 1, or 0 if another node has appended one in the meantime.
 pub(crate) async fn append(conn: &mut Conn<'_>, key: &NewKey, signs_from: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
@@ -83,7 +83,7 @@ pub(crate) async fn append(conn: &mut Conn<'_>, key: &NewKey, signs_from: DateTi
     .map_err(classify)
 }
 
-/// Makes room at the end of the line: 1, or 0 where the key is not there any more.
+/// Sets when the last key stops verifying, so that another can follow: returns 1, or 0 if the key is no longer last.
 pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
@@ -95,7 +95,7 @@ pub(crate) async fn retire(conn: &mut Conn<'_>, kid: &str, expires_at: DateTime<
     .map_err(classify)
 }
 
-/// Ends all keys but the last of the line, and forgets their private halves.
+/// Invalidates all keys but the last one, and deletes their private halves.
 pub(crate) async fn revoke_older(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
@@ -108,7 +108,7 @@ pub(crate) async fn revoke_older(conn: &mut Conn<'_>, now: DateTime<Utc>) -> Res
     .map_err(classify)
 }
 
-/// Forgets the private halves of keys whose successors sign since then.
+/// Deletes the private halves of keys whose successors sign since this time or earlier.
 pub(crate) async fn forget(conn: &mut Conn<'_>, since: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
@@ -121,7 +121,7 @@ pub(crate) async fn forget(conn: &mut Conn<'_>, since: DateTime<Utc>) -> Result<
     .map_err(classify)
 }
 
-/// Stores the private half in another form, where it is still in the one that was read.
+/// Replaces the stored form of a private half, if it is still the one that was read.
 pub(crate) async fn replace_private_key(conn: &mut Conn<'_>, kid: &str, old: &str, new: &str) -> Result<u64> {
     sql!(
         conn,
@@ -135,7 +135,7 @@ pub(crate) async fn replace_private_key(conn: &mut Conn<'_>, kid: &str, old: &st
 }
 
 row! {
-    /// A private half that was stored without a secret.
+    /// A private half that was stored unencrypted.
     pub(crate) struct InClear {
         pub kid: String,
         pub algorithm: String,
@@ -143,7 +143,7 @@ row! {
     }
 }
 
-/// Those whose private halves are not sealed.
+/// Returns the keys whose private halves are not encrypted.
 pub(crate) async fn in_clear(conn: &mut Conn<'_>) -> Result<Vec<InClear>> {
     sql!(
         conn,

@@ -1,4 +1,4 @@
-//! All the SQL, one file for each family of tables. No rule lives here: a function runs one statement.
+//! All the SQL, one file for each family of tables. There are no rules here: a function runs one statement.
 
 pub(crate) mod accounts;
 pub(crate) mod events;
@@ -12,7 +12,7 @@ pub(crate) mod verification;
 use crate::Result;
 use crate::db::{Conn, ReadQuery, classify, sql};
 
-/// A sign of life.
+/// Checks that the database answers.
 pub(crate) struct Ping;
 
 impl ReadQuery for Ping {

@@ -25,7 +25,7 @@ pub(crate) async fn delete_all(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1", id).map_err(blocked)
 }
 
-/// Whether the user holds the role and can use it: neither banned nor anonymized.
+/// Returns whether the user holds the role and can use it: neither banned nor anonymized.
 pub(crate) async fn is_usable_holder(conn: &mut Conn<'_>, id: UserId, role: &str, now: DateTime<Utc>) -> Result<bool> {
     sql!(
         conn,
@@ -41,7 +41,7 @@ pub(crate) async fn is_usable_holder(conn: &mut Conn<'_>, id: UserId, role: &str
     .map_err(classify)
 }
 
-/// Whether somebody besides this user holds the role and can use it.
+/// Returns whether another user holds the role and can use it.
 pub(crate) async fn another_usable_holder(
     conn: &mut Conn<'_>,
     id: UserId,

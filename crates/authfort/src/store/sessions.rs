@@ -56,7 +56,7 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<
     Ok(())
 }
 
-/// Newest first, those before one of them, and only those that live at a time, where asked for.
+/// Returns a user's sessions, newest first; only those before one of them, and only those live at a time, if given.
 pub(crate) async fn of_user(
     conn: &mut Conn<'_>,
     user: UserId,
@@ -76,7 +76,7 @@ pub(crate) async fn of_user(
     run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(classify)
 }
 
-/// The oldest of the user's live sessions beyond so many; at most a hundred of them.
+/// Returns the user's live sessions beyond the `most` newest; at most 100 of them.
 pub(crate) async fn beyond(conn: &mut Conn<'_>, user: UserId, most: i64, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
     sql!(
         conn,
@@ -91,13 +91,13 @@ pub(crate) async fn beyond(conn: &mut Conn<'_>, user: UserId, most: i64, now: Da
     .map_err(classify)
 }
 
-/// Drops the refresh tokens of a session that were spent before a time.
+/// Deletes the refresh tokens of a session that were used before a time.
 pub(crate) async fn drop_spent(conn: &mut Conn<'_>, session: SessionId, before: DateTime<Utc>) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_refresh_tokens WHERE session_id = $1 AND used_at < $2", session, before)
         .map_err(classify)
 }
 
-/// Whether the user has more than so many sessions, or refresh tokens.
+/// Returns whether the user has more than `number` sessions, or refresh tokens.
 pub(crate) async fn has_many(conn: &mut Conn<'_>, user: UserId, number: i64) -> Result<bool> {
     sql!(
         conn,
@@ -111,7 +111,7 @@ pub(crate) async fn has_many(conn: &mut Conn<'_>, user: UserId, number: i64) -> 
     .map_err(classify)
 }
 
-/// Deletes some of the user's refresh tokens that count no more: spent, or of a session that has ended.
+/// Deletes some of the user's refresh tokens that are no longer usable: used, or of a session that has ended.
 pub(crate) async fn delete_dead_tokens(
     conn: &mut Conn<'_>,
     user: UserId,
@@ -154,8 +154,8 @@ pub(crate) async fn delete_dead_sessions(
     .map_err(blocked)
 }
 
-/// The session, locked until the transaction ends. Two statements where the engine has row locks: what is read must be
-/// as new as the lock.
+/// Locks the session until the transaction ends, and returns it. Where the engine has row locks, this takes two
+/// statements, so that the row is read after the lock was acquired.
 pub(crate) async fn lock(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<SessionRow>> {
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_sessions WHERE id = $1 FOR UPDATE", id).map_err(classify)?;
@@ -237,7 +237,7 @@ pub(crate) async fn refresh_token(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Resul
     .map_err(classify)
 }
 
-/// The same, while its session lives.
+/// Reads a refresh token, if its session is live.
 pub(crate) async fn live_refresh_token(
     conn: &mut Conn<'_>,
     hash: &[u8; 32],
@@ -279,7 +279,7 @@ pub(crate) async fn insert_refresh_token(
     Ok(())
 }
 
-/// Spends the token: 1 for the one caller who does, 0 for everyone after.
+/// Marks the token as used: returns 1 for the first caller, 0 for every later one.
 pub(crate) async fn use_refresh_token(
     conn: &mut Conn<'_>,
     hash: &[u8; 32],

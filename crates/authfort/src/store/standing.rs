@@ -1,4 +1,4 @@
-//! What the guard asks: user, roles, session and key, by one statement.
+//! The guard's query: user, roles, session and key in one statement.
 
 use chrono::{DateTime, Utc};
 
@@ -21,7 +21,7 @@ row! {
     }
 }
 
-/// The standing of a bearer; none where there is no such user. The key counts as live where none is named.
+/// Reads the standing of a bearer; none if the user does not exist. If no key is named, the key counts as live.
 pub(crate) async fn read(
     conn: &mut Conn<'_>,
     bearer: &Bearer,

@@ -20,7 +20,7 @@ pub(crate) use write::{
     touch, unban, update_profile,
 };
 
-/// The columns of [`UserRow`], for `FROM authfort_users u`. The roles come along.
+/// The columns of [`UserRow`], for `FROM authfort_users u`, including the roles.
 macro_rules! columns {
     () => {
         "u.id, u.email, u.email_key, u.email_verified, u.name, u.name_key, u.avatar_url, u.phone, u.password_hash IS NOT NULL AS \
@@ -68,7 +68,7 @@ impl UserRow {
         role_list(self.roles.as_deref())
     }
 
-    /// By what an order sorts this row.
+    /// Returns the key by which an order sorts this row.
     pub(crate) fn sort_key(&self, sort_by: SortBy) -> SortKey {
         match sort_by {
             SortBy::CreatedAt => SortKey::Time(self.created_at),
@@ -77,7 +77,7 @@ impl UserRow {
         }
     }
 
-    /// The user as the library gives it out, at this time.
+    /// Converts the row to the public user, at this time.
     pub(crate) fn into_user(self, now: DateTime<Utc>) -> Result<User> {
         let banned = self.is_banned(now);
         Ok(User {
@@ -104,14 +104,14 @@ impl UserRow {
     }
 }
 
-/// Roles as a statement puts them together, sorted. A role's name holds no comma.
+/// Splits and sorts the roles that a statement joined. A role's name contains no comma.
 pub(super) fn role_list(joined: Option<&str>) -> Vec<String> {
     let mut roles: Vec<String> = joined.into_iter().flat_map(|all| all.split(',')).map(ToOwned::to_owned).collect();
     roles.sort();
     roles
 }
 
-/// What a user's owner and an administrator can edit.
+/// The fields that a user and an administrator can edit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Profile {
     pub email: String,
@@ -134,7 +134,7 @@ impl Profile {
         }
     }
 
-    /// The names of the fields that differ.
+    /// Returns the names of the fields that differ.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         [
             ("email", self.email != other.email),
@@ -155,7 +155,7 @@ pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<User
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(classify)
 }
 
-/// The user as the library gives it out.
+/// Reads the user in its public form.
 pub(crate) async fn read(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<User> {
     by_id(conn, id).await?.ok_or(Error::UserNotFound)?.into_user(now)
 }
@@ -165,8 +165,8 @@ pub(crate) async fn by_email_key(conn: &mut Conn<'_>, key: &str) -> Result<Optio
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, key).map_err(classify)
 }
 
-/// Locks the user's row until the transaction ends. What is read afterwards, by a statement of its own, is as new as the
-/// lock: a statement that waited for it would read other tables as they were before.
+/// Locks the user's row until the transaction ends. Read the row afterwards, with another statement: a statement that
+/// waits for the lock itself would see other tables as they were before the wait.
 pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR UPDATE", id).map_err(classify)?;
@@ -174,7 +174,7 @@ pub(crate) async fn lock(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the user's row as it is until the transaction ends; others may do so at the same time.
+/// Locks the user's row against changes until the transaction ends; other transactions may do so at the same time.
 pub(crate) async fn keep(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     if conn.has_row_locks() {
         sql!(conn, execute, "SELECT 1 FROM authfort_users WHERE id = $1 FOR SHARE", id).map_err(classify)?;

@@ -53,7 +53,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Spends the token: 1 for the one caller who does, 0 for everyone after.
+/// Marks the token as used: returns 1 for the first caller, 0 for every later one.
 pub(crate) async fn spend(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Utc>) -> Result<u64> {
     sql!(
         conn,
@@ -65,7 +65,7 @@ pub(crate) async fn spend(conn: &mut Conn<'_>, hash: &[u8; 32], now: DateTime<Ut
     .map_err(classify)
 }
 
-/// Makes the user's open tokens of one purpose worthless.
+/// Deletes the user's tokens of one purpose, used or not.
 pub(crate) async fn void(conn: &mut Conn<'_>, user: UserId, purpose: &str) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_verification_tokens WHERE user_id = $1 AND purpose = $2", user, purpose)
         .map_err(classify)

@@ -1,10 +1,10 @@
-//! The algorithms that exist here: three, all asymmetric. There is no `none` and no HMAC to be confused with.
+//! The supported algorithms: three, all asymmetric. There is no `none`, and no HMAC to confuse them with.
 
 use std::{fmt, str::FromStr};
 
 use crate::Error;
 
-/// How access tokens are signed (RFC 7518 §3.1, RFC 8037).
+/// The signature algorithm of access tokens (RFC 7518 §3.1, RFC 8037).
 ///
 /// ```
 /// use authfort::Algorithm;
@@ -15,19 +15,19 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256 and 2,048-bit keys: understood by every client.
+    /// RSASSA-PKCS1-v1_5 with SHA-256 and 2,048-bit keys: every client supports it.
     #[default]
     Rs256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// Ed25519: the smallest and quickest, where the clients know it.
+    /// Ed25519: the smallest and fastest, for clients that support it.
     EdDsa,
 }
 
 impl Algorithm {
     const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
 
-    /// The name in a token's header and in a JWK.
+    /// Returns the name in a token's header and in a JWK.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -36,7 +36,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of exactly this name.
+    /// Returns the algorithm of exactly this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
@@ -59,7 +59,7 @@ impl FromStr for Algorithm {
     type Err = Error;
 
     /// # Errors
-    /// - [`Error::Config`] for `algorithm`, for every name but `RS256`, `ES256` and `EdDSA`, case included.
+    /// - [`Error::Config`] for `algorithm`, for every name but `RS256`, `ES256` and `EdDSA`, in this case.
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::from_name(name).ok_or_else(|| Error::config("algorithm", "must be RS256, ES256 or EdDSA"))
     }

@@ -1,18 +1,19 @@
-//! Signing access tokens, and every rule one must pass.
+//! Signing access tokens, and every rule for a valid one.
 //!
-//! A token is accepted only if all of this holds, checked in this order, the cheap before the dear:
+//! A token is accepted only if all of this holds, checked in this order, cheap checks first:
 //!
 //! 1. It has at most 8 KiB, in exactly three segments of canonical base64url.
-//! 2. Its header is one object of exactly `typ`, `alg` and `kid`, all strings, none twice. So `crit`, `b64`, `jku`, `jwk`,
-//!    `x5u` and `x5c` are refused unread, and nothing is ever fetched.
-//! 3. `typ` is `at+jwt` (RFC 9068): a token made for another purpose under the same key is no access token.
-//! 4. `alg` is one of [`Algorithm`], `kid` names a key, and that key's own algorithm is `alg`. The header chooses nothing.
+//! 2. Its header is one object of exactly `typ`, `alg` and `kid`, all strings, none twice. So `crit`, `b64`, `jku`,
+//!    `jwk`, `x5u` and `x5c` are refused without being interpreted, and no URL is ever fetched.
+//! 3. `typ` is `at+jwt` (RFC 9068): a token issued for another purpose under the same key is not an access token.
+//! 4. `alg` is one of [`Algorithm`], `kid` names a key, and that key's own algorithm is `alg`. The header cannot choose
+//!    another algorithm.
 //! 5. The signature is the key's.
-//! 6. The claims are well typed (see `claims`), `iss` is ours, `aud` is ours or, where none is configured, absent.
-//! 7. `nbf`, if there is one, has come; `exp` has not. Both within the leeway.
+//! 6. The claims have the right types (see `claims`), `iss` is ours, `aud` is ours or, if none is configured, absent.
+//! 7. `nbf`, if present, has passed; `exp` has not. Both within the leeway.
 //!
-//! [`VerifyError::Expired`] is said only of tokens that pass all else. [`VerifyError::UnknownKey`] is said before the
-//! signature can be checked, so whoever reloads keys on it must bound how often.
+//! [`VerifyError::Expired`] is returned only for tokens that pass all other rules. [`VerifyError::UnknownKey`] is
+//! returned before the signature can be verified, so a caller that reloads keys then must limit how often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,7 +40,7 @@ pub(crate) fn header(algorithm: Algorithm, kid: &str) -> String {
     format!(r#"{{"typ":"{TYPE}","alg":"{algorithm}","kid":"{kid}"}}"#)
 }
 
-/// What a token must say, beside being signed.
+/// The rules for the claims of a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     issuer: String,
@@ -48,7 +49,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// `leeway` is for clocks that differ between nodes, and counts in whole seconds.
+    /// `leeway` allows for clock differences between nodes, in whole seconds.
     ///
     /// # Errors
     /// - [`Error::Config`] for an empty `issuer` or `audience`, and for a `leeway` above 30 seconds.
@@ -68,16 +69,16 @@ impl Rules {
     }
 }
 
-/// Why a token was not accepted.
+/// Why a token was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VerifyError {
-    /// No key has this id: a forgery, or a key that this node has not seen yet.
+    /// No key has this id: the token is forged, or this node has not read the key yet.
     #[error("the token's key is not known")]
     UnknownKey,
-    /// None of ours.
+    /// The token is not one of ours.
     #[error("the token is not valid")]
     Invalid,
-    /// Ours, and too old.
+    /// The token is ours, but expired.
     #[error("the token has expired")]
     Expired,
 }
@@ -91,10 +92,10 @@ impl From<VerifyError> for Error {
     }
 }
 
-/// The signed token (JWS compact serialization). RS256 takes about a millisecond of one core, the others far less.
+/// Signs a token (JWS compact serialization). RS256 takes about a millisecond of one core, the others far less.
 ///
 /// # Errors
-/// - [`Error::Internal`] when the key cannot sign, or when the token would be longer than [`verify`] accepts.
+/// - [`Error::Internal`] if the key cannot sign, or if the token would be longer than [`verify`] accepts.
 pub(crate) fn sign(key: &SigningKey, claims: &Claims) -> Result<String> {
     let payload = serde_json::to_vec(claims).map_err(Error::internal)?;
     let mut token = format!("{}.{}", key.encoded_header, base64url_encode(payload));
@@ -107,10 +108,10 @@ pub(crate) fn sign(key: &SigningKey, claims: &Claims) -> Result<String> {
     Ok(token)
 }
 
-/// The claims of a token that passes every rule at the top of this file.
+/// Returns the claims of a token that passes every rule at the top of this file.
 ///
 /// # Errors
-/// - [`VerifyError`]: which kind of rule it broke.
+/// - [`VerifyError`] tells which kind of rule it broke.
 pub(crate) fn verify(
     token: &str,
     lookup: impl FnOnce(&str) -> Option<Arc<VerifyingKey>>,
@@ -135,18 +136,18 @@ pub(crate) fn verify(
     {
         return Err(VerifyError::Invalid);
     }
-    // RFC 7519 §4.1.4: on the second of `exp` the token is over.
+    // RFC 7519 §4.1.4: in the second of `exp` the token has expired.
     if now >= claims.exp.saturating_add(rules.leeway) {
         return Err(VerifyError::Expired);
     }
     Ok(claims)
 }
 
-/// Signs a token and checks it, and checks that a forged one fails: whether cryptography works here at all, and whether
-/// this key does. To be called once at start-up, with the key that signs.
+/// Signs a token and verifies it, and checks that a forged one is refused: this shows that cryptography works here, and
+/// that this key does. It is called with each new key before the key is stored.
 ///
 /// # Errors
-/// - [`Error::Internal`] when it does not.
+/// - [`Error::Internal`] if a check fails.
 pub(crate) fn self_test(key: &SigningKey) -> Result<()> {
     let claims = Claims {
         sub: Uuid::nil(),
@@ -179,7 +180,7 @@ pub(crate) fn self_test(key: &SigningKey) -> Result<()> {
 }
 
 struct Segments<'a> {
-    /// Header and payload with the dot between them.
+    /// Header and payload, including the dot between them.
     signed: &'a str,
     header: &'a str,
     payload: &'a str,
@@ -197,7 +198,7 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// `alg` and `kid` of a header that has the right `typ` and nothing else.
+/// Parses `alg` and `kid` of a header that has the right `typ` and no other member.
 fn read_header(encoded: &str) -> Option<(Algorithm, String)> {
     let mut header = read_object(&base64url_decode(encoded)?)?;
     let mut member = |name| match header.remove(name) {

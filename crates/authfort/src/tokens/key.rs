@@ -1,11 +1,10 @@
-//! Key pairs that sign access tokens, and the public halves that check them.
+//! Key pairs that sign access tokens, and the public keys that verify them.
 //!
-//! Guaranteed: a key works with one algorithm only; its id is its RFC 7638 thumbprint, so the same key has the same id on
-//! every node and an id cannot be claimed for another key; the private half leaves only as the PKCS#8 that the caller
-//! seals and stores; a public JWK holds the public members and no other; a JWK with a private
-//! member is refused.
+//! Guarantees: a key works with one algorithm only; its id is its RFC 7638 thumbprint, so the same key has the same id
+//! on every node and an id cannot be claimed for another key; the private key leaves only as the PKCS#8 that the caller
+//! encrypts and stores; a public JWK holds the public members and no others; a JWK with a private member is refused.
 //!
-//! Both halves are parsed once. AWS-LC clears private keys when it frees them.
+//! Both keys are parsed once. AWS-LC clears private keys when it frees them.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -41,7 +40,7 @@ pub(crate) struct SigningKey {
     pkcs8: Zeroizing<Vec<u8>>,
     public: PublicJwk,
     kid: String,
-    /// The first segment of every token of this key.
+    /// The first segment of every token that this key signs.
     pub(super) encoded_header: String,
 }
 
@@ -55,11 +54,11 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Generates a key: RSA with 2,048 bits, P-256 or Ed25519. An RSA key takes a good part of a second of one core, so
-    /// call this on a blocking thread.
+    /// Generates a key: RSA with 2,048 bits, P-256 or Ed25519. An RSA key takes a large part of a second of one core,
+    /// so call this on a blocking thread.
     ///
     /// # Errors
-    /// - [`Error::Internal`] when AWS-LC cannot make one.
+    /// - [`Error::Internal`] if AWS-LC cannot generate one.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self> {
         let failed = |_| Error::internal("a signing key could not be generated");
         let pkcs8 = match algorithm {
@@ -80,10 +79,10 @@ impl SigningKey {
         Self::from_stored(algorithm, pkcs8)
     }
 
-    /// Reads what [`pkcs8`](Self::pkcs8) gave, after it was stored and unsealed.
+    /// Parses the bytes of [`pkcs8`](Self::pkcs8), after they were stored and decrypted.
     ///
     /// # Errors
-    /// - [`Error::Internal`] when it is no key of this algorithm.
+    /// - [`Error::Internal`] if they are not a key of this algorithm.
     pub(crate) fn from_stored(algorithm: Algorithm, pkcs8: Zeroizing<Vec<u8>>) -> Result<Self> {
         let refused = |_| Error::internal(format!("the stored key is no {algorithm} key in PKCS#8"));
         let (pair, public) = match algorithm {
@@ -108,7 +107,7 @@ impl SigningKey {
         Ok(Self { pair, pkcs8, public, kid, encoded_header: base64url_encode(header) })
     }
 
-    /// The private key in PKCS#8 DER, to be sealed and stored.
+    /// Returns the private key in PKCS#8 DER, to be encrypted and stored.
     pub(crate) fn pkcs8(&self) -> &Zeroizing<Vec<u8>> {
         &self.pkcs8
     }
@@ -117,17 +116,17 @@ impl SigningKey {
         self.public.algorithm()
     }
 
-    /// The RFC 7638 thumbprint of the public key: 43 characters of base64url.
+    /// Returns the RFC 7638 thumbprint of the public key: 43 characters of base64url.
     pub(crate) fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The public half as a JWKS lists it.
+    /// Returns the public key as the JWKS lists it.
     pub(crate) fn public_jwk(&self) -> Value {
         self.public.jwk()
     }
 
-    /// Signs the bytes as this key's algorithm says, in the form a JWS carries.
+    /// Signs the bytes with this key's algorithm, and returns the signature in JWS form.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let failed = |_| Error::internal("the token could not be signed");
         match &self.pair {
@@ -142,7 +141,7 @@ impl SigningKey {
     }
 }
 
-/// The public half of a signing key, ready to check signatures.
+/// The public key of a signing key, ready to verify signatures.
 pub(crate) struct VerifyingKey {
     kid: String,
     algorithm: Algorithm,
@@ -159,15 +158,15 @@ impl std::fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Reads a JWK that [`SigningKey::public_jwk`] made.
+    /// Parses a JWK that [`SigningKey::public_jwk`] created.
     ///
     /// # Errors
-    /// - [`Error::Internal`] when it is anything else: another kind of key, a member too many (a private one above all), a
-    ///   `kid` that is not the key's thumbprint, a point that is not on the curve, an RSA key under 2,048 bits.
+    /// - [`Error::Internal`] for anything else: another kind of key, an extra member (above all a private one), a `kid`
+    ///   that is not the key's thumbprint, a point that is not on the curve, an RSA key under 2,048 bits.
     pub(crate) fn from_public_jwk(jwk: &Value) -> Result<Self> {
         let refused = || Error::internal("a stored public key is not a JWK of ours");
         let public = PublicJwk::deserialize(jwk).map_err(|_| refused())?;
-        // Ours has these members and no others, and its own name.
+        // The JWK must have exactly the members and the `kid` of one of our own.
         if public.jwk() != *jwk {
             return Err(refused());
         }
@@ -183,13 +182,13 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Whether the signature over the message is by this key, under its one algorithm.
+    /// Returns whether this key signed the message, with its one algorithm.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify_sig(message, signature).is_ok()
     }
 }
 
-/// The public members of a key, as a JWK names them (RFC 7517; RFC 7518, section 6; RFC 8037).
+/// The public members of a key in a JWK (RFC 7517; RFC 7518, section 6; RFC 8037).
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kty")]
 enum PublicJwk {
@@ -213,7 +212,7 @@ enum Ed25519 {
     Name,
 }
 
-/// Bytes that are base64url in JSON.
+/// Bytes that are written as base64url in JSON.
 struct Octets(Vec<u8>);
 
 impl Serialize for Octets {
@@ -255,11 +254,11 @@ impl PublicJwk {
         }
     }
 
-    /// The key, ready to verify; none where the sizes are not those of our keys.
+    /// Returns the key, ready to verify; none if its sizes are not those of our keys.
     fn parse(&self) -> Option<ParsedPublicKey> {
         let is_coordinate = |octets: &Octets| octets.0.len() == POINT_BYTES;
         match self {
-            // AWS-LC looks at the size only when it checks a signature.
+            // AWS-LC checks the size only when it verifies a signature.
             Self::Rsa { n: Octets(n), e: Octets(e) }
                 if MODULUS_BYTES.contains(&n.len()) && n.first() != Some(&0) && *e == EXPONENT =>
             {
@@ -273,18 +272,19 @@ impl PublicJwk {
         }
     }
 
-    /// The members that every JWK of this kind needs, in the order of their names.
+    /// Returns the members that every JWK of this kind requires, in the order of their names.
     fn members(&self) -> BTreeMap<String, Value> {
-        // They are texts in a map: there is nothing in them that JSON could not hold.
+        // The map holds only strings, so serializing it cannot fail.
         serde_json::to_value(self).and_then(serde_json::from_value).unwrap_or_default()
     }
 
-    /// RFC 7638: SHA-256 over the required members, in the order of their names, without white space.
+    /// Computes the RFC 7638 thumbprint: SHA-256 over the required members, in the order of their names, without white
+    /// space.
     fn thumbprint(&self) -> String {
         base64url_encode(sha256(serde_json::to_string(&self.members()).unwrap_or_default().as_bytes()))
     }
 
-    /// The whole JWK, for signatures, with its thumbprint for a name.
+    /// Returns the whole JWK, for signatures, with its thumbprint as `kid`.
     fn jwk(&self) -> Value {
         let mut members = self.members();
         let alg = self.algorithm().as_str();

@@ -1,14 +1,16 @@
-//! The signing keys of the database, as this process knows them.
+//! This process's cache of the signing keys in the database.
 //!
-//! - A token's `kid` is only ever looked up in memory, so verifying needs no database. An unknown one makes the keys be
-//!   read again, at most once a second, by a statement that does not contain it.
-//! - What is in memory may be out of date: the guard's own statement asks whether the key still counts, so that a key
-//!   that was cut is cut at once on every node.
-//! - Before keys sign or are published they are read again when they are older than [`STALENESS`](super::schedule::STALENESS).
-//! - They are read by one task at a time, whatever becomes of who began it. All who wait for it get its outcome, also
-//!   where it failed: a database that is away is asked once, and not by each of them in turn.
-//! - A row that cannot be read is logged and counts for nothing; the others go on.
-//! - Private halves are read by a statement of their own, one at a time, by who signs.
+//! - A token's `kid` is only looked up in memory, so verifying a signature needs no database. An unknown `kid` causes
+//!   the keys to be read again, at most once a second, by a statement that does not contain it.
+//! - The cache may be out of date: the guard's own statement checks that the key is still valid, so that a revoked key
+//!   is refused at once on every node.
+//! - Before a key signs or the keys are published, they are read again if they are older than
+//!   [`STALENESS`](super::schedule::STALENESS).
+//! - One task at a time reads them, and it continues if its first caller is dropped. Concurrent callers wait for the
+//!   same read and get its result, also if it failed: if the database is unavailable, it is not queried once per
+//!   caller.
+//! - A row that cannot be parsed is logged and ignored; the other keys keep working.
+//! - Private halves are read by a separate statement, one at a time, when they are needed to sign.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -23,14 +25,14 @@ use crate::db::{Conn, Db};
 use crate::store::keys::KeyRow;
 use crate::{Error, Result, store};
 
-/// How often an unknown `kid` may make the keys be read again.
+/// How often an unknown `kid` may cause the keys to be read again.
 const UNKNOWN_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 pub(crate) struct Keyring {
     db: Db,
     vault: Vault,
     keys: RwLock<Arc<Keys>>,
-    /// The private half that signed last.
+    /// The private half that was last used to sign.
     signer: Mutex<Option<Arc<SigningKey>>>,
     readings: Mutex<Readings>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Keyring {
 /// The keys that verify, newest first.
 struct Keys {
     rows: Vec<KeyRow>,
-    /// In the order of the rows; none for one that cannot be read.
+    /// In the order of the rows; none for a row that cannot be parsed.
     public: Vec<Option<Arc<PublicKey>>>,
     read_at: DateTime<Utc>,
 }
@@ -51,13 +53,13 @@ struct PublicKey {
 #[derive(Default)]
 struct Readings {
     latest: Option<Reading>,
-    /// The last that an unknown `kid` asked for.
+    /// The last read that an unknown `kid` caused.
     for_unknown: Option<Reading>,
-    /// Whether the last that is over failed.
+    /// Whether the last finished read failed.
     failing: bool,
 }
 
-/// The keys being read, or how that went.
+/// A read of the keys, in progress or finished.
 #[derive(Clone)]
 struct Reading {
     began: DateTime<Utc>,
@@ -77,7 +79,7 @@ impl Reading {
     }
 }
 
-/// The same error for each who waited.
+/// Copies the error for each caller that waited.
 fn shared(error: &Arc<Error>) -> Error {
     match &**error {
         Error::DatabaseUnavailable(_) => Error::DatabaseUnavailable(std::io::Error::other(Arc::clone(error)).into()),
@@ -97,7 +99,7 @@ impl PublicKey {
 }
 
 impl Keys {
-    /// What was read and is known already is neither parsed nor, where it is unreadable, logged again.
+    /// Keys that are already known are not parsed again, nor logged again if they are invalid.
     fn new(rows: Vec<KeyRow>, known: &Self, now: DateTime<Utc>) -> Self {
         let rows: Vec<_> = rows.into_iter().filter(|row| is_live(row, now)).collect();
         let public = |row: &KeyRow| match known.find(&row.kid) {
@@ -122,7 +124,7 @@ impl Keys {
         public.as_ref().filter(|_| is_live(row, now)).map(|public| Arc::clone(&public.key))
     }
 
-    /// The key that signs, if it can be read.
+    /// Returns the key that signs, if it can be parsed.
     fn signing(&self, now: DateTime<Utc>) -> Result<&KeyRow> {
         let row = signing(&self.rows, now).ok_or_else(|| Error::internal("there is no key that signs"))?;
         match self.find(&row.kid) {
@@ -146,16 +148,16 @@ impl Keyring {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The algorithm of the newest key.
+    /// Returns the algorithm of the newest key.
     pub(crate) fn newest_algorithm(&self) -> Option<Algorithm> {
         newest(&self.known().rows).and_then(|row| Algorithm::from_name(&row.algorithm))
     }
 
-    /// Opens all private halves, for a start.
+    /// Decrypts all private halves, at the start.
     ///
     /// # Errors
-    /// - [`Error::Config`] where the secret is not the one of the key that signs. Whatever else cannot be read is logged:
-    ///   tokens can be verified, and keys rotated.
+    /// - [`Error::Config`] if the secret is not the one of the key that signs. All other failures are logged only, so
+    ///   that tokens can be verified and keys rotated.
     pub(crate) async fn check(&self, now: DateTime<Utc>) -> Result<()> {
         let keys = self.known();
         let signs = signing(&keys.rows, now).map(|row| row.kid.as_str());
@@ -175,22 +177,22 @@ impl Keyring {
         Ok(())
     }
 
-    /// The key that verifies under this id, as far as is known. It asks nobody.
+    /// Returns the cached key that verifies under this id.
     pub(crate) fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
         self.known().verifying(kid, now)
     }
 
-    /// Reads the keys again where they are out of date.
+    /// Reads the keys again if they are out of date.
     pub(crate) async fn freshen(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
         if is_fresh(self.known().read_at, now) { Ok(()) } else { self.reading(now).outcome().await }
     }
 
-    /// The public keys, as RFC 7517 has them: the last that are known, while the database is away.
+    /// Returns the public keys as a JWK set (RFC 7517); while the database is unavailable, the cached ones.
     pub(crate) async fn jwks(self: &Arc<Self>, now: DateTime<Utc>) -> Value {
         if !is_fresh(self.known().read_at, now) {
             let away = self.readings.lock().unwrap_or_else(PoisonError::into_inner).failing;
             let reading = self.reading(now);
-            // Who comes while the database is away does not wait for it to be asked once more.
+            // If the last read failed, callers get the cached keys without waiting for the next read.
             if !away && let Err(error) = reading.outcome().await {
                 tracing::warn!(?error, "the published keys may be out of date");
             }
@@ -201,18 +203,18 @@ impl Keyring {
         json!({ "keys": jwks })
     }
 
-    /// The key that signs. Not to be called inside a transaction: it may need a connection.
+    /// Returns the key that signs. Do not call it inside a transaction: it may need a connection.
     pub(crate) async fn signer(self: &Arc<Self>, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
         self.freshen(now).await?;
         if let Some(key) = self.load(now).await? {
             return Ok(key);
         }
-        // Another node has cut it since the keys were read.
+        // Another node has revoked it since the keys were read.
         self.reload(now).await?;
         self.load(now).await?.ok_or_else(|| Error::internal("the signing key is gone"))
     }
 
-    /// The private half of the key that signs; none where it is not there any more.
+    /// Loads the private half of the key that signs; none if it was deleted.
     async fn load(&self, now: DateTime<Utc>) -> Result<Option<Arc<SigningKey>>> {
         let keys = self.known();
         let row = keys.signing(now)?;
@@ -224,8 +226,8 @@ impl Keyring {
         Ok(key)
     }
 
-    /// The key that signs, as the application's transaction sees it. Nothing is kept of what it shows: it may be rolled
-    /// back.
+    /// Returns the key that signs, as the application's transaction sees it. Nothing from the transaction is cached: it
+    /// may be rolled back.
     pub(crate) async fn signer_on(&self, conn: &mut Conn<'_>, now: DateTime<Utc>) -> Result<Arc<SigningKey>> {
         let keys = Keys::new(store::keys::all(conn).await?, &self.known(), now);
         let row = keys.signing(now)?;
@@ -245,7 +247,7 @@ impl Keyring {
         stored.map(|stored| self.vault.open(&row.kid, &row.algorithm, &stored).map(Arc::new)).transpose()
     }
 
-    /// The keys that verify now, as the application's transaction sees them; nothing is kept of what it shows.
+    /// Returns the keys that verify now, as the application's transaction sees them. Nothing from it is cached.
     pub(crate) async fn verifying_on(
         &self,
         conn: &mut Conn<'_>,
@@ -255,8 +257,8 @@ impl Keyring {
         Ok(move |kid: &str| keys.verifying(kid, now))
     }
 
-    /// Reads the keys again because a token names one that is unknown: at once, but then not again for a while. However
-    /// fresh the keys are, another node may have made one since.
+    /// Reads the keys again because a token names an unknown one: at once, but then not again for a while. Even if the
+    /// cache is fresh, another node may have created a key since.
     pub(crate) async fn reload_for_unknown(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
         let recent = |reading: &Reading| reading.began <= now && now - reading.began < UNKNOWN_PAUSE;
         let joined = |reading: &Reading| recent(reading) || !reading.is_over();
@@ -269,11 +271,11 @@ impl Keyring {
         reading.outcome().await
     }
 
-    /// Reads the keys again after they were changed: not content with a reading that began before.
+    /// Reads the keys again after a change. It does not reuse a read that began earlier.
     pub(crate) async fn reload(self: &Arc<Self>, now: DateTime<Utc>) -> Result<()> {
         let before = self.readings.lock().unwrap_or_else(PoisonError::into_inner).latest.clone();
         if let Some(before) = before.filter(|reading| !reading.is_over()) {
-            // Whatever came of it: it is over.
+            // Waits for its end and ignores its result.
             drop(before.outcome().await);
         }
         self.reading(now).outcome().await
@@ -310,7 +312,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// Forgets the private halves of keys that sign no more.
+    /// Deletes the private halves of keys that no longer sign.
     async fn forget_spent(&self, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.begin().await?;
         store::keys::forget(&mut tx.conn(), settled(now)).await?;

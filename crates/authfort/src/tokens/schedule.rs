@@ -1,8 +1,9 @@
 //! The schedule of the keys: which of them signs, and when the next one may.
 //!
-//! A verifier may keep the public keys for [`JWKS_MAX_AGE`], so a new key is published first, and signs only once every
-//! copy without it has run out. Until then the one before it signs, and after that it verifies for as long as its tokens
-//! live. Every node reads the same rows and comes to the same answer by its own clock, without being told.
+//! A verifier may cache the public keys for [`JWKS_MAX_AGE`], so a new key is published first, and signs only once
+//! every cached copy without it has expired. Until then the previous key signs; after that it still verifies for as
+//! long as its tokens are valid. Every node reads the same rows and computes the same result with its own clock,
+//! without coordination.
 
 use std::time::Duration;
 
@@ -11,28 +12,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::delta;
 use crate::store::keys::KeyRow;
 
-/// How long a verifier may keep the public keys: the `max-age` of the JWKS. A new key is published for longer than that
-/// before it signs.
+/// How long a verifier may cache the public keys: the `max-age` of the JWKS. A new key is published for longer than
+/// that before it signs.
 pub const JWKS_MAX_AGE: Duration = Duration::from_mins(5);
-/// After this long a node reads the keys again, before it signs or publishes them.
+/// The maximum age of a node's cached keys: older ones are read again before the node signs with or publishes them.
 pub(crate) const STALENESS: Duration = Duration::from_secs(5);
 
-/// By how much nodes may differ: what they have read is [`STALENESS`] old at most, a change counts from its commit and not
-/// from the moment that it names, an answer is on its way for a while, and clocks are a few seconds apart.
+/// How far nodes may differ: their cached keys are at most [`STALENESS`] old, a change takes effect at its commit and
+/// not at the time that it names, a response takes time to arrive, and clocks differ by a few seconds.
 const DISAGREEMENT: Duration = Duration::from_secs(30);
 
-/// For how long a key is published before it signs.
+/// How long a key is published before it signs.
 pub(crate) fn ahead(leeway: Duration) -> TimeDelta {
     delta(JWKS_MAX_AGE + DISAGREEMENT + leeway)
 }
 
-/// For how long a key verifies once the next one signs: as long as the youngest of its tokens lives.
+/// How long a key verifies once the next one signs: until its last tokens have expired.
 pub(crate) fn overlap(access_ttl: Duration, leeway: Duration) -> TimeDelta {
     delta(access_ttl + DISAGREEMENT + leeway)
 }
 
-/// The time up to which a successor must have begun to sign for a private half to be forgotten: later than its
-/// `signs_from`, for the sake of nodes whose clocks are behind.
+/// A private half is deleted once a successor's `signs_from` is at or before this time. This is later than `signs_from`
+/// itself, for nodes whose clocks are behind.
 pub(crate) fn settled(now: DateTime<Utc>) -> DateTime<Utc> {
     now - delta(STALENESS)
 }
@@ -45,20 +46,20 @@ pub(crate) fn is_live(row: &KeyRow, now: DateTime<Utc>) -> bool {
     row.expires_at.is_none_or(|at| at > now)
 }
 
-/// The key that signs: of those with a private half the last that may. Where none may yet it is the first of them: the
-/// others were cut, and whose clock is behind must not wait.
+/// Returns the key that signs: of the live keys with a private half, the latest whose `signs_from` has passed. If none
+/// has, it is the earliest: the others were revoked, and a node whose clock is behind must still be able to sign.
 pub(crate) fn signing(rows: &[KeyRow], now: DateTime<Utc>) -> Option<&KeyRow> {
     let able = || rows.iter().filter(|row| row.can_sign && is_live(row, now));
     let may = able().filter(|row| row.signs_from <= now).max_by_key(|row| row.signs_from);
     may.or_else(|| able().min_by_key(|row| row.signs_from))
 }
 
-/// The newest key: it signs, or it will.
+/// Returns the newest key, which signs now or later.
 pub(crate) fn newest(rows: &[KeyRow]) -> Option<&KeyRow> {
     rows.iter().find(|row| row.expires_at.is_none())
 }
 
-/// Whether a private half can be forgotten.
+/// Returns whether a private half can be deleted.
 pub(crate) fn has_spent(rows: &[KeyRow], now: DateTime<Utc>) -> bool {
     let able = || rows.iter().filter(|row| row.can_sign);
     let settled = able().map(|row| row.signs_from).filter(|at| *at <= settled(now)).max();

@@ -1,4 +1,4 @@
-//! Private halves as they lie in the database: sealed under the configured secret, or in clear where none is.
+//! The stored form of private keys: encrypted under the configured secret, or in plain text if there is none.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,11 +26,11 @@ impl Vault {
         self.0.is_some()
     }
 
-    /// Reads a private half.
+    /// Reads a private key from its stored form.
     ///
     /// # Errors
-    /// - [`Error::Config`] for `secret` where it is missing or another one.
-    /// - [`Error::Internal`] where what is stored is no key of this id and algorithm.
+    /// - [`Error::Config`] for `secret` if it is missing or wrong.
+    /// - [`Error::Internal`] if the stored text is not a key of this id and algorithm.
     pub(crate) fn open(&self, kid: &str, algorithm: &str, stored: &str) -> Result<SigningKey> {
         let unreadable = || Error::internal(format!("the signing key {kid} cannot be read"));
         let algorithm = Algorithm::from_name(algorithm).ok_or_else(unreadable)?;
@@ -45,14 +45,14 @@ impl Vault {
         if key.kid() == kid { Ok(key) } else { Err(unreadable()) }
     }
 
-    /// The sealed form of a private half that lies in clear; `None` where there is no secret to seal it with.
+    /// Encrypts a private key that is stored in plain text; `None` if no secret is configured.
     pub(crate) fn seal(&self, key: &InClear) -> Result<Option<String>> {
         let Some(sealer) = &self.0 else { return Ok(None) };
         let opened = self.open(&key.kid, &key.algorithm, &key.private_key)?;
         sealer.seal(&aad(&key.kid), opened.pkcs8()).map(Some)
     }
 
-    /// A new key in the form in which it is stored. Drawing an RSA key takes a while: it happens off the runtime.
+    /// Generates a new key in its stored form. Generating an RSA key takes a while, so this runs off the runtime.
     pub(crate) async fn generate(&self, algorithm: Algorithm, now: DateTime<Utc>) -> Result<NewKey> {
         let key =
             tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;

@@ -9,25 +9,25 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Result, UserId, store};
 
 impl AuthFort {
-    /// Bans a user and ends their sessions; refused for the last administrator. Banning a banned user with other
-    /// reasons changes the ban. Event: `user_banned`.
+    /// Bans a user and ends their sessions; refused for the last usable administrator. Banning a banned user with
+    /// another reason or expiry changes the ban. Event: `user_banned`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `reason(…)` | why; at most 1,000 characters |
-    /// | `expires_at(…)` | until when; without end unless set |
+    /// | `reason(…)` | the reason; at most 1,000 characters |
+    /// | `expires_at(…)` | when the ban expires; without end unless set |
     /// | `if_version(…)` | only at this version of the user |
     pub fn ban_user(&self, id: UserId) -> Write<BanUser> {
         Write::new(self.core(), BanUser { id, reason: None, expires_at: None })
     }
 
-    /// Lifts a ban. Event: `user_unbanned`; none where there was no ban.
+    /// Lifts a ban. Event: `user_unbanned`; none if there was no ban.
     pub fn unban_user(&self, id: UserId) -> Write<UnbanUser> {
         Write::new(self.core(), UnbanUser(id))
     }
 }
 
-/// Bans a user; made by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
+/// Bans a user; created by [`AuthFort::ban_user`](crate::AuthFort::ban_user).
 #[derive(Clone)]
 pub struct BanUser {
     pub(crate) id: UserId,
@@ -35,18 +35,18 @@ pub struct BanUser {
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Lifts a ban; made by [`AuthFort::unban_user`](crate::AuthFort::unban_user).
+/// Lifts a ban; created by [`AuthFort::unban_user`](crate::AuthFort::unban_user).
 #[derive(Clone)]
 pub struct UnbanUser(pub(crate) UserId);
 
 impl Write<BanUser> {
-    /// Why, at most 1,000 characters.
+    /// Sets the reason, at most 1,000 characters.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.op.reason = Some(reason.into());
         self
     }
 
-    /// Until when; without end unless set. The ban ends by itself at that moment.
+    /// Sets when the ban expires by itself; without end unless set.
     pub fn expires_at(mut self, at: DateTime<Utc>) -> Self {
         self.op.expires_at = Some(at);
         self
@@ -64,7 +64,7 @@ impl Operation for BanUser {
         let core = before.core;
         let mut faults = validate::Faults::default();
         self.reason = self.reason.take().and_then(|v| faults.take(validate::reason(&v)));
-        // Cut first: what is stored must lie in the future.
+        // Truncated before it is validated: the stored time must lie in the future.
         self.expires_at = self.expires_at.map(|at| validate::without_leap_second(at).trunc_subsecs(6));
         if let Some(at) = self.expires_at {
             faults.take(validate::future("expires_at", at, core.now()));
@@ -94,7 +94,7 @@ impl Operation for UnbanUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<User>> {
         let row = work.lock_user(self.0).await?;
-        // A ban that ran out is gone already.
+        // An expired ban needs no lifting.
         if !row.is_banned(work.now) {
             return Ok(Verdict::Commit(row.into_user(work.now)?));
         }

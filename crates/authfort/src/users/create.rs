@@ -1,4 +1,4 @@
-//! Creating a user. It opens no session: that is sign-up, which begins with this.
+//! Creating a user. This opens no session; sign-up creates a user and then opens one.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -16,28 +16,28 @@ use crate::{AuthFort, Error, FieldError, Result, UserId, store};
 
 impl AuthFort {
     /// Creates a user, with or without a password. It opens no session. Events: `user_created`, `role_added` for each
-    /// role, `email_verified` where so.
+    /// role, `email_verified` if the address is verified.
     ///
     /// | option | |
     /// |---|---|
     /// | `password(…)` | the password; without one the user cannot sign in by password until one is set |
-    /// | `password_hash(…)` | in its place, what [`hash_password`](Self::hash_password) made before |
+    /// | `password_hash(…)` | instead, a password that [`hash_password`](Self::hash_password) hashed before |
     /// | `name(…)` | the name |
     /// | `avatar_url(…)` | a picture, by an `http` or `https` URL |
     /// | `phone(…)` | the phone number |
     /// | `email_verified(true)` | the address is known to be the user's |
     /// | `role(…)` | a role; may be called again |
-    /// | `metadata(…)` | what the application keeps about the user |
-    /// | `provider(…)` | by what the user will sign in, for the event; `email` unless set |
+    /// | `metadata(…)` | the application's data about the user |
+    /// | `provider(…)` | how the user will sign in, for the event; `email` unless set |
     pub fn create_user(&self, email: impl Into<String>) -> Write<CreateUser> {
         Write::new(self.core(), CreateUser { email: email.into(), ..CreateUser::default() })
     }
 }
 
-/// The most roles that a user can be created with; each is a statement and an event.
+/// The most roles that a user can be created with; each takes a statement and an event.
 const MAX_ROLES: usize = 100;
 
-/// Creates a user; made by [`AuthFort::create_user`](crate::AuthFort::create_user).
+/// Creates a user; created by [`AuthFort::create_user`](crate::AuthFort::create_user).
 #[derive(Clone, Default)]
 pub struct CreateUser {
     pub(crate) email: String,
@@ -52,23 +52,23 @@ pub struct CreateUser {
     pub(crate) password_hash: Option<String>,
 }
 
-/// The options that creating a user and signing up have in common.
+/// The options that creating a user and signing up share.
 macro_rules! profile_options {
     ($operation:ident $(. $user:ident)?) => {
         impl Write<$operation> {
-            /// With this name.
+            /// Sets the name.
             pub fn name(mut self, name: impl Into<String>) -> Self {
                 self.op$(.$user)?.name = Some(name.into());
                 self
             }
 
-            /// With a picture at this `http` or `https` URL.
+            /// Sets the picture, at an `http` or `https` URL.
             pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
                 self.op$(.$user)?.avatar_url = Some(url.into());
                 self
             }
 
-            /// With this phone number.
+            /// Sets the phone number.
             pub fn phone(mut self, phone: impl Into<String>) -> Self {
                 self.op$(.$user)?.phone = Some(phone.into());
                 self
@@ -81,38 +81,38 @@ pub(crate) use profile_options;
 profile_options!(CreateUser);
 
 impl Write<CreateUser> {
-    /// With this password. Without one the user cannot sign in by password until one is set.
+    /// Sets the password. Without one the user cannot sign in by password until one is set.
     pub fn password(mut self, password: impl Into<SecretString>) -> Self {
         self.op.password = Some(password.into());
         self
     }
 
-    /// With a password that was hashed before: inside a transaction of the application's, hashing would hold its locks
-    /// for as long.
+    /// Sets a password that was hashed before: inside the application's transaction, hashing would hold its locks for
+    /// that long.
     pub fn password_hash(mut self, hash: HashedPassword) -> Self {
         self.op.password_hash = Some(hash.0);
         self
     }
 
-    /// Whether the address is known to be the user's.
+    /// Sets whether the address is known to be the user's.
     pub fn email_verified(mut self, verified: bool) -> Self {
         self.op.email_verified = verified;
         self
     }
 
-    /// With this role; called again, with this one too.
+    /// Adds a role; may be called again.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.op.roles.push(role.into());
         self
     }
 
-    /// What the application keeps about the user.
+    /// Sets the application's data about the user.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.op.metadata = metadata;
         self
     }
 
-    /// By what the user will sign in, for the event; `email` unless set.
+    /// Sets how the user will sign in, for the event; `email` unless set.
     pub fn provider(mut self, provider: impl Into<String>) -> Self {
         self.op.provider = Some(provider.into());
         self
@@ -120,7 +120,7 @@ impl Write<CreateUser> {
 }
 
 impl CreateUser {
-    /// Normalizes and validates; all faults at once.
+    /// Normalizes and validates the fields; returns all faults at once.
     pub(crate) fn check(&mut self, core: &Core) -> Result<()> {
         let mut faults = validate::Faults::default();
         if let Some(email) = faults.take(validate::email("email", &self.email)) {
@@ -148,7 +148,7 @@ impl CreateUser {
         Ok(())
     }
 
-    /// The slow part, once all else is known to be acceptable.
+    /// Hashes the password, the slow part, once all other fields are valid.
     pub(crate) async fn hash(&mut self, core: &Core) -> Result<()> {
         if let Some(password) = &self.password {
             self.password_hash = Some(core.passwords().hash_new("password", password).await?);
@@ -174,7 +174,7 @@ impl Operation for CreateUser {
     }
 }
 
-/// Writes the checked user, its roles and its events.
+/// Inserts the validated user and its roles, and appends its events.
 pub(crate) async fn insert_user(
     work: &mut Work<'_>,
     new: &CreateUser,
@@ -200,7 +200,7 @@ pub(crate) async fn insert_user(
         last_login_at,
     };
     store::users::insert(&mut work.conn, row).await?;
-    // Asked afterwards: the insertion waits for a deletion of the same address, which may have blocked it.
+    // Checked after the insert, which waits for a deletion of the same address that may have blocked it.
     if store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
         return Err(Error::invalid("email", "email_blocked", "may not be used again"));
     }

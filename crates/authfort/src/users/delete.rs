@@ -1,9 +1,9 @@
-//! Deleting a user with all that hangs on it, or erasing the person and keeping the row.
+//! Deleting a user with all dependent rows, or anonymizing the user and keeping the row.
 //!
-//! Deleted in this order, in one transaction: roles, refresh tokens and sessions, OAuth accounts, verification tokens,
-//! the user row. Every foreign key cascades as well. Of a user with very many sessions, those that have ended and the
-//! tokens that are spent go before it, 500 rows a transaction: other writers get their turn, and a deletion that is then
-//! refused has taken nothing that anybody could use.
+//! One transaction deletes, in this order: roles, refresh tokens and sessions, OAuth accounts, verification tokens, the
+//! user row. Every foreign key cascades as well. If a user has very many sessions, ended sessions and used tokens are
+//! deleted first, 500 rows per transaction: other writers can run in between, and a deletion that is then refused has
+//! deleted nothing that was still usable.
 
 use serde::Serialize;
 
@@ -15,19 +15,20 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Result, UserId, store};
 
 impl AuthFort {
-    /// Deletes a user and all that hangs on it, or anonymizes; refused for the last administrator. The address is free
-    /// again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event: `user_deleted`.
+    /// Deletes a user and all dependent rows, or anonymizes the user; refused for the last usable administrator. The
+    /// address can be registered again unless [`block_email`](Write::<DeleteUser>::block_email) is set. Event:
+    /// `user_deleted`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `anonymize()` | keeps row and id and erases the person |
-    /// | `block_email(true)` | nobody can use the address again |
+    /// | `anonymize()` | keeps row and id and removes the personal data |
+    /// | `block_email(true)` | no user can have the address again |
     /// | `if_version(…)` | only at this version of the user |
     pub fn delete_user(&self, id: UserId) -> Write<DeleteUser> {
         Write::new(self.core(), DeleteUser::new(id))
     }
 
-    /// Lets an address register again that a deletion blocked; says whether it was blocked.
+    /// Unblocks an address that a deletion blocked, so that it can be registered again; returns whether it was blocked.
     ///
     /// # Errors
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
@@ -39,7 +40,7 @@ impl AuthFort {
     }
 }
 
-/// Deletes a user; made by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
+/// Deletes a user; created by [`AuthFort::delete_user`](crate::AuthFort::delete_user).
 #[derive(Clone)]
 pub struct DeleteUser {
     pub(crate) id: UserId,
@@ -48,7 +49,7 @@ pub struct DeleteUser {
     ended: Ended,
 }
 
-/// How much of what is over went beforehand.
+/// How many unusable rows were deleted before the main transaction.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ended {
     refresh_tokens: u64,
@@ -61,7 +62,7 @@ impl DeleteUser {
     }
 }
 
-/// What went, in rows per table.
+/// The number of deleted rows per table.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -74,7 +75,7 @@ impl DeleteUser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeleteReceipt {
-    /// Rows of roles.
+    /// Roles.
     pub roles: u64,
     /// Refresh tokens.
     pub refresh_tokens: u64,
@@ -84,28 +85,28 @@ pub struct DeleteReceipt {
     pub oauth_accounts: u64,
     /// Verification tokens.
     pub verification_tokens: u64,
-    /// The user row: 1, or 0 where it was anonymized.
+    /// The user row: 1, or 0 if it was anonymized.
     pub users: u64,
 }
 
 impl Write<DeleteUser> {
-    /// Keeps row and id, for what refers to them, and removes the person: address, name, picture, phone, metadata,
-    /// password, roles, sessions, accounts and tokens. It cannot be undone. Of somebody who was anonymized before nothing
-    /// is left to remove: that writes nothing, and the receipt counts nothing.
+    /// Keeps row and id, for rows that refer to them, and removes the personal data: address, name, picture, phone,
+    /// metadata, password, roles, sessions, accounts and tokens. It cannot be undone. For a user who is already
+    /// anonymized, the call writes nothing, and every count in the receipt is zero.
     pub fn anonymize(mut self) -> Self {
         self.op.mode = DeleteMode::Anonymize;
         self
     }
 
-    /// Keeps the address from being registered again; not unless set. Only its SHA-256 is kept.
-    /// [`AuthFort::unblock_email`](crate::AuthFort::unblock_email) lifts it.
+    /// Sets whether the address is blocked from being registered again; not unless set. Only its SHA-256 is stored.
+    /// [`AuthFort::unblock_email`](crate::AuthFort::unblock_email) unblocks it.
     pub fn block_email(mut self, on: bool) -> Self {
         self.op.block_email = on;
         self
     }
 }
 
-/// Lets a blocked address, given by its key, register again; answers whether it was blocked.
+/// Unblocks an address, given by its key; returns whether it was blocked.
 pub(crate) struct UnblockEmail(pub(crate) String);
 
 impl Operation for UnblockEmail {
@@ -116,13 +117,12 @@ impl Operation for UnblockEmail {
     }
 }
 
-/// How many rows a transaction deletes of what is over, before the one that deletes the user.
+/// How many unusable rows each transaction deletes before the one that deletes the user.
 const SLICE: i64 = 500;
 
-/// Deletes a slice of a user's refresh tokens and sessions that have ended: nothing that anybody could still use. Answers
-/// how many of each.
+/// Deletes a slice of a user's refresh tokens and sessions that are no longer usable. Returns how many of each.
 ///
-/// Somebody who signed in a hundred thousand times would otherwise hold SQLite's one writer for seconds.
+/// Without this, the deletion of a user with a hundred thousand sign-ins would hold SQLite's write lock for seconds.
 struct DeleteEnded(UserId);
 
 impl Operation for DeleteEnded {
@@ -130,7 +130,7 @@ impl Operation for DeleteEnded {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<Ended>> {
         let row = work.lock_any_user(self.0).await?;
-        // A deletion that will be refused takes nothing beforehand.
+        // If the deletion will be refused, nothing is deleted beforehand.
         work.protect_admins(&row).await?;
         let refresh_tokens = store::sessions::delete_dead_tokens(&mut work.conn, self.0, work.now, SLICE).await?;
         let sessions = if refresh_tokens == 0 {
@@ -152,7 +152,7 @@ impl Operation for DeleteUser {
     type Output = DeleteReceipt;
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
-        // What is done inside the application's transaction is its own to take back.
+        // Inside the application's transaction nothing may be committed separately.
         if before.joined().is_some() {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl Operation for DeleteUser {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<DeleteReceipt>> {
         let id = self.id;
-        // What was anonymized can still be deleted.
+        // An anonymized user can still be deleted.
         let row = work.lock_any_user(id).await?;
         if self.mode == DeleteMode::Anonymize && row.deleted_at.is_some() {
             return Ok(Verdict::Commit(DeleteReceipt::default()));

@@ -1,4 +1,4 @@
-//! One user, by id or by address.
+//! Reading one user, by id or by address.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -9,29 +9,30 @@ use crate::model::validate::key_to_find;
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// One user, with roles; [`Error::UserNotFound`](crate::Error::UserNotFound) where there is none.
+    /// Reads one user, with roles; [`Error::UserNotFound`](crate::Error::UserNotFound) if there is none.
     pub fn get_user(&self, id: UserId) -> GetUser {
         GetUser::new(self.core().clone(), id)
     }
 
-    /// One user, or none.
+    /// Finds one user by id, or none.
     pub fn find_user(&self, id: UserId) -> FindUser {
         FindUser::by_id(self.core().clone(), id)
     }
 
-    /// The user with this address in any spelling, or none. What is verified, and where mail goes, is the user's
-    /// [`email`](crate::User::email): somebody who controls another spelling of the domain need not control that one.
+    /// Finds the user with this address in any spelling, or none. Send mail only to the user's
+    /// [`email`](crate::User::email), which is the one that was verified: the owner of another spelling of the domain
+    /// may be another person.
     pub fn find_user_by_email(&self, email: impl AsRef<str>) -> FindUser {
         FindUser::by_email(self.core().clone(), email.as_ref())
     }
 }
 
-/// Reads one user; made by [`AuthFort::get_user`](crate::AuthFort::get_user).
+/// Reads one user; created by [`AuthFort::get_user`](crate::AuthFort::get_user).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetUser(pub(crate) FindUser);
 
-/// Looks for one user; made by [`AuthFort::find_user`](crate::AuthFort::find_user) and [`AuthFort::find_user_by_email`].
+/// Finds one user; created by [`AuthFort::find_user`](crate::AuthFort::find_user) and [`AuthFort::find_user_by_email`].
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct FindUser {
@@ -43,7 +44,7 @@ pub struct FindUser {
 #[derive(Debug, Clone)]
 enum By {
     Id(UserId),
-    /// None for a text that no user can have: that is an answer, not an error.
+    /// None for a text that cannot be a user's address: the result is then no user, and not an error.
     Email(Option<String>),
 }
 
@@ -62,7 +63,7 @@ impl FindUser {
         Self { core, key: By::Email(key_to_find(email)), deleted: false }
     }
 
-    /// Whether an anonymized user is found too; not unless set.
+    /// Sets whether anonymized users are found too; not unless set.
     pub fn deleted(mut self, on: bool) -> Self {
         self.deleted = on;
         self
@@ -89,7 +90,7 @@ impl FindUser {
 }
 
 impl GetUser {
-    /// Whether an anonymized user is found too; not unless set.
+    /// Sets whether anonymized users are found too; not unless set.
     pub fn deleted(self, on: bool) -> Self {
         Self(self.0.deleted(on))
     }

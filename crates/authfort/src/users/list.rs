@@ -1,11 +1,11 @@
-//! Many users: a page, or their number, by one filter.
+//! Pages and counts of users, with one type of filter.
 //!
-//! - The order is total (`…, id`): a walk by cursor shows each user once, whatever is written meanwhile.
-//! - A page, the roles of its users and the exact total come from one statement: they cannot contradict each other.
+//! - The order is total (`…, id`): paging by cursor returns each user once, whatever is written in the meantime.
+//! - A page, the roles of its users and the exact total come from one statement, so they are consistent.
 //! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first. A page
-//!   past an end of the list, whose rows are gone by now or never were, still has the cursor that leads back.
-//! - `query` finds a part of address or name, folded as the keys are, with `%`, `_` and `\` taken literally; a whole id
-//!   finds its user.
+//!   beyond an end of the list, for example because its rows were deleted, still has the cursor that leads back.
+//! - `query` finds a part of the address or name, folded like the keys, with `%`, `_` and `\` taken literally; a whole
+//!   id finds its user.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -22,12 +22,12 @@ use crate::model::validate;
 use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
-    /// Lists users: filters, order, pages. See [`ListUsers`].
+    /// Lists users with filters, order and pages. See [`ListUsers`].
     pub fn list_users(&self) -> ListUsers {
         ListUsers::new(self.core().clone())
     }
 
-    /// Counts users, by the filters of [`list_users`](Self::list_users).
+    /// Counts users with the filters of [`list_users`](Self::list_users).
     pub fn get_user_count(&self) -> CountUsers {
         CountUsers::new(self.core().clone())
     }
@@ -36,43 +36,43 @@ impl AuthFort {
 macro_rules! filters {
     ($name:ident) => {
         impl $name {
-            /// Finds a part of address or name, without regard to case; or a user by the whole id.
+            /// Finds users by a part of the address or name, ignoring case, or by the whole id.
             pub fn query(mut self, query: impl Into<String>) -> Self {
                 self.filter.query = Some(query.into());
                 self
             }
 
-            /// Only users banned now, or only others.
+            /// Returns only users who are banned now, or only users who are not.
             pub fn banned(mut self, banned: bool) -> Self {
                 self.filter.banned = Some(banned);
                 self
             }
 
-            /// Only users with this role; called again, with any of them.
+            /// Returns only users with this role. Further calls add roles, of which a user needs any one.
             pub fn role(mut self, role: impl Into<String>) -> Self {
                 self.filter.roles.push(role.into());
                 self
             }
 
-            /// Only users whose address is verified, or only others.
+            /// Returns only users whose address is verified, or only users whose address is not.
             pub fn email_verified(mut self, verified: bool) -> Self {
                 self.filter.email_verified = Some(verified);
                 self
             }
 
-            /// With, without (the default), or only anonymized users.
+            /// Includes, excludes (the default), or returns only anonymized users.
             pub fn deleted(mut self, deleted: DeletedFilter) -> Self {
                 self.filter.deleted = deleted;
                 self
             }
 
-            /// Only users created at this time or later.
+            /// Returns only users created at this time or later.
             pub fn created_after(mut self, time: DateTime<Utc>) -> Self {
                 self.filter.created_after = Some(time);
                 self
             }
 
-            /// Only users created before this time.
+            /// Returns only users created before this time.
             pub fn created_before(mut self, time: DateTime<Utc>) -> Self {
                 self.filter.created_before = Some(time);
                 self
@@ -87,7 +87,8 @@ macro_rules! filters {
     };
 }
 
-/// Lists users; made by [`AuthFort::list_users`](crate::AuthFort::list_users). 50 of them, newest first, unless told otherwise.
+/// Lists users; created by [`AuthFort::list_users`](crate::AuthFort::list_users). 50 per page, newest first, unless
+/// set.
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUsers {
@@ -101,7 +102,7 @@ pub struct ListUsers {
     total: Total,
 }
 
-/// Counts users; made by [`AuthFort::get_user_count`](crate::AuthFort::get_user_count).
+/// Counts users; created by [`AuthFort::get_user_count`](crate::AuthFort::get_user_count).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CountUsers {
@@ -130,15 +131,16 @@ filters!(CountUsers);
 pub struct UserPage {
     /// The users, with their roles.
     pub users: Vec<User>,
-    /// How many match in all; none where no total was asked for.
+    /// How many users match in all; none if no total was requested.
     pub total: Option<u64>,
-    /// The limit that was asked for.
+    /// The requested limit.
     pub limit: u32,
-    /// The offset that was asked for; 0 where a cursor was given.
+    /// The requested offset; 0 if a cursor was given.
     pub offset: u64,
-    /// Where the next page begins; none on the last.
+    /// The cursor of the next page; none on the last page.
     pub next_cursor: Option<String>,
-    /// Where the previous page is; none on the first. An empty page past the end has the one that leads to the last page.
+    /// The cursor of the previous page; none on the first. An empty page past the end has the one that leads to the
+    /// last page.
     pub prev_cursor: Option<String>,
 }
 
@@ -156,37 +158,37 @@ impl ListUsers {
         }
     }
 
-    /// By what to sort.
+    /// Sets the sort key.
     pub fn sort_by(mut self, by: SortBy) -> Self {
         self.sort_by = by;
         self
     }
 
-    /// In which direction.
+    /// Sets the direction.
     pub fn sort_order(mut self, order: SortOrder) -> Self {
         self.sort_order = order;
         self
     }
 
-    /// How many, 1 to 200.
+    /// Sets the page size, 1 to 200.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// How many to pass over. A cursor is cheaper for pages far in.
+    /// Skips this many users. A cursor is cheaper for later pages.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
         self
     }
 
-    /// Begins where a cursor of this list points; with the same filter and order.
+    /// Starts at a cursor of this list, which must have the same filter and order.
     pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
         self.cursor = Some(cursor.into());
         self
     }
 
-    /// How to count.
+    /// Sets how matching users are counted.
     pub fn total(mut self, total: Total) -> Self {
         self.total = total;
         self
@@ -217,7 +219,7 @@ impl ListUsers {
             filter,
             sort_by: self.sort_by,
             sort_order: self.sort_order,
-            // One more than asked for tells whether another page follows.
+            // One more than requested tells whether another page follows.
             limit: i64::from(self.limit) + 1,
             seek,
             total: self.total,
@@ -240,14 +242,14 @@ impl ListUsers {
         }
         let from_end = matches!(&page.seek, Seek::Cursor(cursor) if cursor.key == SortKey::End);
         let (has_next, has_prev) = match &page.seek {
-            // Nobody to lead back to.
+            // There is no user on any other page.
             _ if rows.is_empty() && (from_end || total == Some(0)) => (false, false),
             Seek::Offset(offset) => (more, *offset > 0),
             Seek::Cursor(_) if backward => (!from_end, more),
             Seek::Cursor(_) => (more, !from_end),
         };
         let encode = |row: Option<&store::users::UserRow>, backward| {
-            // A page without rows lies past an end of the list: from there the way leads back.
+            // A page without rows lies beyond an end of the list, so its cursor leads back from that end.
             let cursor = row.map_or_else(
                 || Cursor::from_end(backward),
                 |row| Cursor::at(row.id, row.sort_key(self.sort_by), backward),
@@ -268,7 +270,7 @@ impl ListUsers {
     }
 }
 
-/// A number that is not negative, for SQL has no other type for it.
+/// Converts a count, which is never negative; SQL has no unsigned type.
 fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Users: what one is, and what can be done to one.
+//! Users: reading, creating, changing, banning and deleting them, and their passwords and single-use tokens.
 
 mod ban;
 mod create;

@@ -1,4 +1,4 @@
-//! Setting and changing passwords. Either ends sessions, and makes access tokens and sent-out tokens worthless.
+//! Setting and changing passwords. Both end sessions, and revoke access tokens and tokens that were sent by mail.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::work::{Before, Conditional, Joinable, Operation, RateCheck, Verdict, 
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
-    /// Sets a password without asking for the current one; ends all sessions. Event: `password_set` where there was
-    /// none, else `password_changed`.
+    /// Sets a password without checking the current one; ends all sessions. Event: `password_set` if there was none,
+    /// otherwise `password_changed`.
     pub fn set_password(&self, id: UserId, password: impl Into<SecretString>) -> Write<SetPassword> {
         Write::new(self.core(), SetPassword::new(id, password.into()))
     }
 
-    /// Changes a password for who knows the current one; ends all sessions, or all but one. Event: `password_changed`.
+    /// Changes a password if the current one is right; ends all sessions, or all but one. Event: `password_changed`.
     ///
     /// | option | |
     /// |---|---|
-    /// | `keep_session(…)` | the session that lives on |
-    /// | `check_rate(…)` | asks whether to go on before the current password is checked |
+    /// | `keep_session(…)` | the session that stays live |
+    /// | `check_rate(…)` | a rate limit, checked before the current password |
     /// | `if_version(…)` | only at this version of the user |
     pub fn change_password(
         &self,
@@ -32,18 +32,19 @@ impl AuthFort {
         Write::new(self.core(), ChangePassword::new(id, current.into(), new.into()))
     }
 
-    /// Checks a new password by policy and breach check and hashes it, for
+    /// Checks a new password with policy and breach check, and hashes it, for
     /// [`create_user`](Self::create_user)`(…).password_hash(…)` inside a transaction.
     ///
     /// # Errors
-    /// - [`Error::Validation`](crate::Error::Validation) for a password that is not accepted.
-    /// - [`Error::Overloaded`](crate::Error::Overloaded) when as many wait as may wait.
+    /// - [`Error::Validation`](crate::Error::Validation) if the password is refused.
+    /// - [`Error::Overloaded`](crate::Error::Overloaded) if the queue for hashing is full.
     pub async fn hash_password(&self, password: impl Into<SecretString>) -> Result<HashedPassword> {
         self.core().passwords().hash_new("password", &password.into()).await.map(HashedPassword)
     }
 }
 
-/// Sets a password without asking for the current one; made by [`AuthFort::set_password`](crate::AuthFort::set_password).
+/// Sets a password without checking the current one; created by
+/// [`AuthFort::set_password`](crate::AuthFort::set_password).
 #[derive(Clone)]
 pub struct SetPassword {
     user: UserId,
@@ -66,7 +67,7 @@ impl Operation for SetPassword {
 
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
-        // An unknown user must not cost a password hash, nor one at another version.
+        // An unknown user, or one at another version, must not cost a password hash.
         let mut conn = before.read().await?;
         let found = store::users::by_id(&mut conn.conn(), self.user).await?;
         drop(conn);
@@ -85,7 +86,8 @@ impl Operation for SetPassword {
     }
 }
 
-/// Changes a password for who knows the current one; made by [`AuthFort::change_password`](crate::AuthFort::change_password).
+/// Changes a password if the current one is right; created by
+/// [`AuthFort::change_password`](crate::AuthFort::change_password).
 #[derive(Clone)]
 pub struct ChangePassword {
     user: UserId,
@@ -104,14 +106,14 @@ impl ChangePassword {
 }
 
 impl Write<ChangePassword> {
-    /// Asks, once the new password is known to be acceptable in length and before the current one is looked at, whether
-    /// to go on: for limits, from which an input that is refused takes nothing.
+    /// Sets a rate limit. It is called once the new password satisfies the policy and before the current one is
+    /// checked, so that refused input does not count against the limit.
     pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         self.op.rate_check = Some(Arc::new(ask));
         self
     }
 
-    /// Leaves this session alive: the one that the user changes the password in. Its access token is renewed by a
+    /// Keeps this session live: the one in which the user changes the password. It gets a new access token by a
     /// refresh.
     pub fn keep_session(mut self, session: SessionId) -> Self {
         self.op.keep = Some(session);
@@ -145,7 +147,7 @@ impl Operation for ChangePassword {
         let hash = self.new_hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
         work.lock_user(self.user).await?;
         if store::users::password_hash(&mut work.conn, self.user).await? != self.old_hash {
-            // By a login that made the hash stronger, or by another change.
+            // The hash was changed by a login that made it stronger, or by another change.
             return Ok(Verdict::PrepareAgain);
         }
         store::users::set_password_hash(&mut work.conn, self.user, hash, work.now).await?;

@@ -1,22 +1,22 @@
-//! What follows when somebody proves that an address is theirs.
+//! What happens when a person proves that an address is theirs.
 //!
-//! Anybody can register an address that is somebody else's, and wait: with a password, a session or a provider account of
-//! their own, they would keep the account once its owner takes it over (pre-hijacking). So when an unverified address is
-//! proven by somebody who is in none of the user's sessions, what the registrant had ends: sessions, access tokens, the
-//! password, and linked accounts. Who proves the address in their own session keeps everything.
+//! Anyone can register another person's address and wait: with a password, a session or a linked provider account they
+//! would keep access once the owner takes the account over (pre-hijacking). So if an unverified address is verified
+//! from outside the user's sessions, the access of whoever registered it is revoked: sessions, access tokens, the
+//! password, and linked accounts. If it is verified in the user's own session, everything stays.
 
 use crate::events::{EmailVerified, OauthUnlink, SessionRevoked, UserUpdated};
 use crate::store::users::UserRow;
 use crate::work::Work;
 use crate::{Result, store};
 
-/// Marks the address of a locked user as proven, and ends what its registrant had, where that may be somebody else.
-/// Nothing where it was proven before.
+/// Marks the address of a locked user as verified, and revokes the access of whoever registered it, if that may be
+/// another person. Does nothing if the address is already verified.
 pub(crate) async fn prove_email(work: &mut Work<'_>, user: &UserRow) -> Result<()> {
     if !proven_by_another(work, user).await? {
         return Ok(());
     }
-    // Tokens that were sent to the address stay good: it is its owner who has them.
+    // Tokens that were sent to the address stay valid: only its owner has them.
     work.revoke_access_tokens(user.id).await?;
     if work.revoke_sessions(user.id, None).await? > 0 {
         work.append(SessionRevoked::draft(user.id, None, true));
@@ -28,8 +28,8 @@ pub(crate) async fn prove_email(work: &mut Work<'_>, user: &UserRow) -> Result<(
     Ok(())
 }
 
-/// The same for who replaces the password and ends the sessions in any case. Answers whether the registrant may be
-/// somebody else.
+/// Does the same for callers that replace the password and end the sessions in any case. Returns whether another person
+/// may have registered the address.
 pub(crate) async fn proven_by_another(work: &mut Work<'_>, user: &UserRow) -> Result<bool> {
     if user.email_verified {
         return Ok(false);
@@ -46,7 +46,7 @@ pub(crate) async fn proven_by_another(work: &mut Work<'_>, user: &UserRow) -> Re
     Ok(true)
 }
 
-/// Whether the caller is in a session of this user that lives.
+/// Returns whether the caller is in a live session of this user.
 async fn is_own(work: &mut Work<'_>, user: &UserRow) -> Result<bool> {
     let actor = work.actor();
     let Some(session) = actor.session_id.filter(|_| actor.user_id == Some(user.id)) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Setting a new password in place of a forgotten one, by a token that was sent to the address.
+//! Replacing a forgotten password, with a token that was sent to the address.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::work::{Before, Joinable, Operation, RateCheck, Verdict, Work, Write, 
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Makes a token for a password reset, to be sent to the address; none where nobody has it. Answers after a tenth of
-    /// a second at the least, known or not. Event: `password_reset_requested`.
+    /// Creates a token for a password reset, to be sent to the address; none if no user has it. Takes at least a tenth
+    /// of a second, whether the address is known or not. Event: `password_reset_requested`.
     pub fn request_password_reset(&self, email: impl AsRef<str>) -> Write<RequestToken> {
         Write::new(self.core(), RequestToken::new(email.as_ref(), Purpose::Password))
     }
@@ -22,7 +22,7 @@ impl AuthFort {
     ///
     /// | option | |
     /// |---|---|
-    /// | `check_rate(…)` | asks whether to go on before the token is looked at |
+    /// | `check_rate(…)` | a rate limit, checked before the token |
     pub fn reset_password(
         &self,
         token: impl Into<SecretString>,
@@ -32,7 +32,7 @@ impl AuthFort {
     }
 }
 
-/// Redeems a token for a password reset; made by [`AuthFort::reset_password`](crate::AuthFort::reset_password).
+/// Redeems a token for a password reset; created by [`AuthFort::reset_password`](crate::AuthFort::reset_password).
 #[derive(Clone)]
 pub struct ResetPassword {
     token: Option<Arc<OpaqueToken>>,
@@ -48,8 +48,8 @@ impl ResetPassword {
 }
 
 impl Write<ResetPassword> {
-    /// Asks, once the new password is known to be acceptable in length and before the token is looked at, whether to go
-    /// on: for limits, from which an input that is refused takes nothing.
+    /// Sets a rate limit. It is called once the new password satisfies the policy and before the token is checked, so
+    /// that refused input does not count against the limit.
     pub fn check_rate(mut self, ask: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         self.op.rate_check = Some(Arc::new(ask));
         self
@@ -65,7 +65,7 @@ impl Operation for ResetPassword {
         let core = before.core;
         core.passwords().check_shape("new_password", &self.password).map_err(|fault| Error::Validation(vec![fault]))?;
         check_rate(&mut self.rate_check)?;
-        // A guess must not cost a password hash.
+        // A guessed token must not cost a password hash.
         let token = self.token.as_ref().ok_or(Error::VerificationTokenInvalid)?;
         let mut conn = before.read().await?;
         let found = store::verification::find(&mut conn.conn(), &token.hash(), Purpose::Password.as_str()).await?;
@@ -81,7 +81,7 @@ impl Operation for ResetPassword {
         let hash = self.hash.as_deref().ok_or_else(|| Error::internal("the password was not hashed"))?;
         let user = redeem(work, self.token.as_deref(), Purpose::Password).await?;
         let id = user.id;
-        // The token came by mail, so it proves the address as well. Password and sessions end below.
+        // The token came by mail, so it proves the address as well. Password and sessions are replaced and ended below.
         proven_by_another(work, &user).await?;
         store::users::set_password_hash(&mut work.conn, id, hash, work.now).await?;
         work.append(PasswordReset::draft(id));

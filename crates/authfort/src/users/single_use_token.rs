@@ -1,12 +1,12 @@
-//! Single-use tokens that are sent to somebody: email verification and password reset.
+//! Single-use tokens that are sent by mail: email verification and password reset.
 //!
-//! The library makes and redeems them; sending is the application's, which has the token as the answer of the call or in a
-//! hook ([`PasswordResetRequested`], [`EmailVerificationRequested`]). A token has 256 random bits and only its SHA-256 is
-//! stored. It is bound to the address it was made for, is good once, and a newer one of its kind makes it worthless; so
-//! does a change of address or password, and a ban.
+//! The library creates and redeems them. The application sends them: it gets the token as the result of the call or in
+//! a hook ([`PasswordResetRequested`], [`EmailVerificationRequested`]). A token has 256 random bits, and only its
+//! SHA-256 is stored. It is bound to the address that it was created for and can be used once. A newer token of its
+//! kind, a change of address or password, or a ban makes it invalid.
 //!
-//! The two calls that anybody can trigger with an address in hand answer after a fixed time at the least, so that the
-//! time does not tell whether the address is known.
+//! The two calls that anyone can make with a known address take at least a fixed time, so that the time does not reveal
+//! whether a user has the address.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::work::{Before, Joinable, Operation, Verdict, Work};
 use crate::{Error, Result, UserId, store};
 
 pub(super) const PREFIX: &str = "afv";
-/// Longer than the work of a request for a known address takes, a commit to disk included.
+/// Longer than a request for a known address takes, including a commit to disk.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,21 +55,22 @@ impl Purpose {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IssuedToken {
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user_id: UserId,
-    /// Where to send it.
+    /// The address to send it to.
     pub email: String,
-    /// What to send. `Debug` does not show it.
+    /// The token to send. `Debug` does not show it.
     pub token: SecretString,
-    /// How long it is good.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Makes a token for an address; made by [`AuthFort::request_email_verification`](crate::AuthFort::request_email_verification) and
+/// Creates a token for an address; created by
+/// [`AuthFort::request_email_verification`](crate::AuthFort::request_email_verification) and
 /// [`AuthFort::request_password_reset`](crate::AuthFort::request_password_reset).
 #[derive(Clone)]
 pub struct RequestToken {
-    /// None for a text that no user can have.
+    /// None for a text that cannot be a user's address.
     email_key: Option<String>,
     purpose: Purpose,
     started: Option<tokio::time::Instant>,
@@ -84,7 +85,7 @@ impl RequestToken {
 impl Joinable for RequestToken {}
 
 impl Operation for RequestToken {
-    /// None where nobody has the address, or there is nothing to verify.
+    /// None if no user has the address, or there is nothing to verify.
     type Output = Option<IssuedToken>;
 
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
@@ -135,7 +136,7 @@ impl Operation for RequestToken {
     }
 }
 
-/// Spends a token and locks its user; every reason to refuse is one answer.
+/// Marks a token as used and locks its user. The error is the same for every reason to refuse.
 pub(super) async fn redeem(work: &mut Work<'_>, token: Option<&OpaqueToken>, purpose: Purpose) -> Result<UserRow> {
     let hash = token.ok_or(Error::VerificationTokenInvalid)?.hash();
     let row = store::verification::find(&mut work.conn, &hash, purpose.as_str())

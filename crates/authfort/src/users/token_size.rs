@@ -1,4 +1,4 @@
-//! How long an access token would be: what a user may be called and hold is bounded by it.
+//! The length of a user's access token, which limits their roles, name and address.
 
 use uuid::Uuid;
 
@@ -7,11 +7,12 @@ use crate::model::claims::Claims;
 use crate::tokens::{Algorithm, KID_CHARS, header};
 use crate::{Error, Result};
 
-/// Browsers drop a cookie of more than 4,096 bytes (RFC 6265, section 6.1); this many are left for its name and its
+/// Browsers drop a cookie of more than 4,096 bytes (RFC 6265, section 6.1); 160 of them are reserved for its name and
 /// attributes.
 const TOKEN_BYTES: usize = 4096 - 160;
 
-/// Refuses roles, a name and an address that an access token cannot carry together, unless it would get shorter by them.
+/// Refuses roles, a name and an address that do not fit into one access token, unless the change makes the token
+/// shorter.
 ///
 /// # Errors
 /// - [`Error::Validation`] with the code `too_many_roles`.
@@ -35,7 +36,7 @@ pub(crate) fn check(
     ))
 }
 
-/// The length of the token that would be signed now, with numbers as long as they get in three centuries.
+/// Returns the length of the token that would be signed now, with numbers as long as they can get in three centuries.
 fn token_bytes(config: &Config, email: &str, name: Option<&str>, roles: &[String]) -> usize {
     const SECONDS: i64 = 9_999_999_999;
     let claims = Claims {
@@ -56,7 +57,7 @@ fn token_bytes(config: &Config, email: &str, name: Option<&str>, roles: &[String
         Algorithm::Es256 | Algorithm::EdDsa => 64,
     };
     let header = header(config.algorithm, &"k".repeat(KID_CHARS)).len();
-    // What cannot be written is no token, and is refused.
+    // If the claims cannot be serialized, the token counts as too long.
     let payload = serde_json::to_vec(&claims).map_or(TOKEN_BYTES, |json| json.len());
     let base64 = |bytes: usize| (bytes * 4).div_ceil(3);
     base64(header) + 1 + base64(payload) + 1 + base64(signature)

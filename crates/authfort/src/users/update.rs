@@ -1,4 +1,4 @@
-//! Changing what can be edited of a user.
+//! Changing the editable fields of a user.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,8 @@ use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write
 use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
-    /// Changes what is named; nothing, and no event, where all is so already. Event: `user_updated`.
+    /// Changes the given fields; writes nothing, and no event, if they have these values already. Event:
+    /// `user_updated`.
     ///
     /// | option | |
     /// |---|---|
@@ -29,14 +30,14 @@ impl AuthFort {
     }
 }
 
-/// Changes a user; made by [`AuthFort::update_user`](crate::AuthFort::update_user). What is not named is left alone.
+/// Changes a user; created by [`AuthFort::update_user`](crate::AuthFort::update_user). Fields that are not given stay.
 #[derive(Clone)]
 #[expect(clippy::option_option, reason = "of a merge patch: not named, cleared, or a value")]
 pub struct UpdateUser {
     id: UserId,
     email: Option<String>,
     email_verified: Option<bool>,
-    // Outer: named at all. Inner: the value, or cleared.
+    // Outer: whether the field is given. Inner: the value, or none to clear it.
     name: Option<Option<String>>,
     avatar_url: Option<Option<String>>,
     phone: Option<Option<String>>,
@@ -69,50 +70,50 @@ impl UpdateUser {
 }
 
 impl Write<UpdateUser> {
-    /// Gives another address. It turns unverified unless [`email_verified`](Self::email_verified) is set by the same
-    /// call; all sessions end, and tokens sent to the old address are void.
+    /// Sets the address. A new address is unverified unless [`email_verified`](Self::email_verified) is set by the same
+    /// call; all sessions end, and tokens that were sent to the old address become invalid.
     pub fn email(mut self, email: impl Into<String>) -> Self {
         self.op.email = Some(email.into());
         self
     }
 
-    /// Says whether the address is known to be the user's.
+    /// Sets whether the address is known to be the user's.
     pub fn email_verified(mut self, verified: bool) -> Self {
         self.op.email_verified = Some(verified);
         self
     }
 
-    /// Gives another name.
+    /// Sets the name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.op.name = Some(Some(name.into()));
         self
     }
 
-    /// Takes the name away.
+    /// Removes the name.
     pub fn clear_name(mut self) -> Self {
         self.op.name = Some(None);
         self
     }
 
-    /// Gives another picture, at an `http` or `https` URL.
+    /// Sets the picture, at an `http` or `https` URL.
     pub fn avatar_url(mut self, url: impl Into<String>) -> Self {
         self.op.avatar_url = Some(Some(url.into()));
         self
     }
 
-    /// Takes the picture away.
+    /// Removes the picture.
     pub fn clear_avatar_url(mut self) -> Self {
         self.op.avatar_url = Some(None);
         self
     }
 
-    /// Gives another phone number.
+    /// Sets the phone number.
     pub fn phone(mut self, phone: impl Into<String>) -> Self {
         self.op.phone = Some(Some(phone.into()));
         self
     }
 
-    /// Takes the phone number away.
+    /// Removes the phone number.
     pub fn clear_phone(mut self) -> Self {
         self.op.phone = Some(None);
         self
@@ -124,7 +125,7 @@ impl Write<UpdateUser> {
         self
     }
 
-    /// Merges into the metadata after RFC 7396: members are set, `null` removes one, objects merge.
+    /// Merges into the metadata by RFC 7396: members are set, `null` removes a member, objects are merged.
     pub fn merge_metadata(mut self, patch: Map<String, Value>) -> Self {
         self.op.metadata = Some(Metadata::Merge(patch));
         self
@@ -154,7 +155,7 @@ impl Operation for UpdateUser {
             Some(Metadata::Replace(new)) => {
                 drop(faults.take(validate::metadata(new, core.config().metadata_max_bytes)));
             }
-            // How large the result is depends on what is there.
+            // The size of the result depends on the stored metadata.
             Some(Metadata::Merge(patch)) => drop(faults.take(validate::metadata(patch, usize::MAX))),
             None => {}
         }
@@ -168,7 +169,7 @@ impl Operation for UpdateUser {
         if let Some(change) = &self.metadata {
             let stored: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(Error::internal)?;
             let changed = change.applied_to(&stored);
-            // Compared as objects: the same members in another order are no change.
+            // Compared as objects: another order of the same members is not a change.
             if changed != stored {
                 let limit = work.core.config().metadata_max_bytes;
                 after.metadata = validate::metadata(&changed, limit).map_err(|fault| Error::Validation(vec![fault]))?;
@@ -201,7 +202,7 @@ impl Operation for UpdateUser {
         let was = (before.email.as_str(), before.name.as_deref(), roles.as_slice());
         token_size::check(work.core.config(), Some(was), (&after.email, after.name.as_deref(), &roles))?;
         store::users::update_profile(&mut work.conn, self.id, &after, &keys, work.now).await?;
-        // Asked afterwards: the update waits for a deletion of the same address, which may have blocked it.
+        // Checked after the update, which waits for a deletion of the same address that may have blocked it.
         if new_address && store::users::email_is_blocked(&mut work.conn, &keys.email).await? {
             return Err(Error::invalid("email", "email_blocked", "may not be used again"));
         }
@@ -216,7 +217,7 @@ impl Operation for UpdateUser {
     }
 }
 
-/// RFC 7396, section 2. The depth is bounded by the depth of the patch, which was checked.
+/// Applies RFC 7396, section 2. The recursion is bounded by the depth of the patch, which was validated.
 fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch {
         match value {

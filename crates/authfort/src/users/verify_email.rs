@@ -1,4 +1,4 @@
-//! Verifying an address, by a token that was sent there.
+//! Verifying an address with a token that was sent to it.
 
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use crate::work::{Joinable, Operation, Verdict, Work, Write};
 use crate::{AuthFort, Result};
 
 impl AuthFort {
-    /// Makes a token that proves an address, to be sent there; none where nobody has the address or it is verified
-    /// already. Answers after a tenth of a second at the least, known or not. Event: `email_verification_requested`.
+    /// Creates a token that verifies an address, to be sent there; none if no user has the address or it is already
+    /// verified. Takes at least a tenth of a second, whether the address is known or not. Event:
+    /// `email_verification_requested`.
     pub fn request_email_verification(&self, email: impl AsRef<str>) -> Write<RequestToken> {
         Write::new(self.core(), RequestToken::new(email.as_ref(), Purpose::Email))
     }
@@ -24,8 +25,9 @@ impl AuthFort {
     }
 }
 
-/// Redeems a token for email verification, and ends what somebody else may have had who registered the address: all
-/// sessions, the password and linked accounts, unless the caller ([`AuthFort::by`](crate::AuthFort::by)) is in a session of this user. Made by [`AuthFort::verify_email`](crate::AuthFort::verify_email).
+/// Redeems a token for email verification; created by [`AuthFort::verify_email`](crate::AuthFort::verify_email). Unless
+/// the caller ([`AuthFort::by`](crate::AuthFort::by)) is in a session of this user, it removes all sessions, the
+/// password and linked accounts, because another person may have registered the address.
 #[derive(Clone)]
 pub struct VerifyEmail(Option<Arc<OpaqueToken>>);
 

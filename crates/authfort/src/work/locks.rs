@@ -1,4 +1,4 @@
-//! The locks that rules need, and what is read under them.
+//! The locks that rules need, and the reads under them.
 
 use super::Work;
 use crate::model::user::User;
@@ -6,34 +6,34 @@ use crate::store::users::UserRow;
 use crate::{Error, Result, UserId, store};
 
 impl Work<'_> {
-    /// The user's row, locked until the transaction ends, at the version that the caller demands. An anonymized user is
-    /// not found.
+    /// Locks the user's row until the transaction ends, checks the version that the caller requires, and returns the
+    /// row. An anonymized user is not found.
     pub(crate) async fn lock_user(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
         let row = store::users::by_id(&mut self.conn, id).await?;
         at_version(row.filter(|row| row.deleted_at.is_none()), self.if_version)
     }
 
-    /// The same, also of an anonymized user.
+    /// As [`lock_user`](Self::lock_user), but also finds an anonymized user.
     pub(crate) async fn lock_any_user(&mut self, id: UserId) -> Result<UserRow> {
         self.lock_row(id).await?;
         at_version(store::users::by_id(&mut self.conn, id).await?, self.if_version)
     }
 
-    /// The user as it is after the changes of this transaction.
+    /// Reads the user, including the changes of this transaction.
     pub(crate) async fn read_user(&mut self, id: UserId) -> Result<User> {
         store::users::read(&mut self.conn, id, self.now).await
     }
 
-    /// Makes changes to administrators wait for each other until the commit.
+    /// Serializes changes to administrators until the commit.
     pub(crate) async fn lock_admins(&mut self) -> Result<()> {
         self.conn.lock_admins().await?;
         self.locked();
         Ok(())
     }
 
-    /// The rule where `target`, which is locked, may lose its standing as an administrator: one usable administrator
-    /// remains.
+    /// Checks that `target`, whose row is locked, may stop being an administrator: another usable administrator must
+    /// remain.
     pub(crate) async fn protect_admins(&mut self, target: &UserRow) -> Result<()> {
         let admin = self.core.config().admin_role.as_str();
         if !target.role_list().iter().any(|role| role == admin) {
@@ -52,7 +52,7 @@ impl Work<'_> {
     }
 }
 
-/// A user who is there, and at the version that the caller demands.
+/// Returns the user's row if it exists and is at the version that the caller requires.
 pub(crate) fn at_version(row: Option<UserRow>, if_version: Option<i64>) -> Result<UserRow> {
     let row = row.ok_or(Error::UserNotFound)?;
     match if_version {

@@ -1,4 +1,4 @@
-//! What a change says of itself: what it does before its transaction, and between begin and commit.
+//! What a change implements: its work before the transaction, and between begin and commit.
 
 use std::sync::Arc;
 
@@ -7,54 +7,55 @@ use crate::core::Core;
 use crate::db::{Conn, PooledConn};
 use crate::{Error, Result, UserId};
 
-/// What becomes of the transaction.
+/// How the transaction ends.
 #[derive(Debug)]
 pub enum Verdict<T> {
     /// Commit, and succeed.
     Commit(T),
-    /// Commit, and fail with this.
+    /// Commit, and fail with this error.
     CommitAndFail(Error),
-    /// Roll back, prepare anew, and run again: what was prepared is out of date. Nothing was written yet.
+    /// Roll back, prepare again, and run again: the prepared data is outdated. Nothing was written yet.
     PrepareAgain,
 }
 
-/// A change that [`Write`](crate::Write) can make. Each type of change says here what it answers; only this library implements it.
+/// A change that [`Write`](crate::Write) can run. Each type of change sets its output; only this library implements it.
 pub trait Operation: Send + Sync + 'static {
-    /// What the call answers.
+    /// What the call returns.
     type Output: Send + 'static;
 
-    /// Checks and slow work before the transaction, such as hashing a password.
+    /// Validates the input and does slow work before the transaction, such as hashing a password.
     #[doc(hidden)]
     fn prepare(&mut self, _before: &mut Before<'_>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
-    /// What happens between begin and commit. It may run more than once.
+    /// Runs between begin and commit. It may run more than once.
     #[doc(hidden)]
     fn apply(&self, work: &mut Work<'_>) -> impl Future<Output = Result<Verdict<Self::Output>>> + Send;
 
-    /// What the answer still lacks and takes no connection, such as a signature: once the one writer is free again.
+    /// Completes the output without a connection, such as by signing a token. It runs after the commit, when SQLite's
+    /// one writer is free again; inside the application's transaction it runs before the commit.
     #[doc(hidden)]
     fn finish(&self, _core: &Core, _output: &mut Self::Output) -> Result<()> {
         Ok(())
     }
 
-    /// Whose rows the change removes: where the application's rows do not let them go, their table is looked for.
+    /// The user whose rows the change deletes. If a row of the application prevents that, its table is looked up.
     #[doc(hidden)]
     fn removes(&self) -> Option<UserId> {
         None
     }
 
-    /// What follows the commit; not run inside the application's transaction, whose commit is not seen.
+    /// Runs after the commit; not inside the application's transaction, whose commit is not seen.
     #[doc(hidden)]
     fn committed(&self, _core: &Core) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// A change that can take part in the application's transaction, by [`in_tx`](crate::Write::in_tx). Signing in and refreshing cannot:
-/// they write down a failure that they also report (a wrong password, a refresh token that comes back), and a rollback
-/// would take that back.
+/// A change that can join the application's transaction with [`in_tx`](crate::Write::in_tx). Signing in and refreshing
+/// cannot: they record a failure that they also report (a wrong password, a reused refresh token), and a rollback would
+/// undo that record.
 ///
 /// ```compile_fail,E0277
 /// # async fn example(auth: authfort::AuthFort, pool: authfort::sqlx::SqlitePool) -> authfort::Result<()> {
@@ -64,26 +65,26 @@ pub trait Operation: Send + Sync + 'static {
 /// ```
 pub trait Joinable: Operation {}
 
-/// Whether to go on, asked of whoever keeps limits once the input is known to be acceptable.
+/// The application's rate limit: called once the input is valid, and refuses by returning an error.
 pub(crate) type RateCheck = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
-/// Takes the question: it is asked once, not again when the change is prepared again.
+/// Calls the rate check and removes it, so that it is not called again when the change is prepared again.
 pub(crate) fn check_rate(ask: &mut Option<RateCheck>) -> Result<()> {
     ask.take().map_or(Ok(()), |ask| ask())
 }
 
-/// What an operation has before its transaction: a look at the database, through the application's transaction where it
-/// joins one. What that wrote must be seen, and its connection may be the only one.
+/// What an operation can use before its transaction: reads of the database. If it joins the application's transaction,
+/// the reads use that connection: they must see its changes, and it may be the only connection.
 #[derive(Debug)]
 pub struct Before<'a> {
     pub(crate) core: &'a Core,
-    /// The version that the user must be at, where the caller demands one.
+    /// The version that the user must be at, if the caller requires one.
     pub(crate) if_version: Option<i64>,
     pub(super) joined: Option<Conn<'a>>,
 }
 
 impl Before<'_> {
-    /// A connection to read by. To be dropped before anything slow.
+    /// Returns a connection for reading. Drop it before anything slow.
     pub(crate) async fn read(&mut self) -> Result<Lease<'_>> {
         match &mut self.joined {
             Some(conn) => Ok(Lease::Joined(conn.reborrow())),
@@ -91,7 +92,7 @@ impl Before<'_> {
         }
     }
 
-    /// The connection of the application's transaction, where there is one.
+    /// Returns the connection of the application's transaction, if the operation joins one.
     pub(crate) fn joined(&mut self) -> Option<Conn<'_>> {
         self.joined.as_mut().map(Conn::reborrow)
     }
@@ -111,6 +112,6 @@ impl Lease<'_> {
     }
 }
 
-/// A change of one user, which can be bound to a version: see [`if_version`](crate::Write::if_version). It locks the user before it does
-/// anything, and the lock asks for the version.
+/// A change of one user that can be bound to a version: see [`if_version`](crate::Write::if_version). It locks the user
+/// before it does anything, and checks the version under the lock.
 pub trait Conditional: Operation {}

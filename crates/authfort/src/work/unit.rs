@@ -1,5 +1,5 @@
 //! A unit of work: the connection inside its transaction, the time, the events to write, and the caller, who is
-//! authorized once more under its locks.
+//! reauthorized under its locks.
 
 use chrono::{DateTime, Utc};
 
@@ -16,9 +16,9 @@ use crate::{Error, EventId, Result, UserId, store};
 pub struct Work<'a> {
     pub(crate) core: &'a Core,
     pub(crate) conn: Conn<'a>,
-    /// When the change happens: read anew under each lock, so that the times of two changes follow their order.
+    /// When the change happens: updated after each lock, so that the times of two changes follow their order.
     pub(crate) now: DateTime<Utc>,
-    /// The version that the user must be at, where the caller demands one; asked by the lock.
+    /// The version that the user must be at, if the caller requires one; checked under the lock.
     pub(crate) if_version: Option<i64>,
     pub(super) events: Vec<Event>,
     reauthorized: bool,
@@ -33,9 +33,9 @@ impl<'a> Work<'a> {
         self.core.actor()
     }
 
-    /// Locks a user's row until the transaction ends, and the caller's against changes: a ban or a demotion of the caller
-    /// either comes first and is seen, or waits for this commit. In the order of the ids, so that two callers who act on
-    /// each other do not wait for each other.
+    /// Locks a user's row until the transaction ends, and the caller's row against changes: a ban or a demotion of the
+    /// caller either comes first and is seen, or waits for this commit. Rows are locked in the order of their ids, so
+    /// that two callers who act on each other do not deadlock.
     pub(crate) async fn lock_row(&mut self, id: UserId) -> Result<()> {
         let caller = self.to_reauthorize().filter(|caller| *caller != id);
         if let Some(caller) = caller.filter(|caller| *caller < id) {
@@ -49,12 +49,12 @@ impl<'a> Work<'a> {
         self.reauthorize().await
     }
 
-    /// To be called when a lock was waited for: it is later now.
+    /// Updates the time. Call it after waiting for a lock.
     pub(crate) fn locked(&mut self) {
         self.now = self.core.now();
     }
 
-    /// The same where the change locks no user.
+    /// Reauthorizes the caller where the change locked no user.
     pub(super) async fn reauthorize_caller(&mut self) -> Result<()> {
         if let Some(caller) = self.to_reauthorize() {
             store::users::keep(&mut self.conn, caller).await?;
@@ -63,15 +63,15 @@ impl<'a> Work<'a> {
         self.reauthorize().await
     }
 
-    /// The caller, where they are yet to be asked about.
+    /// Returns the caller if they still have to be reauthorized.
     fn to_reauthorize(&self) -> Option<UserId> {
         let actor = self.actor();
         let asked = actor.bearer.is_some() || actor.must_hold.is_some();
         actor.user_id.filter(|_| asked && !self.reauthorized)
     }
 
-    /// Asks what the guard asked when the request came in, which may be a while ago: a client can hold its body back, and
-    /// a lock can take its time.
+    /// Repeats the guard's check. Time may have passed since the request came in: a client can delay the body, and a
+    /// lock can take long to acquire.
     async fn reauthorize(&mut self) -> Result<()> {
         let Some(user) = self.to_reauthorize() else { return Ok(()) };
         let actor = self.core.actor();
@@ -98,12 +98,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The client's address and its description of itself, for the events that name them.
+    /// Returns the client's address and user agent, for the events that name them.
     pub(crate) fn client(&self) -> (Option<String>, Option<String>) {
         (self.actor().ip_address.clone(), self.actor().user_agent.clone())
     }
 
-    /// Writes an event at the end of the transaction.
+    /// Adds an event, which is written at the end of the transaction.
     pub(crate) fn append(&mut self, draft: Draft) {
         let actor = self.core.actor();
         let event = Event {

@@ -1,4 +1,4 @@
-//! The users to look at.
+//! Tests of the demo users.
 
 use authfort::{AuthFort, SortOrder};
 use authfort_testkit::{TestDatabase, both_engines};
@@ -14,7 +14,7 @@ both_engines! {
         let output = server.output();
         assert!(output.contains("filling in users users=1000 of=1000"), "{output}");
         assert!(server.stop());
-        // A second start adds none.
+        // A second start adds no users.
         drop(Server::start(&mut command));
 
         let auth = AuthFort::connect(db.url()).await.unwrap();
@@ -33,7 +33,7 @@ both_engines! {
         let banned: Vec<_> = users.iter().filter(|user| user.banned).collect();
         assert!(banned.iter().any(|user| user.ban_expires_at.is_some() && user.ban_reason.is_some()));
         assert!(banned.iter().any(|user| user.ban_expires_at.is_none() && user.ban_reason.is_none()));
-        // What happened is in the log, as for any user.
+        // The event log records the changes, as for any user.
         let id = banned[0].id;
         let log = auth.list_events().user_id(id).order(SortOrder::Asc).await.unwrap();
         let types: Vec<_> = log.events.iter().map(|event| event.r#type.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The built program, run as its operator runs it, and asked over HTTP.
+//! Runs the built program as an operator does, and sends it HTTP requests.
 #![cfg(test)]
 
 mod demo;

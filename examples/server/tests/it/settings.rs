@@ -1,4 +1,4 @@
-//! The settings: checked before anything is written, lenient about blanks, and silent about secrets.
+//! The settings are validated before anything is written, tolerate whitespace, and never reveal secrets.
 
 use authfort_testkit::{TestDatabase, both_engines};
 
@@ -76,7 +76,7 @@ both_engines! {
         let output = server.output();
         assert!(!output.contains("others on this machine"), "{output}");
         drop(server);
-        // The file gave the secret: the same one as a variable opens the keys.
+        // The secret came from the file: the same secret from a variable decrypts the keys.
         let mut command = folder.server();
         drop(Server::start(command.env("DATABASE_URL", db.url()).env("AUTHFORT_SECRET", SECRET)));
         let text = refusal(command.env("AUTHFORT_SECRET", "another secret of at least thirty-two bytes"));

@@ -1,4 +1,4 @@
-//! Clients that are slow, many, or too large shut nobody out.
+//! Slow, numerous or oversized clients do not block other clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// What the server answers until it closes the connection.
+/// Returns what the server sends until it closes the connection.
 fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -37,7 +37,7 @@ both_engines! {
         let held: Vec<TcpStream> = (0..130)
             .map(|number| {
                 let mut stream = connect(&server);
-                // Some send a byte, some the most of a head, some nothing at all.
+                // Some send a byte, some most of a head, some nothing at all.
                 let sent: &[u8] = [&b"G"[..], b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ", b""][number % 3];
                 stream.write_all(sent).unwrap();
                 stream
@@ -71,7 +71,7 @@ async fn a_client_that_takes_no_answer_gives_its_place_up() {
     let mut stream = connect(&server);
     stream.set_nonblocking(true).unwrap();
     let requests = "GET /auth/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
-    // Until the answers, of which none is read, fill every buffer between here and there.
+    // Writes until the responses, none of which is read, have filled every buffer on the way.
     let mut blocked = 0;
     while blocked < 20 {
         match stream.write(requests.as_bytes()) {

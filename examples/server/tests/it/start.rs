@@ -1,4 +1,4 @@
-//! A start that fails says why; one that does not says where to go on.
+//! A failed start reports its cause; a successful first start prints the next steps.
 
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 

@@ -1,4 +1,4 @@
-//! A process of the server in a folder of its own.
+//! Runs a process of the server in a folder of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use authfort_testkit::{Engine, TestDatabase};
 
-/// Longer than anything here takes on any machine; only a failure waits for it.
+/// Longer than any test step takes on any machine; only a failing test waits this long.
 pub const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A folder that goes with it.
+/// A folder that is removed on drop.
 pub struct Folder(TestDatabase);
 
 impl Folder {
@@ -26,7 +26,7 @@ impl Folder {
         PathBuf::from(path).parent().unwrap().to_owned()
     }
 
-    /// Writes a file that its owner alone can read.
+    /// Writes a file that only its owner can read.
     pub fn file(&self, name: &str, content: &str) -> String {
         let path = self.path().join(name);
         fs::write(&path, content).unwrap();
@@ -42,14 +42,14 @@ impl Folder {
         names
     }
 
-    /// The server, to be started here; on a port that is free, unless told otherwise.
+    /// Returns the command that starts the server in this folder, on a free port by default.
     pub fn server(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_example-server"));
         self.prepare(&mut command);
         command
     }
 
-    /// The server, under limits that a shell sets first, such as `ulimit -n 128`.
+    /// Returns the command that starts the server after a shell has set limits, such as `ulimit -n 128`.
     pub fn server_after(&self, shell: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_example-server")]);
@@ -62,7 +62,7 @@ impl Folder {
     }
 }
 
-/// A server that listens. It is killed when dropped.
+/// A running server. It is killed on drop.
 pub struct Server {
     child: Child,
     lines: Receiver<String>,
@@ -71,7 +71,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it, and waits until it listens.
+    /// Starts the server and waits until it listens.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
@@ -90,7 +90,7 @@ impl Server {
         server
     }
 
-    /// Waits for a line of the log or of what is printed.
+    /// Waits for a line of the log or of the standard output.
     pub fn wait_for(&mut self, text: &str) -> String {
         if let Some(line) = self.log.iter().find(|line| line.contains(text)) {
             return line.clone();
@@ -104,7 +104,7 @@ impl Server {
         }
     }
 
-    /// All of the output so far.
+    /// Returns the output so far.
     pub fn output(&mut self) -> String {
         self.log.extend(self.lines.try_iter());
         self.log.join("\n")
@@ -114,14 +114,14 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// Asks it to stop, and answers whether it did so in good order.
+    /// Stops the server, and returns whether it exited successfully.
     pub fn stop(&mut self) -> bool {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap().success()
     }
 
-    /// All of its output, to the end.
+    /// Stops the server and returns its whole output.
     pub fn stop_and_read(&mut self) -> String {
         assert!(self.stop());
         self.log.extend(self.lines.iter());
@@ -136,7 +136,7 @@ impl Drop for Server {
     }
 }
 
-/// What a server says that does not start.
+/// Runs a server that fails to start, and returns its output.
 pub fn refusal(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -144,7 +144,7 @@ pub fn refusal(command: &mut Command) -> String {
     text
 }
 
-/// Whether the server signs this administrator in.
+/// Returns whether this administrator can sign in.
 pub async fn signs_in(server: &Server, email: &str, password: &str) -> bool {
     let body = serde_json::json!({ "email": email, "password": password });
     let answer = reqwest::Client::new().post(server.url("/auth/login")).json(&body).send().await.unwrap();

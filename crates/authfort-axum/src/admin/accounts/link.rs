@@ -17,7 +17,7 @@ pub(crate) struct LinkAccount {
     provider_account_id: String,
 }
 
-/// Links an account at a provider, in place of another one there.
+/// Links an account at an OAuth provider to a user; it replaces the user's current account at that provider.
 #[utoipa::path(
     put, path = "/users/{id}/accounts/{provider}", operation_id = "link_account", tag = "accounts", request_body = LinkAccount,
     params(AccountPath, IfMatchHeader), security(("bearer" = [])),

@@ -14,7 +14,7 @@ pub(crate) struct Accounts {
     accounts: Vec<OauthAccount>,
 }
 
-/// The accounts of a user at OAuth providers.
+/// Lists the accounts of a user at OAuth providers.
 #[utoipa::path(
     get, path = "/users/{id}/accounts", operation_id = "list_accounts", tag = "accounts", params(UserPath), security(("bearer" = [])),
     responses((status = 200, body = Accounts), (status = 404, description = "`user_not_found`", body = ErrorBody))

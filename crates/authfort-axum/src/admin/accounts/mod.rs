@@ -8,7 +8,7 @@ use authfort::UserId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// Whose account, at which provider.
+/// Identifies a user's account at a provider.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct AccountPath {

@@ -9,7 +9,7 @@ use crate::admin::users::delete::Deleted;
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
-/// Unlinks the account at a provider.
+/// Unlinks a user's account at an OAuth provider.
 #[utoipa::path(
     delete, path = "/users/{id}/accounts/{provider}", operation_id = "unlink_account", tag = "accounts", security(("bearer" = [])),
     params(AccountPath, IfMatchHeader),

@@ -10,29 +10,29 @@ use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{Query, Rejection};
 
-/// Which events.
+/// Selects events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventFilter {
-    /// About this user.
+    /// Events about this user.
     user_id: Option<UserId>,
-    /// Of these types; may be repeated.
+    /// Events of these types; may be repeated.
     #[param(inline, value_type = Option<Vec<EventType>>)]
     #[serde(default)]
     r#type: Vec<String>,
-    /// After this event.
+    /// Events after this one.
     after: Option<EventId>,
-    /// Before this event.
+    /// Events before this one.
     before: Option<EventId>,
-    /// `desc` (default) or `asc`.
+    /// The order: `desc` (default, newest first) or `asc`.
     #[param(inline)]
     order: Option<SortOrder>,
-    /// 1 to 200; 50 unless given.
+    /// The maximum number of events, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
-/// A type of events, for the document.
+/// The schema of an event type, for the OpenAPI document.
 pub(crate) struct EventType;
 
 impl PartialSchema for EventType {
@@ -43,7 +43,7 @@ impl PartialSchema for EventType {
 
 impl ToSchema for EventType {}
 
-/// Reads the log, newest first.
+/// Lists the events of the log, newest first by default.
 #[utoipa::path(
     get, path = "/events", operation_id = "list_events", tag = "events", params(EventFilter), security(("bearer" = [])),
     responses((status = 200, body = EventPage), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))

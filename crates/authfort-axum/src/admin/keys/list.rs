@@ -10,11 +10,11 @@ use crate::{Query, Rejection};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Keys {
-    /// Newest first.
+    /// The signing keys, newest first.
     keys: Vec<KeyInfo>,
 }
 
-/// The signing keys, without their secrets.
+/// Lists the signing keys, without their private parts.
 #[utoipa::path(
     get, path = "/keys", operation_id = "list_keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = Keys))
 )]

@@ -6,8 +6,10 @@ use axum::Json;
 use crate::admin::Admin;
 use crate::{Query, Rejection};
 
-/// Publishes a new key, which signs once every verifier can know it; the old one signs until then. While one waits, that
-/// one is answered.
+/// Publishes a new signing key.
+///
+/// The new key signs once every verifier can know it; the old key signs until then. If a new key is already waiting,
+/// that key is returned and none is created.
 #[utoipa::path(
     post, path = "/keys/rotate", operation_id = "rotate_keys", tag = "keys", security(("bearer" = [])), responses((status = 200, body = KeyInfo))
 )]

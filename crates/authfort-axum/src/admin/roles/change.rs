@@ -11,7 +11,7 @@ use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
-/// Whose role, and which.
+/// Identifies a role of a user.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct RolePath {
@@ -22,11 +22,11 @@ pub(crate) struct RolePath {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Immediate {
-    /// Whether live access tokens are revoked; they are unless false.
+    /// Whether access tokens that were issued before are revoked; true by default.
     immediate: Option<bool>,
 }
 
-/// Gives a role.
+/// Adds a role to a user.
 #[utoipa::path(
     put, path = "/users/{id}/roles/{role}", operation_id = "add_role", tag = "roles", security(("bearer" = [])),
     params(RolePath, Immediate, IfMatchHeader),
@@ -48,7 +48,7 @@ pub(crate) async fn add(
     Ok(Json(Roles { roles }))
 }
 
-/// Takes a role.
+/// Removes a role from a user.
 #[utoipa::path(
     delete, path = "/users/{id}/roles/{role}", operation_id = "remove_role", tag = "roles", security(("bearer" = [])),
     params(RolePath, Immediate, IfMatchHeader),

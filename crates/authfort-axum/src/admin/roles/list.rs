@@ -7,7 +7,7 @@ use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
-/// The roles of a user.
+/// Lists the roles of a user.
 #[utoipa::path(
     get, path = "/users/{id}/roles", operation_id = "get_roles", tag = "roles", params(UserPath), security(("bearer" = [])),
     responses((status = 200, body = Roles), (status = 404, description = "`user_not_found`", body = ErrorBody))

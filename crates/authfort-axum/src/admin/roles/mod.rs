@@ -8,6 +8,6 @@ use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Roles {
-    /// Sorted.
+    /// The names of the roles, sorted.
     roles: Vec<String>,
 }

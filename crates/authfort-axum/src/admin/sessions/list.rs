@@ -9,15 +9,15 @@ use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
-/// Which sessions; for the admin's route and for the user's own.
+/// Selects sessions, for the admin's route and for the user's own.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SessionFilter {
-    /// Only those that live.
+    /// Whether only active sessions are listed; false by default.
     active_only: Option<bool>,
-    /// 1 to 200; 50 unless given.
+    /// The maximum number of sessions, 1 to 200; 50 by default.
     limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl SessionFilter {
     }
 }
 
-/// The sessions of a user.
+/// Lists the sessions of a user.
 #[utoipa::path(
     get, path = "/users/{id}/sessions", operation_id = "list_sessions", tag = "sessions", security(("bearer" = [])),
     params(UserPath, SessionFilter),

@@ -10,6 +10,6 @@ use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Revoked {
-    /// How many sessions ended.
+    /// The number of sessions that were ended.
     pub revoked: u64,
 }

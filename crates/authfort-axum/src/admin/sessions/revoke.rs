@@ -11,7 +11,7 @@ use crate::admin::etag::{IfMatch, IfMatchHeader};
 use crate::openapi::ErrorBody;
 use crate::{Path, Query, Rejection};
 
-/// Whose session, and which.
+/// Identifies a session of a user.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct SessionPath {

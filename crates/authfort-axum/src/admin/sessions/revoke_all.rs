@@ -14,7 +14,7 @@ use crate::{Path, Query, Rejection};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Except {
-    /// The session that lives on.
+    /// The session to keep.
     except: Option<SessionId>,
 }
 

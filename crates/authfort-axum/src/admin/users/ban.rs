@@ -17,7 +17,7 @@ use crate::{OptionalJson, Path, Query, Rejection};
 pub(crate) struct Ban {
     #[serde(default)]
     reason: Option<String>,
-    /// When the ban ends by itself; without end unless given.
+    /// When the ban ends; by default it does not end.
     #[serde(default, deserialize_with = "crate::rfc3339")]
     expires_at: Option<DateTime<Utc>>,
 }

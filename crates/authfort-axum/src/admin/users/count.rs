@@ -14,7 +14,7 @@ pub(crate) struct Count {
     count: u64,
 }
 
-/// Counts users, by the filters of the list.
+/// Counts users, with the same filters as the list.
 #[utoipa::path(
     get, path = "/users/count", operation_id = "count_users", tag = "users", params(Filter), security(("bearer" = [])),
     responses((status = 200, body = Count), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))

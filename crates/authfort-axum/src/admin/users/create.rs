@@ -19,7 +19,7 @@ use crate::{Json, Query, Rejection};
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateUser {
     email: String,
-    /// Without one the user cannot sign in by password until one is set.
+    /// Without one, the user cannot sign in by password until one is set.
     #[serde(default)]
     #[schema(format = Password, min_length = 8, max_length = 1024)]
     password: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct CreateUser {
     metadata: Option<Map<String, Value>>,
 }
 
-/// Creates a user. It opens no session.
+/// Creates a user, without a session.
 #[utoipa::path(
     post, path = "/users", operation_id = "create_user", tag = "users", request_body = CreateUser, security(("bearer" = [])),
     responses(
@@ -74,7 +74,7 @@ pub(crate) async fn create(
         call = call.role(role);
     }
     let user = call.await?;
-    // Relative to wherever the router is mounted.
+    // Relative to the path where the router is mounted.
     let location = format!("{}/{}", uri.path().trim_end_matches('/'), user.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], etag(&user), Answer(user)))
 }

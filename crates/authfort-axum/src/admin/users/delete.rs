@@ -13,7 +13,7 @@ use crate::{Path, Query, Rejection};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Mode {
-    /// `delete` (default) or `anonymize`.
+    /// What to do with the user: `delete` (default) or `anonymize`.
     #[param(inline)]
     mode: Option<DeleteMode>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Deleted {
     pub deleted: bool,
 }
 
-/// Deletes a user and all that hangs on it, or erases the person and keeps row and id.
+/// Deletes a user and everything that belongs to them, or anonymizes the user and keeps the row and the id.
 #[utoipa::path(
     delete, path = "/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = [])),
     params(UserPath, Mode, IfMatchHeader),

@@ -7,30 +7,30 @@ use utoipa::IntoParams;
 
 use crate::extract::{rfc3339_unless_empty, unless_empty};
 
-/// Which users. An empty filter is none.
+/// Selects users. An empty parameter is treated as absent.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
-    /// A part of address or name, without regard to case; or a whole id. An empty filter is none.
+    /// Part of an email address or name, ignoring case, or a whole id. An empty parameter is treated as absent.
     #[serde(default, deserialize_with = "unless_empty")]
     query: Option<String>,
-    /// Banned now, or not.
+    /// Whether the user is banned now.
     #[serde(default, deserialize_with = "unless_empty")]
     banned: Option<bool>,
-    /// Having any of these roles; may be repeated.
+    /// Users with any of these roles; may be repeated.
     #[serde(default, deserialize_with = "unless_empty")]
     role: Option<Vec<String>>,
-    /// With a verified address, or not.
+    /// Whether the email address is verified.
     #[serde(default, deserialize_with = "unless_empty")]
     email_verified: Option<bool>,
-    /// Anonymized users: `false` (default), `true` includes them, `only`.
+    /// Whether anonymized users are included: `false` (default), `true` to include them, `only` for no others.
     #[param(inline)]
     #[serde(default, deserialize_with = "unless_empty")]
     deleted: Option<DeletedFilter>,
     /// Created at this time (RFC 3339) or later.
     #[serde(default, deserialize_with = "rfc3339_unless_empty")]
     created_after: Option<DateTime<Utc>>,
-    /// Created before this time.
+    /// Created before this time (RFC 3339).
     #[serde(default, deserialize_with = "rfc3339_unless_empty")]
     created_before: Option<DateTime<Utc>>,
 }

@@ -14,11 +14,11 @@ use crate::{Path, Query, Rejection};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IncludeDeleted {
-    /// Whether an anonymized user is found.
+    /// Whether an anonymized user is returned; false by default.
     deleted: Option<bool>,
 }
 
-/// One user.
+/// Returns one user.
 #[utoipa::path(
     get, path = "/users/{id}", operation_id = "get_user", tag = "users", security(("bearer" = [])),
     params(UserPath, IncludeDeleted),

@@ -10,30 +10,30 @@ use crate::admin::Admin;
 use crate::openapi::ErrorBody;
 use crate::{Query, Rejection};
 
-/// Which page.
+/// Selects a page.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
-    /// `created_at` (default), `email` or `name`.
+    /// The sort key: `created_at` (default), `email` or `name`.
     #[param(inline)]
     sort_by: Option<SortBy>,
-    /// `desc` (default) or `asc`.
+    /// The sort order: `desc` (default) or `asc`.
     #[param(inline)]
     sort_order: Option<SortOrder>,
-    /// 1 to 200; 50 unless given.
+    /// The maximum number of users on the page, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// How many to pass over; 0 unless given.
+    /// The number of users to skip; 0 by default.
     #[param(minimum = 0)]
     offset: Option<u64>,
-    /// In place of `offset`: the `next_cursor` or `prev_cursor` of a page with the same filters and order.
+    /// Instead of `offset`: the `next_cursor` or `prev_cursor` of a page with the same filters and order.
     cursor: Option<String>,
-    /// `exact` (default) or `none`.
+    /// Whether the total is counted: `exact` (default) or `none`.
     #[param(inline)]
     total: Option<Total>,
 }
 
-/// Lists users.
+/// Lists users, one page at a time.
 #[utoipa::path(
     get, path = "/users", operation_id = "list_users", tag = "users", params(Filter, Page), security(("bearer" = [])),
     responses((status = 200, body = UserPage), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))

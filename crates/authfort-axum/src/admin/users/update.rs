@@ -12,7 +12,7 @@ use crate::admin::{Admin, UserPath};
 use crate::openapi::ErrorBody;
 use crate::{Field, Json, Path, Query, Rejection};
 
-/// A JSON merge patch (RFC 7396): absent is unchanged, null is cleared.
+/// A JSON merge patch (RFC 7396): an absent member is unchanged, a null member is cleared.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateUser {

@@ -1,8 +1,10 @@
-//! Which table of the application holds a user back. SQLite does not say: neither in the error of a delete, nor at a
-//! commit that finds a deferred key broken. So it is looked for afterwards, where the refused delete has been undone.
+//! Finds the table of the application that prevents the deletion of a user. SQLite names it neither in the error of a
+//! delete, nor at a commit that finds a violated deferred key. So it is searched after the refused delete was rolled
+//! back.
 //!
-//! A row holds the user back where it refers, by a key without an action, to a row that would go, and would not go itself.
-//! What would go is the user, and what hangs on it by `ON DELETE CASCADE`, table by table.
+//! A row prevents the deletion if it refers, by a key without an action, to a row that would be deleted, and would not
+//! be deleted itself. The deletion includes the user and, table by table, all rows that depend on it by
+//! `ON DELETE CASCADE`.
 
 use std::fmt::Write as _;
 
@@ -19,10 +21,10 @@ struct Key {
 }
 
 impl Key {
-    /// True of a row of the table that refers to a row of the parent that would go.
+    /// Returns a condition: true for a row that refers to a row of the parent that would be deleted.
     fn refers_to(&self, doomed: usize) -> String {
         let list = |columns: &[String]| columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
-        // A key with a NULL in it refers to nothing.
+        // A key that contains NULL refers to nothing.
         format!("coalesce(({}) IN (SELECT {} FROM d{doomed}), FALSE)", list(&self.columns), list(&self.referred))
     }
 }
@@ -39,7 +41,7 @@ pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: User
     let keys = keys(conn).await?;
     let doomed = doomed(&keys);
     let position = |table: &str| doomed.iter().position(|other| same(other, table));
-    // Why a row of the table would go, by the tables before that one.
+    // The condition under which a row of the table would be deleted, considering only the tables before that position.
     let goes = |table: &str, before: usize| {
         let cascades = keys.iter().filter(|key| same(&key.table, table) && key.action == "CASCADE");
         let reasons =
@@ -55,7 +57,7 @@ pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: User
         let mut text =
             format!("{with} SELECT EXISTS (SELECT 1 FROM {} WHERE {}", quote(&key.table), key.refers_to(parent));
         let goes = goes(&key.table, doomed.len());
-        // RESTRICT refuses at once, whatever would go with the row.
+        // RESTRICT refuses at once, even if the row would be deleted as well.
         if !goes.is_empty() && key.action == "NO ACTION" {
             let _ = write!(text, " AND NOT ({goes})");
         }
@@ -69,7 +71,7 @@ pub(crate) async fn blocking_table(conn: &mut sqlx::SqliteConnection, user: User
     Ok(None)
 }
 
-/// The tables of which rows would go, each after one that it hangs on.
+/// Returns the tables that would lose rows, each after one that it depends on.
 fn doomed(keys: &[Key]) -> Vec<String> {
     let mut doomed = vec!["authfort_users".to_owned()];
     while let Some(key) = keys.iter().find(|key| {
@@ -93,7 +95,7 @@ async fn keys(conn: &mut sqlx::SqliteConnection) -> Result<Vec<Key>> {
     .map_err(classify)?;
     let mut keys: Vec<Key> = Vec::new();
     for (table, seq, parent, column, referred, action) in rows {
-        // To a table that is not there.
+        // It refers to a table that does not exist.
         let Some(referred) = referred else { continue };
         match keys.last_mut() {
             Some(key) if seq > 0 => {

@@ -1,21 +1,21 @@
-//! What happened. Every change appends its events to the log in its own transaction; hooks run after the commit.
+//! Events. Every change appends its events to the log in its own transaction; hooks run after the commit.
 //!
-//! - No event without its change, and no change without its event: both are in one transaction.
-//! - A change that changes nothing writes nothing.
-//! - An event names who acted and under which request, and holds no secret: no password, token or hash. A token that has
-//!   to be sent to somebody is handed to the hooks of this process beside the event ([`EventToken`]).
+//! - An event and its change are in one transaction: neither is stored without the other.
+//! - A call that changes nothing writes no event.
+//! - An event names the actor and the request, and holds no secret: no password, token or hash. A token that has to be
+//!   sent to a user is passed to the hooks of this process beside the event ([`EventToken`]).
 //!
 //! | event | when | data |
 //! |---|---|---|
 //! | [`UserCreated`] | a user was created, by sign-up or otherwise | `email, name, provider` |
 //! | [`UserUpdated`] | fields changed | `fields` |
-//! | [`UserDeleted`] | the user is gone or was anonymized; it outlives the user | `email, mode` |
+//! | [`UserDeleted`] | the user was deleted or anonymized; the event outlives the user | `email, mode` |
 //! | [`UserBanned`], [`UserUnbanned`] | a ban was set or changed, lifted | `reason, expires_at` |
 //! | [`RoleAdded`], [`RoleRemoved`] | | `role` |
 //! | [`Login`], [`LoginFailed`], [`Logout`] | | `email, provider, ip_address, user_agent` |
 //! | [`TokenRefreshed`] | a refresh token was exchanged | `ip_address, user_agent` |
 //! | [`SessionRevoked`] | one session, or all, were ended | `session_id, revoke_all` |
-//! | [`PasswordChanged`], [`PasswordSet`], [`PasswordReset`] | replaced, given where there was none, replaced by token | |
+//! | [`PasswordChanged`], [`PasswordSet`], [`PasswordReset`] | replaced, set where there was none, replaced by token | |
 //! | [`PasswordResetRequested`], [`EmailVerificationRequested`], [`EmailVerified`] | | `email` |
 //! | [`OauthLink`], [`OauthUnlink`] | | `email, provider` |
 //! | [`KeyRotated`] | | `old_kid, new_kid` |
@@ -50,20 +50,20 @@ use crate::{EventId, UserId};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Event {
-    /// The event, for ever.
+    /// The id of the event. It never changes.
     pub id: EventId,
     /// What happened, such as `user_deleted`.
     #[cfg_attr(feature = "openapi", schema(schema_with = type_schema))]
     pub r#type: String,
-    /// When.
+    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// To whom; none where no user is concerned.
+    /// The user that the event concerns; none if it concerns no user.
     pub user_id: Option<UserId>,
-    /// Who did it; none where nobody was signed in.
+    /// Who did it; none if the caller was not signed in.
     pub actor_id: Option<UserId>,
-    /// Under which request.
+    /// The id of the request.
     pub request_id: Option<String>,
-    /// The facts of this type.
+    /// The data of this type of event.
     #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, Value>))]
     pub data: Map<String, Value>,
     /// A secret for the hooks of this process; never stored.
@@ -71,8 +71,8 @@ pub struct Event {
     pub(crate) token: Option<EventToken>,
 }
 
-/// A single-use token that an event hands to the hooks of the process that made it. It is in no log: `Debug`, JSON and the
-/// stored event do not show it.
+/// A single-use token that an event passes to the hooks of the process that created it. It is in no log: `Debug`, JSON
+/// and the stored event do not contain it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
@@ -121,7 +121,7 @@ impl PartialEq for EventToken {
     }
 }
 
-/// Which entries of the log.
+/// Selects entries of the log.
 #[derive(Debug, Clone)]
 pub(crate) struct EventQuery {
     pub user_id: Option<UserId>,
@@ -132,7 +132,7 @@ pub(crate) struct EventQuery {
     pub limit: i64,
 }
 
-/// For documents of what names a type of events.
+/// The schema of an event type's name, for other documents.
 #[cfg(feature = "openapi")]
 #[doc(hidden)]
 pub fn type_schema() -> utoipa::openapi::schema::Object {
@@ -155,11 +155,11 @@ impl Draft {
     }
 }
 
-/// An event that hooks can be written for.
+/// An event that hooks can be registered for.
 pub trait TypedEvent: Sized + Send + 'static {
-    /// The type as the log has it.
+    /// The event type's name in the log.
     const TYPE: &'static str;
-    /// Reads the typed form; `None` where the entry is of another type.
+    /// Reads the typed form; `None` if the entry is of another type.
     fn from_event(event: &Event) -> Option<Self>;
 }
 

@@ -16,19 +16,20 @@ macro_rules! events {
             #[derive(Debug, Clone, PartialEq)]
             #[non_exhaustive]
             pub struct $name {
-                /// The event, for ever: the same however often it is delivered.
+                /// The id of the event: the same however often it is delivered.
                 pub id: EventId,
                 /// When it happened.
                 pub timestamp: DateTime<Utc>,
-                /// Whom it concerns.
+                /// The user that the event concerns.
                 pub user_id: $user,
-                /// Who did it; none where nobody was signed in.
+                /// Who did it; none if the caller was not signed in.
                 pub actor_id: Option<UserId>,
-                /// Under which request.
+                /// The id of the request.
                 pub request_id: Option<String>,
                 $($(#[$fdoc])* pub $field: $ftype,)*
                 $(
-                    /// What to send. Only the hooks of the process that made it are handed it: the log does not hold it.
+                    /// The token to send. Only hooks of the process that created it receive it: the log does not hold
+                    /// it.
                     pub $token: Option<EventToken>,
                 )?
             }
@@ -68,7 +69,7 @@ macro_rules! events {
     };
 }
 
-/// A subject that must be there, or may be.
+/// A subject that is required, or optional.
 trait FromSubject: Sized {
     fn from_subject(user_id: Option<UserId>) -> Option<Self>;
 }
@@ -90,62 +91,62 @@ events! {
         email: String,
         /// The name.
         name: Option<String>,
-        /// By what the user signs in: `email`, or an OAuth provider.
+        /// How the user signs in: `email`, or an OAuth provider.
         provider: String,
     }
     /// Fields of a user changed.
     UserUpdated = "user_updated" for UserId {
-        /// Which.
+        /// The names of the changed fields.
         fields: Vec<String>,
     }
     /// A user was deleted or anonymized.
     UserDeleted = "user_deleted" for UserId {
         /// The address that the user had.
         email: String,
-        /// What became of the row.
+        /// What happened to the row.
         mode: DeleteMode,
     }
     /// A user was banned, or the ban changed.
     UserBanned = "user_banned" for UserId {
-        /// Why.
+        /// The reason.
         reason: Option<String>,
-        /// Until when; without end where there is none.
+        /// When the ban expires; none for a ban without end.
         expires_at: Option<DateTime<Utc>>,
     }
     /// A ban was lifted.
     UserUnbanned = "user_unbanned" for UserId {}
-    /// A role was given.
+    /// A role was added.
     RoleAdded = "role_added" for UserId {
-        /// Which.
+        /// The role.
         role: String,
     }
-    /// A role was taken.
+    /// A role was removed.
     RoleRemoved = "role_removed" for UserId {
-        /// Which.
+        /// The role.
         role: String,
     }
     /// A user signed in.
     Login = "login" for UserId {
         /// The address.
         email: String,
-        /// By what: `email`, or an OAuth provider.
+        /// How the user signed in: `email`, or an OAuth provider.
         provider: String,
         /// The client's address.
         ip_address: Option<String>,
-        /// The client's description of itself.
+        /// The client's user agent.
         user_agent: Option<String>,
     }
-    /// Somebody tried to sign in and was refused.
+    /// A sign-in was refused.
     LoginFailed = "login_failed" for Option<UserId> {
-        /// The address that was tried; none where what was typed has not the shape of one.
+        /// The address that was tried; none if the input does not have the form of an address.
         email: Option<String>,
-        /// What was answered: `invalid_credentials`, or `user_banned` after the right password.
+        /// The error that was returned: `invalid_credentials`, or `user_banned` after the right password.
         reason: String,
-        /// Why: `unknown_user`, `wrong_password`, `no_password`, `banned`.
+        /// The cause: `unknown_user`, `wrong_password`, `no_password`, `banned`.
         detail: String,
         /// The client's address.
         ip_address: Option<String>,
-        /// The client's description of itself.
+        /// The client's user agent.
         user_agent: Option<String>,
     }
     /// A user signed out.
@@ -154,50 +155,50 @@ events! {
     TokenRefreshed = "token_refreshed" for UserId {
         /// The client's address.
         ip_address: Option<String>,
-        /// The client's description of itself.
+        /// The client's user agent.
         user_agent: Option<String>,
     }
-    /// Sessions were ended, by a person or because a refresh token came back a second time.
+    /// Sessions were ended, by a call or because a refresh token was reused.
     SessionRevoked = "session_revoked" for UserId {
-        /// Which; none where more than one.
+        /// The session; none if several were ended.
         session_id: Option<SessionId>,
-        /// Whether all went.
+        /// Whether all sessions were ended.
         revoke_all: bool,
     }
     /// A password was replaced.
     PasswordChanged = "password_changed" for UserId {}
-    /// A password was given where there was none.
+    /// A password was set where there was none.
     PasswordSet = "password_set" for UserId {}
     /// A password was replaced with a reset token.
     PasswordReset = "password_reset" for UserId {}
-    /// A token for a password reset was made, to be sent to the address.
+    /// A token for a password reset was created, to be sent to the address.
     PasswordResetRequested = "password_reset_requested" for UserId, carrying token {
-        /// Where to.
+        /// The address to send to.
         email: String,
     }
-    /// An address turned verified.
+    /// An address was verified.
     EmailVerified = "email_verified" for UserId {
-        /// Which.
+        /// The address.
         email: String,
     }
-    /// A token for email verification was made, to be sent to the address.
+    /// A token for email verification was created, to be sent to the address.
     EmailVerificationRequested = "email_verification_requested" for UserId, carrying token {
-        /// Where to.
+        /// The address to send to.
         email: String,
     }
     /// An account at a provider was linked.
     OauthLink = "oauth_link" for UserId {
         /// The user's address.
         email: String,
-        /// Which provider.
+        /// The provider.
         provider: String,
     }
     /// An account at a provider was unlinked.
     OauthUnlink = "oauth_unlink" for UserId {
-        /// Which provider.
+        /// The provider.
         provider: String,
     }
-    /// A new key is published, and will sign; the first one, and one that cuts the others, signs at once.
+    /// A new key was published and will sign; the first key, and one that revokes the others, signs at once.
     KeyRotated = "key_rotated" for Option<UserId> {
         /// The newest key before it.
         old_kid: Option<String>,

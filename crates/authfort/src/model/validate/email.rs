@@ -1,8 +1,8 @@
-//! Addresses.
+//! Email addresses.
 //!
-//! An address has two forms. What is *shown* is what was typed, trimmed, NFKC-normalized and lower-cased: mail goes there.
-//! Its *key* is what makes two addresses one: case is folded, which takes a final sigma for any other, and the domain is
-//! spelled by its A-labels. Whatever compares addresses compares keys.
+//! An address has two forms. The *shown* form is the input, trimmed, NFKC-normalized and lower-cased; mail is sent to
+//! it. The *key* decides whether two addresses are the same: case is folded, including the final sigma, and the domain
+//! is written in A-labels. Addresses are always compared by their keys.
 //!
 //! | part | rule | by |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | before the `@` | at most 64 bytes; letters and digits of any script with their marks, `.` between them, and the ASCII signs `` !#$%&'*+-/=?^_`{|}~ ``; letters of one direction | RFC 5322, 6531 |
 //! | domain | two labels or more of letters, digits and hyphens; in Unicode or as `xn--`; at most 63 bytes each and 253 together, as A-labels | UTS 46, RFC 5891 to 5893 |
 //!
-//! A zero width joiner or non-joiner stands where a script needs it (RFC 5892, appendices A.1 and A.2), and nowhere else.
+//! A zero width joiner or non-joiner is allowed only where a script needs it (RFC 5892, appendices A.1 and A.2).
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
@@ -23,9 +23,9 @@ use crate::FieldError;
 
 const EMAIL_BYTES: usize = 254;
 const LOCAL_BYTES: usize = 64;
-/// No longer text is an address in any spelling. Asked before the normalization, whose work must not grow with the input.
+/// No address is longer than this in any spelling. Checked before the normalization, to bound its work.
 const TYPED_BYTES: usize = 4 * EMAIL_BYTES;
-/// Anonymized users have addresses of this domain; nobody else may.
+/// The domain of anonymized users' addresses; refused for all other users.
 const ERASED_DOMAIN: &str = "deleted.invalid";
 
 /// The name of an anonymized user.
@@ -38,21 +38,21 @@ pub(crate) fn erased_email(id: crate::UserId) -> String {
     format!("deleted+{id}@{ERASED_DOMAIN}")
 }
 
-/// The form in which an address is shown, and mail is sent to it: trimmed, NFKC, lower case.
+/// Returns the form in which an address is shown and used for sending mail: trimmed, NFKC, lower case.
 ///
-/// It does not judge: a text that is no address has such a form too. What tells whether two addresses are one is
+/// It does not validate: any text has such a form. To decide whether two addresses are the same, compare their
 /// [`email_key`].
 ///
 /// ```
 /// assert_eq!(authfort::normalize_email(" JANE＠Example.com "), "jane@example.com");
-/// // A final sigma stays: with another one it is another domain.
+/// // A final sigma stays: with another sigma it is another domain.
 /// assert_eq!(authfort::normalize_email("N@παράδεισος.example.com"), "n@παράδεισος.example.com");
 /// ```
 pub fn normalize_email(text: &str) -> String {
     text.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>().trim().to_owned()
 }
 
-/// Checks an address as [`create_user`](crate::AuthFort::create_user) does, and answers the form in which it is stored.
+/// Checks an address as [`create_user`](crate::AuthFort::create_user) does, and returns the form in which it is stored.
 ///
 /// ```
 /// assert_eq!(authfort::check_email(" Jane@Example.com ")?, "jane@example.com");
@@ -66,11 +66,11 @@ pub fn check_email(text: &str) -> crate::Result<String> {
     email("email", text).map_err(|fault| crate::Error::Validation(vec![fault]))
 }
 
-/// The form by which addresses are told apart and sorted: two addresses with one key are one account.
+/// Returns the key by which addresses are compared and sorted: two addresses with the same key are one account.
 ///
-/// It is [`normalize_email`] with case folded (ς as σ), and with the domain's A-labels (UTS 46) in place of its Unicode.
-/// For a limit or a list of one's own that addresses are looked up in. It does not judge: a text that is no address has
-/// a key too, which is no user's.
+/// It is [`normalize_email`] with case folded (ς as σ), and with the domain in A-labels (UTS 46) instead of Unicode.
+/// Use it for an application's own limits and lists of addresses. It does not validate: a text that is not an address
+/// has a key too, which belongs to no user.
 ///
 /// ```
 /// use authfort::email_key;
@@ -82,7 +82,7 @@ pub fn email_key(text: &str) -> String {
     key_of(&normalize_email(text))
 }
 
-/// The key of an address in the form that is shown.
+/// Returns the key of an address in its shown form.
 pub(super) fn key_of(shown: &str) -> String {
     match shown.rsplit_once('@') {
         Some((local, domain)) => {
@@ -94,14 +94,14 @@ pub(super) fn key_of(shown: &str) -> String {
     }
 }
 
-/// The key to look somebody up by; none for a text that no user can have.
+/// Returns the key to look up a user by; none for a text that cannot be a user's address.
 pub(crate) fn key_to_find(text: &str) -> Option<String> {
-    // PostgreSQL takes no NUL in a text.
+    // PostgreSQL does not accept a NUL in a text.
     if text.len() > TYPED_BYTES || text.contains('\0') { None } else { Some(email_key(text)) }
 }
 
-/// Every spelling by which an address can be searched for, folded: as it is shown, as its key, and with the domain in
-/// Unicode and by the A-labels that mail goes to.
+/// Returns every spelling by which an address can be found, folded: as shown, as its key, and with the domain in
+/// Unicode and in A-labels, as used for sending mail.
 pub(super) fn spellings(shown: &str) -> Vec<String> {
     let mut all = vec![fold(shown), key_of(shown)];
     if let Some((local, domain)) = shown.rsplit_once('@') {
@@ -113,13 +113,13 @@ pub(super) fn spellings(shown: &str) -> Vec<String> {
     all
 }
 
-/// The domain with each label in Unicode, and folded.
+/// Converts each label of the domain to Unicode, and folds it.
 fn unicode_domain(domain: &str) -> Option<String> {
     let (unicode, valid) = UTS46.to_unicode(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     valid.ok().map(|()| fold(&unicode))
 }
 
-/// The domain by its A-labels.
+/// Converts the domain to A-labels.
 fn ascii_domain(domain: &str) -> Option<String> {
     UTS46
         .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
@@ -137,16 +137,16 @@ fn is_local_part(local: &str) -> bool {
         && !mixes_directions(local)
 }
 
-/// The rule for joiners is one of IDNA, which judges the word as it judges a label.
+/// Checks the joiners of a word with IDNA's rule for the joiners of a label.
 fn joiners_fit(word: &str) -> bool {
-    // Without ASCII, the word cannot be taken for an `xn--` label.
+    // Without ASCII, the word cannot be mistaken for an `xn--` label.
     word.split(|c: char| c.is_ascii())
         .filter(|part| part.contains(JOINERS))
         .all(|part| UTS46.to_ascii(part.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore).is_ok())
 }
 
 fn is_domain(domain: &str) -> bool {
-    // The ideographic full stop would be mapped to a dot; mail programs differ on it.
+    // The ideographic full stop would be mapped to a dot; mail programs treat it differently.
     domain.contains('.') && !domain.contains('。') && ascii_domain(domain).is_some_and(|ascii| ascii != ERASED_DOMAIN)
 }
 
@@ -169,8 +169,8 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
     }
 }
 
-/// What was typed as an address, as an address is shown, if it has the shape of one. What people type into the wrong field
-/// is a password, or a page of something: neither belongs in a log.
+/// Returns the shown form of an input if it is an address. Input in the wrong field may be a password or a long text,
+/// which must not be logged.
 pub(crate) fn address_shaped(text: &str) -> Option<String> {
     email("email", text).ok()
 }

@@ -1,15 +1,15 @@
-//! Texts as they are compared: by character, without regard to case.
+//! The form of texts for comparison: character by character, ignoring case.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The form in which names are searched and sorted: NFC, then Unicode lower case, character by character.
+/// Folds a text for searching and sorting: NFC, then Unicode lower case, character by character.
 ///
-/// (`str::to_lowercase` lowers a sigma by its place in the word, so that a part of a key would no longer be found in it.)
+/// (`str::to_lowercase` lowers a sigma by its position in the word, so a part of a key would no longer match it.)
 pub(super) fn fold(text: &str) -> String {
     text.nfc().flat_map(lower).nfc().collect()
 }
 
-/// Lower case, and the two lower sigmas as one: `ΟΔΟΣ` and `οδος` differ in case alone.
+/// Lower case, with both lower sigmas as one: `ΟΔΟΣ` and `οδος` differ only in case.
 fn lower(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Checked;
 use crate::FieldError;
 
-/// How deep metadata may nest: what is written must be read again, by this library and by others.
+/// How deep metadata may nest, so that this library and others can read it back.
 const METADATA_DEPTH: usize = 64;
 
 pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<String> {
@@ -17,7 +17,8 @@ pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<
     if text.len() > max_bytes {
         return Err(FieldError::new("metadata", "too_long", format!("must have at most {max_bytes} bytes as JSON")));
     }
-    // A NUL is always written as an escape; a backslash before it would make it text of six characters.
+    // Checked in the values: in the text, a NUL is an escape, which a backslash before it would turn into six
+    // characters.
     if object_has_nul(value) {
         return Err(FieldError::new("metadata", "nul", "must not contain the character NUL"));
     }

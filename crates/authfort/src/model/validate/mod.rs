@@ -1,4 +1,5 @@
-//! What a user's fields must be. Normalized first, then validated, so that two spellings of one value are one value.
+//! The rules for a user's fields. Values are normalized first and then validated, so that two spellings become one
+//! value.
 
 mod chars;
 mod email;
@@ -18,7 +19,7 @@ pub(crate) use time::{future, time, without_leap_second};
 
 pub(crate) type Checked<T> = Result<T, FieldError>;
 
-/// Gathers faults, so that one answer names them all: each once, and no more than somebody would read.
+/// Collects faults so that one error names them all: each once, and at most [`FieldError::LIMIT`].
 #[derive(Default)]
 pub(crate) struct Faults(Vec<FieldError>);
 

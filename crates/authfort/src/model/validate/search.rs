@@ -1,4 +1,4 @@
-//! What is searched and sorted, and what is searched for.
+//! Search keys, sort keys and search terms.
 
 use super::Checked;
 use super::chars::is_control;
@@ -6,10 +6,10 @@ use super::email::{key_of, spellings};
 use super::fold::fold;
 use crate::FieldError;
 
-/// A search term longer than any key cannot match; the bound keeps the statement small.
+/// A longer search term cannot match any key; the limit keeps the statement small.
 const QUERY_CHARS: usize = 256;
 
-/// A search term, folded as the keys are; `None` where nothing is left to search for.
+/// Normalizes a search term as the keys are; `None` if it is empty.
 pub(crate) fn query(value: &str) -> Checked<Option<String>> {
     let value = value.trim();
     if value.len() > 4 * QUERY_CHARS || value.chars().count() > QUERY_CHARS {
@@ -22,17 +22,17 @@ pub(crate) fn query(value: &str) -> Checked<Option<String>> {
     Ok((!folded.is_empty()).then_some(folded))
 }
 
-/// What a user is compared, sorted and searched by.
+/// The keys by which a user is compared, sorted and searched.
 pub(crate) struct Keys {
-    /// What makes two addresses one.
+    /// Equal for two addresses that count as one.
     pub email: String,
     pub name: Option<String>,
-    /// The spellings of the address, and the name; apart so that no term spans two (none holds a line break).
+    /// The spellings of the address, and the name, separated by line breaks so that no term matches across two of them.
     pub search: String,
 }
 
 impl Keys {
-    /// Of an address in the form that is shown, and a name.
+    /// Computes the keys of an address, in its display form, and a name.
     pub(crate) fn of(email: &str, name: Option<&str>) -> Self {
         let name = name.map(fold);
         let mut search = spellings(email);

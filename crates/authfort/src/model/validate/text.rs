@@ -13,7 +13,7 @@ const REASON_CHARS: usize = 1000;
 const PROVIDER_CHARS: usize = 50;
 const PROVIDER_ACCOUNT_CHARS: usize = 255;
 
-/// How many bytes may come for so many characters. Asked before the normalization: its work must not grow with the input.
+/// Limits the bytes for a number of characters. Checked before the normalization, to bound its work.
 fn bounded(field: &str, value: &str, chars: usize) -> Checked<()> {
     if value.len() > 4 * chars + 256 { Err(too_long(field, chars)) } else { Ok(()) }
 }
@@ -54,7 +54,7 @@ pub(crate) fn reason(value: &str) -> Checked<String> {
     text("reason", &value.replace("\r\n", "\n"), REASON_CHARS, |c| matches!(c, '\n' | '\t'))
 }
 
-/// A number that was pasted brings marks of direction along, and spaces and dashes of all kinds.
+/// A pasted number may contain direction marks, and all kinds of spaces and dashes.
 pub(crate) fn phone(value: &str) -> Checked<String> {
     bounded("phone", value, PHONE_CHARS)?;
     let plain = value.nfkc().filter(|c| !is_invisible(*c)).map(|c| match c {
@@ -97,7 +97,7 @@ pub(crate) fn provider(value: &str) -> Checked<String> {
     }
 }
 
-/// Whatever the provider says, to the byte: what is stored is what is looked up, and two ids are two.
+/// The provider's id, compared byte for byte: it is stored and looked up unchanged.
 pub(crate) fn provider_account_id(value: &str) -> Checked<()> {
     let refuse = |code, message: &str| Err(FieldError::new("provider_account_id", code, message));
     if value.len() > 4 * PROVIDER_ACCOUNT_CHARS || value.chars().count() > PROVIDER_ACCOUNT_CHARS {
@@ -138,7 +138,7 @@ mod tests {
         for blank in ["", " ", "\u{3000}\u{2003}\u{85}"] {
             assert_eq!(name(blank).unwrap_err().code, "empty", "{blank:?}");
         }
-        // What scripts and emoji need between characters that are seen.
+        // Characters that scripts and emoji need between visible ones.
         for seen in ["می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}", "O\u{ad}Neill", "\u{2800}x"] {
             assert_eq!(name(seen).unwrap(), seen);
         }

@@ -1,11 +1,11 @@
-//! Times that both engines can hold.
+//! Times that both engines can store.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use super::Checked;
 use crate::FieldError;
 
-/// A time that is still to come, within the years that RFC 3339 can write.
+/// Checks that a time lies in the future, and in the years that RFC 3339 can write.
 pub(crate) fn future(field: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Checked<()> {
     if at > now && at.year() <= 9999 {
         Ok(())
@@ -14,15 +14,15 @@ pub(crate) fn future(field: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Chec
     }
 }
 
-/// 23:59:60 as the next midnight: PostgreSQL reads it so, and SQLite would keep the text.
+/// Converts 23:59:60 to the next midnight, as PostgreSQL does; SQLite would store the text.
 pub(crate) fn without_leap_second(at: DateTime<Utc>) -> DateTime<Utc> {
-    // The seconds since 1970 do not count leap seconds; chrono keeps one as nanoseconds beyond a second.
+    // The seconds since 1970 exclude leap seconds; chrono stores one as nanoseconds beyond a second.
     DateTime::from_timestamp(at.timestamp(), 0)
         .and_then(|second| second.checked_add_signed(chrono::TimeDelta::nanoseconds(i64::from(at.nanosecond()))))
         .unwrap_or(at)
 }
 
-/// A time that both engines can hold and RFC 3339 can write.
+/// Checks that both engines can store the time and RFC 3339 can write it.
 pub(crate) fn time(field: &str, at: DateTime<Utc>) -> Checked<()> {
     if (0..=9999).contains(&at.year()) {
         Ok(())

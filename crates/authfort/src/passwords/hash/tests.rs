@@ -16,7 +16,7 @@ fn fast() -> PasswordHasher {
     PasswordHasher::new(&Hashing::insecure_fast_for_tests()).unwrap()
 }
 
-/// What another configuration or library would have stored.
+/// A hash as another configuration or library would have stored it.
 fn stored(algorithm: Algorithm, version: Version, (m, t, p): (u32, u32, u32), length: usize) -> String {
     Argon2::new(algorithm, version, Params::new(m, t, p, Some(length)).unwrap())
         .hash_password_with_salt(b"correct horse", b"sixteen bytes ok")
@@ -150,7 +150,7 @@ async fn nothing_to_compare_with_costs_as_much_as_a_wrong_password() {
         times[times.len() / 2].as_secs_f64()
     });
     for median in medians {
-        // Wide, since the machine is shared; a missing hash would be off by a factor of a thousand.
+        // A wide range, because the machine is shared; a missing hash would be off by a factor of a thousand.
         assert!((0.5..2.0).contains(&(median / medians[0])), "{medians:?}");
     }
 }
@@ -172,7 +172,7 @@ async fn more_than_may_wait_are_refused_at_once() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    // One runs and three wait; how many more find a place depends on how soon the first is done.
+    // One runs and three wait; how many more get a place depends on when the first finishes.
     assert!((1..=16).contains(&refused), "{refused}");
     assert_eq!((hasher.running.available_permits(), hasher.places.available_permits()), (1, 4));
 }
@@ -189,7 +189,7 @@ async fn who_goes_away_gives_the_place_back() {
             () = std::future::ready(()) => {}
         }
         assert_eq!(hasher.running.available_permits(), 0);
-        // The one that had begun runs to its end and only then frees its permit.
+        // A hash that has begun runs to its end and only then releases its permit.
         let end = Instant::now() + Duration::from_secs(10);
         while hasher.places.available_permits() < 2 {
             assert!(Instant::now() < end);

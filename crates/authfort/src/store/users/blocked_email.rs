@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::db::{Conn, classify, sql};
 use crate::{Result, crypto};
 
-/// What is kept of a blocked address.
+/// The hash that is stored of a blocked address.
 fn email_hash(email_key: &str) -> [u8; 32] {
     crypto::sha256(email_key.as_bytes())
 }

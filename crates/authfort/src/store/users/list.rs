@@ -1,4 +1,4 @@
-//! Pages and counts of users, put together from fixed pieces.
+//! Pages and counts of users, with statements built from fixed pieces.
 
 #[cfg(test)]
 mod plans;
@@ -15,14 +15,14 @@ use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 use crate::model::page::{PageRequest, Seek};
 use crate::{Result, UserId};
 
-/// What an order sorts by before the id. A missing name sorts last in both directions, so each has a key of its own, in
-/// which it counts as U+10FFFF, which no name holds, or as nothing; and an index over that key.
+/// The key that an order sorts by before the id. A missing name sorts last in both directions, so each direction has
+/// its own key with its own index, in which a missing name counts as U+10FFFF, which no name contains, or as empty.
 struct Order {
     /// The key as its index has it.
     key: &'static str,
-    /// The same, of a row that was read.
+    /// The same key, computed from a row of the page.
     read: &'static str,
-    /// What a missing name counts as.
+    /// The value of a missing name.
     missing: &'static str,
     up: bool,
 }
@@ -43,7 +43,8 @@ impl Order {
         to.push(" ORDER BY ").push(key).push(if self.up { ", u.id" } else { " DESC, u.id DESC" });
     }
 
-    /// Only rows past the cursor. A row is compared as a whole: that is one seek in the index, however many keys are equal.
+    /// Selects only rows past the cursor. Comparing (key, id) as one row value is one index seek, however many keys are
+    /// equal.
     fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
         let key: Arg = match &cursor.key {
             SortKey::Time(time) => (*time).into(),
@@ -56,7 +57,7 @@ impl Order {
     }
 }
 
-/// Appends `WHERE …`; true is the first condition, so that each of the others begins with AND.
+/// Appends `WHERE …`. The first condition is always there, so each other one begins with AND.
 fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) {
     to.push(match filter.deleted {
         DeletedFilter::Without => " WHERE u.deleted_at IS NULL",
@@ -104,8 +105,8 @@ pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTim
     statement
 }
 
-/// The page, its roles and its total in one statement, thus of one snapshot. The total stands left of the join: an empty
-/// page has one too.
+/// Reads the page, its roles and its total in one statement, and so from one snapshot. The total is on the left of the
+/// join, so that an empty page has one too.
 pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<Utc>) -> Statement {
     let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
     let order = Order::new(conn, page.sort_by, page.sort_order, backward);

@@ -1,4 +1,4 @@
-//! The password of a user, as a hash.
+//! The password hash of a user.
 
 use chrono::{DateTime, Utc};
 
@@ -15,7 +15,7 @@ row! {
     }
 }
 
-/// What a login needs to know of a user who is not anonymized.
+/// Reads what a login needs of a user who is not anonymized.
 pub(crate) async fn credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
     sql!(
         conn,
@@ -53,7 +53,7 @@ pub(crate) async fn set_password_hash(conn: &mut Conn<'_>, id: UserId, hash: &st
     Ok(())
 }
 
-/// Leaves the user without a password.
+/// Removes the user's password.
 pub(crate) async fn clear_password(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
     sql!(
         conn,
@@ -66,7 +66,7 @@ pub(crate) async fn clear_password(conn: &mut Conn<'_>, id: UserId, now: DateTim
     Ok(())
 }
 
-/// Keeps the same password under a stronger hash; only where nobody replaced it in the meantime.
+/// Stores a stronger hash of the same password, unless the hash was replaced in the meantime.
 pub(crate) async fn rehash_password(conn: &mut Conn<'_>, id: UserId, old: &str, new: &str) -> Result<u64> {
     sql!(
         conn,

@@ -82,14 +82,14 @@ pub(crate) async fn update_profile(
     Ok(())
 }
 
-/// Marks a change that sits in another table.
+/// Records a change that was made in another table.
 pub(crate) async fn touch(conn: &mut Conn<'_>, id: UserId, now: DateTime<Utc>) -> Result<()> {
     sql!(conn, execute, "UPDATE authfort_users SET updated_at = $2, version = version + 1 WHERE id = $1", id, now)
         .map_err(classify)?;
     Ok(())
 }
 
-/// Makes every access token of the user worthless.
+/// Invalidates every access token of the user.
 pub(crate) async fn bump_token_version(conn: &mut Conn<'_>, id: UserId) -> Result<()> {
     sql!(conn, execute, "UPDATE authfort_users SET token_version = token_version + 1 WHERE id = $1", id)
         .map_err(classify)?;
@@ -153,12 +153,12 @@ pub(crate) async fn delete(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_users WHERE id = $1", id).map_err(blocked)
 }
 
-/// Forgets who banned others, where that was this user: nothing but the log names somebody who is gone.
+/// Clears `banned_by` of the users that this user banned: only the event log may name a deleted user.
 pub(crate) async fn forget_as_banner(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
     sql!(conn, execute, "UPDATE authfort_users SET banned_by = NULL WHERE banned_by = $1", id).map_err(classify)
 }
 
-/// Leaves of the person only what is shown of everybody who was anonymized.
+/// Replaces the user's data with what every anonymized user shows.
 pub(crate) async fn anonymize(
     conn: &mut Conn<'_>,
     id: UserId,

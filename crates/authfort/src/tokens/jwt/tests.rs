@@ -1,4 +1,4 @@
-//! Rows 1 to 9 of the security requirements: tokens that must not pass, each against every algorithm.
+//! Rows 1 to 9 of the security requirements: tokens that must be refused, each with every algorithm.
 
 use std::{
     sync::LazyLock,
@@ -53,7 +53,7 @@ fn check(token: &str) -> Result<Claims, VerifyError> {
     check_with(token, &rules(), NOW)
 }
 
-/// A token of any header and payload, with a good signature.
+/// A token of any header and payload, with a valid signature.
 fn signed(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     let message = format!("{}.{}", base64url_encode(header), base64url_encode(payload));
     let signature = key.sign(message.as_bytes()).unwrap();
@@ -68,7 +68,7 @@ fn payload() -> Value {
     serde_json::to_value(claims()).unwrap()
 }
 
-/// A well-signed token with one header member replaced, or removed.
+/// A validly signed token with one header member replaced, or removed.
 fn with_header(key: &SigningKey, member: &str, value: Option<Value>) -> String {
     let mut header = header(key);
     match value {
@@ -78,7 +78,7 @@ fn with_header(key: &SigningKey, member: &str, value: Option<Value>) -> String {
     signed(key, header.to_string(), payload().to_string())
 }
 
-/// A well-signed token with one claim replaced, or removed.
+/// A validly signed token with one claim replaced, or removed.
 fn with_claim(key: &SigningKey, claim: &str, value: Option<Value>) -> String {
     let mut payload = payload();
     match value {
@@ -134,7 +134,7 @@ fn another_implementation_reads_ours_and_we_read_its() {
 
         let pkcs8 = key.pkcs8();
         let encoding = match key.algorithm() {
-            // It wants PKCS#1, which is what a PKCS#8 of an RSA key wraps in 26 bytes.
+            // It requires PKCS#1, which a PKCS#8 of an RSA key wraps in 26 bytes.
             Algorithm::Rs256 => jwt::EncodingKey::from_rsa_der(&pkcs8[26..]),
             Algorithm::Es256 => jwt::EncodingKey::from_ec_der(pkcs8),
             Algorithm::EdDsa => jwt::EncodingKey::from_ed_der(pkcs8),
@@ -176,7 +176,7 @@ fn alg_absent_or_no_string_is_refused() {
 fn the_algorithm_is_the_keys_and_not_the_headers() {
     for key in KEYS.iter() {
         for other in KEYS.iter().filter(|other| other.kid() != key.kid()) {
-            // The signature of one key, said to be of another: by kid, by alg, by both.
+            // The signature of one key, claimed for another: by kid, by alg, by both.
             assert_eq!(
                 check(&with_header(key, "alg", Some(json!(other.algorithm().as_str())))),
                 Err(VerifyError::Invalid)
@@ -309,7 +309,7 @@ fn keys_in_the_header_are_refused_even_on_our_own_signature() {
         ] {
             assert_eq!(check(&with_header(key, member, Some(value))), Err(VerifyError::Invalid), "{member}");
         }
-        // Self-signed, with the attacker's key along.
+        // Self-signed, with the attacker's key included.
         let attacker = SigningKey::generate(Algorithm::EdDsa).unwrap();
         let mut header = header(&attacker);
         header["jwk"] = attacker.public_jwk();
@@ -523,7 +523,7 @@ fn eight_kibibytes_is_the_limit() {
     for key in KEYS.iter() {
         let sized = |bytes: usize| with_claim(key, "padding", Some(json!("x".repeat(bytes))));
         let base = sized(0).len();
-        // Three bytes are four characters, so some lengths cannot be had.
+        // Three bytes are four characters, so some lengths are impossible.
         let mut fitting = (8 * 1024 - base) * 3 / 4 + 3;
         while sized(fitting).len() > 8 * 1024 {
             fitting -= 1;
@@ -651,7 +651,7 @@ fn members_that_occur_twice_are_refused() {
     }
 }
 
-/// Puts another signature on a good token.
+/// Replaces the signature of a valid token.
 fn resigned(token: &str, signature: &[u8]) -> Result<Claims, VerifyError> {
     let (message, _) = token.rsplit_once('.').unwrap();
     check(&format!("{message}.{}", base64url_encode(signature)))

@@ -1,4 +1,4 @@
-//! Which texts are addresses, and which addresses are one.
+//! Which texts are addresses, and which addresses are the same.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -37,7 +37,7 @@ fn a_domain_in_unicode_and_in_punycode_is_one() {
         ("x@faß.de", "x@xn--fa-hia.de"),
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
         ("x@例え.テスト", "x@xn--r8jz45g.xn--zckzah"),
-        // A zero width non-joiner where Persian writes one.
+        // A zero width non-joiner, as used in Persian.
         ("x@نامه\u{200c}ای.com", "x@xn--mgba3gch31f060k.com"),
     ] {
         assert_eq!((shown(unicode).as_str(), shown(ascii).as_str()), (unicode, ascii));
@@ -67,7 +67,7 @@ fn an_address_may_be_of_any_script() {
         "علی۱۲@مثال.إختبار",
         "דוד@example.com",
         "дмитрий+news@почта.рф",
-        // Joiners where the script spells with them: after a virama, and between letters that would join.
+        // Joiners where the script needs them: after a virama, and between letters that would otherwise join.
         "\u{d23}\u{d4d}\u{200d}@example.com",
         "شركت\u{200c}ها@example.com",
     ] {
@@ -109,17 +109,17 @@ fn what_is_no_address_is_refused() {
         "a@b＠c.com",
         "jane@deleted.invalid",
         "jane@DELETED.invalid",
-        // Marks of direction, and letters of both directions in one word.
+        // Direction marks, and letters of both directions in one word.
         "\u{202e}jane@example.com",
         "jane\u{2067}@example.com",
         "janeדוד@example.com",
         "x@abcדוד.com",
-        // A mark without a letter to stand on.
+        // A mark without a letter before it.
         "\u{301}jane@example.com",
         "jane.\u{301}a@example.com",
         "jane+\u{94d}@example.com",
         "x@\u{301}a.com",
-        // Joiners where no script has them.
+        // Joiners where no script needs them.
         "ja\u{200d}ne@example.com",
         "ja\u{200c}ne@example.com",
         "x@exa\u{200d}mple.com",
@@ -145,7 +145,7 @@ fn only_an_address_has_the_shape_of_one() {
     }
 }
 
-/// Characters that case, normalization, scripts and domains have rules for, and any other.
+/// Characters that have rules for case, normalization, scripts or domains, and any others.
 fn character() -> impl Strategy<Value = char> {
     let odd: Vec<char> = "aAzZ09@@.-+_ σςΣßẞıİſKÅüÜéΰᾳŉǰﬁ＠．。①²æœ\u{301}\u{308}\u{345}\u{323}\u{200c}\u{200d}\u{ad}\u{a8}\u{3000}\u{94d}नमसभारतกำᄀ가한נﷺﷲ\u{feff}ꭰᏰ"
         .chars()
@@ -157,7 +157,7 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(character(), 0..24).prop_map(String::from_iter)
 }
 
-/// Texts of which many are addresses.
+/// Texts, many of which are addresses.
 fn address() -> impl Strategy<Value = String> {
     let part = || {
         let letters: Vec<char> =
@@ -191,7 +191,7 @@ proptest! {
     }
 }
 
-/// So that the properties above are of something.
+/// Makes sure that the properties above cover real addresses.
 #[test]
 fn many_of_the_texts_are_addresses() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! How the engines read the statements of this module: by an index and in its order, not by the whole table.
+//! The query plans of this module's statements: both engines must use an index and its order, not read the whole table.
 
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +11,7 @@ use crate::{Algorithm, AuthFort, Clock};
 
 const USERS: i64 = 20_000;
 
-/// Twenty thousand users, of whom few are banned, anonymized, verified, or editors.
+/// Creates 20,000 users, a few of whom are banned, anonymized, verified, or editors.
 async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
     let builder = AuthFort::builder().algorithm(Algorithm::EdDsa).clock(Clock::fixed(now()));
     let auth = builder.connect(db.url()).await.unwrap();
@@ -52,7 +52,7 @@ async fn filled(db: &TestDatabase, statistics: bool) -> AuthFort {
     tx.commit().await.unwrap();
     let mut conn = auth.core().db().read().await.unwrap();
     if let Conn::Postgres(conn, _) = &mut conn.conn() {
-        // What autovacuum does in time: statistics, and the trigrams that still wait to be merged into their index.
+        // What autovacuum does eventually: statistics, and merging pending trigrams into their index.
         sqlx::raw_sql("VACUUM ANALYZE").execute(&mut **conn).await.unwrap();
     }
     drop(conn);
@@ -63,12 +63,12 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_893_456_000, 0).unwrap()
 }
 
-/// The lines of the plan; of a page, those of the part that is limited, without the roles of its users.
+/// Returns the lines of the plan; for a page, those of the limited part, without the roles of its users.
 async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
     let mut conn = auth.core().db().read().await.unwrap();
     match &mut conn.conn() {
         Conn::Sqlite(conn) => {
-            // To explain is not to read: only a statement that reads notices that another connection changed the schema.
+            // EXPLAIN does not read: only a statement that reads notices that another connection changed the schema.
             sqlx::query("SELECT version FROM authfort_migrations").execute(&mut **conn).await.unwrap();
             statement.text.insert_str(0, "EXPLAIN QUERY PLAN ");
             let lines: Vec<(i64, i64, i64, String)> =
@@ -101,7 +101,7 @@ async fn plan(auth: &AuthFort, mut statement: Statement) -> Vec<String> {
     }
 }
 
-/// The whole table, or a sort of it.
+/// Returns whether the plan reads the whole table.
 fn reads_all(plan: &[String]) -> bool {
     plan.iter().any(|line| {
         let line = line.trim_start().trim_start_matches("->  ");
@@ -147,7 +147,7 @@ async fn every_path_has_an_index(auth: &AuthFort) {
             for sort_order in [SortOrder::Asc, SortOrder::Desc] {
                 let index = match (sort_by, sort_order) {
                     (SortBy::CreatedAt, _) => "authfort_users_created",
-                    // The address is unique: SQLite knows that its order needs nothing more.
+                    // The address is unique: SQLite knows that sorting by it needs no id.
                     (SortBy::Email, _) if sqlite => "sqlite_autoindex_authfort_users_2",
                     (SortBy::Email, _) => "authfort_users_email_id",
                     (SortBy::Name, SortOrder::Asc) => "authfort_users_name_asc",
@@ -193,12 +193,13 @@ async fn every_path_has_an_index(auth: &AuthFort) {
         let text = statement.text.clone();
         let plan = plan(auth, statement).await;
         let about = format!("{what}\n{text}\n{}", plan.join("\n"));
-        // SQLite with statistics may skip through the two values of `email_verified`: as good for a time alone.
+        // SQLite with statistics may skip through the two values of `email_verified`, which is as good for a time
+        // alone.
         let as_good = index == "authfort_users_created" && uses(&plan, "authfort_users_verified");
         assert!(uses(&plan, index) || as_good, "{index} is not used: {about}");
         assert!(!reads_all(&plan), "reads everything: {about}");
         assert!(!(in_order && sorts(&plan)), "sorts: {about}");
-        // A cursor begins at its place instead of passing over what lies before.
+        // A cursor must seek to its position instead of reading the rows before it.
         let begins = plan.iter().any(|line| {
             line.starts_with("SEARCH u") && (line.contains("(?,?)") || line.contains("(email_key"))
                 || line.contains("Index Cond: (ROW(")
@@ -218,7 +219,7 @@ both_engines! {
         every_path_has_an_index(&auth).await;
     }
 
-    /// What a plan without an index looks like, so that the test above can fail.
+    /// Checks what a plan without an index looks like, so that the test above can fail.
     async fn a_plan_without_an_index_is_told_from_one_with(db: TestDatabase) {
         let auth = filled(&db, true).await;
         let mut tx = auth.core().db().begin().await.unwrap();
