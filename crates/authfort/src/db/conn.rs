@@ -100,6 +100,10 @@ impl Conn<'_> {
 
     /// Returns a table of the application whose rows prevent the deletion of this user. Call it after the refused
     /// delete was rolled back.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(clippy::unused_async, unused_variables, reason = "PostgreSQL names the table in its error")
+    )]
     pub(crate) async fn blocking_table(&mut self, user: crate::UserId) -> Result<Option<String>> {
         match self {
             #[cfg(feature = "sqlite")]

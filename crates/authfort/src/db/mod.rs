@@ -19,7 +19,7 @@ pub(crate) mod migrate;
 mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-mod retry;
+mod reconnect;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
@@ -31,7 +31,7 @@ use error::is_broken;
 pub(crate) use error::{Violation, blocked, classify, is_conflict, violation};
 pub use pool::Pool;
 pub(crate) use pool::{Connections, PoolOptions, PooledConn};
-pub(crate) use retry::ReadQuery;
+pub(crate) use reconnect::ReadQuery;
 pub(crate) use sql::{row, sql};
 #[cfg(feature = "sqlite")]
 pub use sqlite::open_sqlite;
@@ -105,6 +105,7 @@ impl Db {
 
     /// Prepares a connection of the application for use here. Refuses one of the other engine, or one that does not
     /// enforce foreign keys.
+    #[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_async, reason = "only SQLite runs a statement"))]
     pub(crate) async fn check_joined(&self, conn: &mut Conn<'_>) -> Result<()> {
         match (&self.write.pool, &mut *conn) {
             #[cfg(feature = "sqlite")]

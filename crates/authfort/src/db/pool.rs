@@ -70,6 +70,10 @@ pub(crate) struct PoolOptions {
 pub(crate) struct Connections {
     pub pool: Pool,
     /// Whether statements stay prepared on a connection. Only PostgreSQL uses it.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only PostgreSQL prepares statements on a server")
+    )]
     pub prepared: bool,
 }
 

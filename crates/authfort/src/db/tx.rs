@@ -1,6 +1,6 @@
 //! The library's own transactions, and savepoints inside the application's.
 
-use super::retry::Attempts;
+use super::reconnect::Attempts;
 use super::{Conn, Connections, PooledConn, blocked, classify, is_conflict, sql, violation};
 use crate::Result;
 
