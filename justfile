@@ -31,3 +31,13 @@ docs:
 # Builds the packages that would be published, and compiles them from there.
 package:
     cargo package -p authfort -p authfort-axum --locked
+
+# Measures with a million users on both engines: `just bench`, `just bench lists search`. See docs/performance.md.
+bench *args:
+    cargo build --release --locked -p authfort-bench -p example-server
+    target/release/authfort-bench run {{ args }}
+
+# The same with 20,000 users and short slices, within a minute.
+bench-short *args:
+    cargo build --release --locked -p authfort-bench -p example-server
+    target/release/authfort-bench run --users 20000 --seconds 0.2 {{ args }}
