@@ -89,8 +89,9 @@ pub use sessions::{
 };
 pub use tokens::{Algorithm, JWKS_MAX_AGE};
 pub use users::{
-    BanUser, ChangePassword, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser, IssuedToken,
-    ListUsers, RequestToken, ResetPassword, SetPassword, UnbanUser, UpdateUser, UserPage, VerifyEmail,
+    BanUser, ChangePassword, CheckTotals, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser,
+    IssuedToken, ListUsers, RepairTotals, RequestToken, ResetPassword, SetPassword, TotalDifference, TotalsCheck,
+    UnbanUser, UpdateUser, UserPage, VerifyEmail,
 };
 pub use work::{Conditional, Joinable, Operation, Write};
 

@@ -113,6 +113,36 @@ impl Conn<'_> {
         }
     }
 
+    /// Returns the day on which the ban of `u` ends, as `authfort_user_totals` names it.
+    pub(crate) fn ban_day(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::BAN_DAY,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => postgres::BAN_DAY,
+        }
+    }
+
+    /// Returns the end of an insertion into `authfort_user_totals`: SQLite has one row for each total, PostgreSQL any number.
+    pub(crate) fn on_conflict_add(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => " ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => "",
+        }
+    }
+
+    /// Returns the first moment of a day, to compare `ban_expires_at` with.
+    pub(crate) fn midnight(&self, day: chrono::NaiveDate) -> super::dynamic::Arg {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::midnight(day),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => postgres::midnight(day),
+        }
+    }
+
     /// Returns the key of `u` for an order by name, ascending or descending, in which a missing name comes last.
     pub(crate) fn name_key(&self, ascending: bool) -> &'static str {
         match self {

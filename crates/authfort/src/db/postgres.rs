@@ -263,6 +263,12 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
     ("u.search_key LIKE ", "", pattern)
 }
 
+pub(crate) const BAN_DAY: &str = "authfort_ban_day(u.banned, u.ban_expires_at)";
+
+pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
+    day.and_time(chrono::NaiveTime::MIN).and_utc().into()
+}
+
 #[cfg(test)]
 mod tests {
     use authfort_testkit::{Engine, TestDatabase};

@@ -241,6 +241,14 @@ pub(crate) async fn lock_admins(_: &mut sqlx::SqliteConnection) -> Result<()> {
     Ok(())
 }
 
+/// A computed column.
+pub(crate) const BAN_DAY: &str = "u.ban_day";
+
+/// As text, like the times: the day alone sorts before all times of that day, however they are written.
+pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
+    day.to_string().into()
+}
+
 #[cfg(test)]
 mod tests {
     use authfort_testkit::{Engine, TestDatabase};

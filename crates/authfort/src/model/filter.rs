@@ -56,11 +56,20 @@ pub enum DeletedFilter {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Total {
-    /// Exactly.
+    /// Exactly. For any combination of banned, anonymized, verified and at most one role this costs nothing: those totals
+    /// are kept.
     #[default]
     Exact,
+    /// Up to 1,000: a search that finds many more users does not wait for their number. The page says whether there are
+    /// more.
+    Capped,
     /// Not at all.
     None,
+}
+
+impl Total {
+    /// How far [`Total::Capped`] counts.
+    pub(crate) const CAP: u64 = 1_000;
 }
 
 /// Selects users. Lists and counts use the same type.

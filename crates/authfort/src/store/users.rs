@@ -3,6 +3,7 @@
 mod blocked_email;
 pub(crate) mod list;
 mod password;
+pub(crate) mod totals;
 mod write;
 
 use chrono::{DateTime, Utc};

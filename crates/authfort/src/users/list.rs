@@ -133,6 +133,10 @@ pub struct UserPage {
     pub users: Vec<User>,
     /// How many users match in all; none if no total was requested.
     pub total: Option<u64>,
+    /// Whether more users match than `total` says; only if a capped total was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub total_is_capped: Option<bool>,
     /// The requested limit.
     pub limit: u32,
     /// The requested offset; 0 if a cursor was given.
@@ -259,9 +263,12 @@ impl ListUsers {
         let next_cursor = has_next.then(|| encode(rows.last(), false));
         let prev_cursor = has_prev.then(|| encode(rows.first(), true));
         let users = rows.into_iter().map(|row| row.into_user(now)).collect::<Result<_>>()?;
+        let total = total.map(natural);
+        let total_is_capped = (self.total == Total::Capped).then_some(total > Some(Total::CAP));
         Ok(UserPage {
             users,
-            total: total.map(natural),
+            total: if total_is_capped == Some(true) { Some(Total::CAP) } else { total },
+            total_is_capped,
             limit: self.limit,
             offset: self.offset.unwrap_or(0),
             next_cursor,

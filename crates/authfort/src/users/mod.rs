@@ -10,6 +10,7 @@ mod proof;
 mod reset_password;
 mod single_use_token;
 pub(crate) mod token_size;
+mod totals;
 mod update;
 mod verify_email;
 
@@ -24,5 +25,6 @@ pub(crate) use proof::prove_email;
 use proof::proven_by_another;
 pub use reset_password::ResetPassword;
 pub use single_use_token::{IssuedToken, RequestToken};
+pub use totals::{CheckTotals, RepairTotals, TotalDifference, TotalsCheck};
 pub use update::UpdateUser;
 pub use verify_email::VerifyEmail;

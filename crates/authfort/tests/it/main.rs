@@ -28,6 +28,8 @@ mod statements;
 mod support;
 mod tokens;
 mod tools;
+mod totals;
+mod totals_under_load;
 mod update;
 mod users;
 mod verification;

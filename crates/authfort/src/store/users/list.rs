@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
-use super::{UserRow, columns};
+use super::{UserRow, columns, totals};
 use crate::db::dynamic::{Arg, Statement, run};
 use crate::db::{Conn, classify};
 use crate::model::cursor::{Cursor, SortKey};
@@ -100,8 +100,11 @@ fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
 }
 
 pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
-    let mut statement = Statement::new("SELECT count(*) FROM authfort_users u");
-    push_filter(&mut statement, conn, filter, now);
+    let mut statement = Statement::new("SELECT ");
+    if !totals::push_kept(&mut statement, conn, filter, now) {
+        statement.push("count(*) FROM authfort_users u");
+        push_filter(&mut statement, conn, filter, now);
+    }
     statement
 }
 
@@ -112,9 +115,18 @@ pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<
     let order = Order::new(conn, page.sort_by, page.sort_order, backward);
     let mut statement = Statement::new("SELECT t.total, u.* FROM (SELECT ");
     match page.total {
+        _ if page.total != Total::None && totals::push_kept(&mut statement, conn, &page.filter, now) => {
+            statement.push(" AS total");
+        }
         Total::Exact => {
             statement.push("count(*) AS total FROM authfort_users u");
             push_filter(&mut statement, conn, &page.filter, now);
+        }
+        // One more than the cap tells whether there are more.
+        Total::Capped => {
+            statement.push("count(*) AS total FROM (SELECT 1 FROM authfort_users u");
+            push_filter(&mut statement, conn, &page.filter, now);
+            statement.push(" LIMIT ").bind(i64::try_from(Total::CAP).unwrap_or(i64::MAX).saturating_add(1)).push(") c");
         }
         Total::None => {
             statement.push("CAST(NULL AS bigint) AS total");
