@@ -48,8 +48,15 @@ impl Modify for Security {
 }
 
 /// The members that a response has only in some cases.
-const SOMETIMES: &[(&str, &str)] =
-    &[("Error", "fields"), ("Jwk", "n"), ("Jwk", "e"), ("Jwk", "crv"), ("Jwk", "x"), ("Jwk", "y")];
+const SOMETIMES: &[(&str, &str)] = &[
+    ("Error", "fields"),
+    ("UserPage", "total_is_capped"),
+    ("Jwk", "n"),
+    ("Jwk", "e"),
+    ("Jwk", "crv"),
+    ("Jwk", "x"),
+    ("Jwk", "y"),
+];
 
 /// The operations whose body is optional.
 const OPTIONAL_BODIES: &[&str] = &["ban_user", "logout", "refresh"];

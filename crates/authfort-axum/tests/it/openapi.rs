@@ -134,7 +134,7 @@ fn what_is_one_of_a_few_words_says_which() {
     };
     assert_eq!(parameter("/users", "get", "sort_by"), json!(["created_at", "email", "name"]));
     assert_eq!(parameter("/users", "get", "sort_order"), json!(["asc", "desc"]));
-    assert_eq!(parameter("/users", "get", "total"), json!(["exact", "none"]));
+    assert_eq!(parameter("/users", "get", "total"), json!(["exact", "capped", "none"]));
     assert_eq!(parameter("/users/count", "get", "deleted"), json!(["false", "true", "only"]));
     assert_eq!(parameter("/users/{id}", "delete", "mode"), json!(["delete", "anonymize"]));
     assert_eq!(parameter("/events", "get", "order"), json!(["asc", "desc"]));

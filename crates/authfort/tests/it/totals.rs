@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use authfort::secrecy::ExposeSecret;
-use authfort::{AuthFort, DeletedFilter, Error, Total, User, UserFilter};
-use authfort_testkit::{Engine, TestDatabase, both_engines};
+use authfort::{AuthFort, DeletedFilter, Total, User, UserFilter};
+use authfort_testkit::{TestDatabase, both_engines};
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use crate::raw::Raw;

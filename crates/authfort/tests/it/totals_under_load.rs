@@ -102,7 +102,10 @@ async fn are_right(auth: &AuthFort, raw: &Raw) {
     assert_eq!(auth.get_user_count().deleted(DeletedFilter::With).await.unwrap(), u64::try_from(all).unwrap());
     for role in ROLES {
         let holders = raw.number(format!("SELECT count(*) FROM authfort_user_roles WHERE role = '{role}'")).await;
-        assert_eq!(auth.get_user_count().deleted(DeletedFilter::With).role(role).await.unwrap(), u64::try_from(holders).unwrap());
+        assert_eq!(
+            auth.get_user_count().deleted(DeletedFilter::With).role(role).await.unwrap(),
+            u64::try_from(holders).unwrap()
+        );
     }
 }
 

@@ -101,8 +101,9 @@ row! {
 
 /// Begins a statement with `pair`: each total as it is kept, and as a recount of the users gives it.
 fn compared(conn: &Conn<'_>) -> Statement {
-    let mut statement =
-        Statement::new("WITH facts AS (SELECT '' AS role, u.deleted_at IS NOT NULL AS deleted, u.email_verified AS verified, ");
+    let mut statement = Statement::new(
+        "WITH facts AS (SELECT '' AS role, u.deleted_at IS NOT NULL AS deleted, u.email_verified AS verified, ",
+    );
     statement.push(conn.ban_day());
     statement.push(
         " AS ban_day FROM authfort_users u UNION ALL SELECT r.role, u.deleted_at IS NOT NULL, u.email_verified, ",
