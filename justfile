@@ -12,7 +12,7 @@ run *args:
 test *args:
     scripts/test {{ args }}
 
-# Runs users' lives through PgBouncer, in the mode that pools transactions. Needs the program `pgbouncer`.
+# Runs users' whole life cycles through PgBouncer, in the mode that pools transactions. Needs the program `pgbouncer`.
 pooler:
     scripts/test -p authfort --test pooler -- --ignored
 

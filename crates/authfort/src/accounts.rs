@@ -38,6 +38,10 @@ impl AuthFort {
     }
 
     /// Unlinks the account at a provider; refused if it is the only way to sign in. Event: `oauth_unlink`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `if_version(…)` | only at this version of the user |
     pub fn unlink_account(&self, id: UserId, provider: impl Into<String>) -> Write<UnlinkAccount> {
         Write::new(self.core(), UnlinkAccount { user: id, provider: provider.into() })
     }

@@ -214,7 +214,7 @@ impl Builder {
     /// Sets whether statements stay prepared on their connections; on unless set. Switch it off behind a pooler that
     /// gives each transaction another server session and does not support prepared statements, such as `PgBouncer`
     /// before 1.21 with `pool_mode = transaction`. Every statement is then parsed each time, and every read runs in a
-    /// transaction. SQLite ignores it.
+    /// transaction. SQLite ignores it. It applies to a pool of [`from_pool`](Self::from_pool) too.
     pub fn prepared_statements(mut self, on: bool) -> Self {
         self.pool.prepared_statements = Some(on);
         self
@@ -353,7 +353,7 @@ async fn start(db: Db, config: Config, migrate: bool) -> Result<Core> {
     let hooks = Hooks::new(tokio::runtime::Handle::current());
     let core = Core::new(Services { db, config, hooks, passwords, keyring, rules });
     if !core.keyring().vault().is_sealed() {
-        tracing::warn!("no secret is configured: private signing keys lie in the database in clear");
+        tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }
     ensure_key(&core, now).await?;
     Ok(core)

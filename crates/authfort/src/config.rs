@@ -43,8 +43,10 @@ impl Config {
         role_name(field, name)?;
         match &self.declared_roles {
             Some(declared) if !declared.contains(name) && name != self.admin_role => {
-                let list: Vec<_> = declared.iter().map(String::as_str).collect();
-                Err(FieldError::new(field, "unknown_role", format!("must be one of {}", list.join(", "))))
+                let mut list: Vec<_> = declared.iter().map(String::as_str).chain([self.admin_role.as_str()]).collect();
+                list.sort_unstable();
+                list.dedup();
+                Err(FieldError::new(field, "unknown_role", format!("must be one of: {}", list.join(", "))))
             }
             _ => Ok(()),
         }

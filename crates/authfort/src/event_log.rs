@@ -99,7 +99,7 @@ impl IntoFuture for ListEvents {
                 return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
             }
             if !query.types.iter().all(|name| EVENT_TYPES.contains(&name.as_str())) {
-                let message = format!("must be one of {}", EVENT_TYPES.join(", "));
+                let message = format!("must be one of: {}", EVENT_TYPES.join(", "));
                 return Err(Error::invalid("type", "not_allowed", message));
             }
             // Keeps the statement small if a type is named many times.

@@ -4,7 +4,7 @@
 //! are names, not secrets.
 //!
 //! As text an id is hyphenated, in upper or lower case (RFC 9562, section 4). The other forms that the `uuid` crate
-//! reads (without hyphens, in braces, as a URN) are refused, so that one resource has one URL.
+//! reads (without hyphens, in braces, as a URN) are refused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ impl de::Visitor<'_> for IdText {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
         let id: Result<Hyphenated, _> = text.parse();
-        id.map(Hyphenated::into_uuid).map_err(|_| E::invalid_value(Unexpected::Other("other text"), &self))
+        id.map(Hyphenated::into_uuid).map_err(|_| E::invalid_value(Unexpected::Other("text"), &self))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) use unit::Work;
 /// let pool = authfort::sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
 /// let auth = AuthFort::builder().algorithm(Algorithm::EdDsa).from_pool(pool.clone()).await?;
 ///
-/// let mut tx = pool.begin().await?;
+/// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 /// auth.create_user("jane@example.com").in_tx(&mut tx).await?;
 /// tx.rollback().await?;
 /// assert!(auth.find_user_by_email("jane@example.com").await?.is_none());

@@ -108,7 +108,10 @@ async fn without_prepared_statements_a_pooler_of_transactions_makes_no_differenc
     // And with them it does.
     let other = match builder().connect(&pooler.url).await {
         Ok(auth) => lives(&auth).await.into_iter().any(|ended| ended.is_err()),
-        Err(_) => true,
+        Err(error) => {
+            assert!(error.to_string().contains("prepared_statements(false)"), "{error}");
+            true
+        }
     };
     assert!(other, "this PgBouncer keeps prepared statements itself, and shows nothing");
     auth.close().await;

@@ -52,8 +52,8 @@ pub fn welcome(address: SocketAddr, settings: &Settings) {
         "The server is ready at {url}. Sign in with the administrator's password:\n\n  \
          curl {url}/auth/login -H 'Content-Type: application/json' \
          -d '{{\"email\": \"{email}\", \"password\": \"PASSWORD\"}}'\n\n\
-         and take the access_token of the answer along:\n\n  \
+         and send the access_token of the answer with each request:\n\n  \
          curl {url}/admin/users -H 'Authorization: Bearer ACCESS_TOKEN'\n\n\
-         The README goes on with a tour; docs/guide/http-reference.md has every route.\n"
+         The README has a tour; docs/guide/http-reference.md has every route.\n"
     );
 }

@@ -18,7 +18,7 @@ An empty variable counts as none.";
 
 /// Users, roles and sessions over HTTP, on SQLite or PostgreSQL.
 ///
-/// At the first start it creates an administrator and prints the address and a one-time password.
+/// At the first start it creates an administrator and prints the address and a generated password.
 #[derive(Parser)]
 #[expect(clippy::doc_markdown, reason = "the texts are printed as they are")]
 #[command(version, after_help = SECRETS)]
@@ -69,6 +69,11 @@ pub struct Flags {
     #[arg(long, env = "AUTHFORT_REFRESH_GRACE", value_name = "SECONDS", default_value = "10",
         value_parser = trimmed::<u64>)]
     pub refresh_grace: u64,
+
+    /// Whether statements stay prepared on PostgreSQL; off behind a pooler of transactions that does not keep them
+    #[arg(long, env = "AUTHFORT_PREPARED_STATEMENTS", value_name = "on|off", default_value = "on",
+        value_parser = trimmed::<Switch>)]
+    pub prepared_statements: Switch,
 
     /// Whether users may register themselves
     #[arg(long, env = "AUTHFORT_SIGNUP", value_name = "on|off", default_value = "on", value_parser = trimmed::<Switch>)]

@@ -70,6 +70,7 @@ impl Settings {
             // A session lasts at most three times as long as a refresh token, however often it is refreshed.
             .session_ttl(refresh_ttl.saturating_mul(3).min(LONGEST_SESSION))
             .signup(flags.signup.is_on())
+            .prepared_statements(flags.prepared_statements.is_on())
             .password_policy(policy());
         match &self.secret {
             Some(secret) => builder.secret(secret.clone()),

@@ -123,7 +123,9 @@ fn path_message(fault: &str) -> Option<String> {
         }
         Some("f32" | "f64") => format!("{subject} must be a number."),
         Some("bool") => format!("{subject} must be true or false."),
-        _ if rest.contains("`: UUID parsing failed: ") => format!("{subject} must be a UUID."),
+        _ if rest.contains("`: UUID parsing failed: ") || rest.ends_with(", expected a UUID") => {
+            format!("{subject} must be a UUID.")
+        }
         _ => format!("{subject} is not acceptable."),
     })
 }
@@ -215,6 +217,7 @@ fn is_known(expected: &str) -> bool {
         "a formatted date string",
         "a formatted time string",
         "a string or a number",
+        "a UUID",
     ];
     let names = expected.strip_prefix("one of ").unwrap_or(expected);
     texts.contains(&expected)

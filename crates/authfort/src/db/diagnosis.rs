@@ -3,6 +3,7 @@
 //! While the service runs, the operator finds the cause in the log and a client is not told. At the start there is only
 //! the operator, so [`Error::Start`] contains it. It names host, role, database or file, and never a password.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Db, Pool};
@@ -55,6 +56,17 @@ fn explained(error: Error, diagnose: impl FnOnce(&sqlx::Error) -> Diagnosis) -> 
             let (cause, remedy) = diagnose(&source);
             Error::Start { cause, remedy, source }
         }
+        // Callers that waited for the same statement share its error.
+        Error::Internal(inner) => match inner.downcast::<Arc<Error>>() {
+            Ok(shared) => match &**shared {
+                Error::DatabaseUnavailable(source) | Error::Database(source) => {
+                    let (cause, remedy) = diagnose(source);
+                    Error::Start { cause, remedy, source: std::io::Error::other(Arc::clone(&shared)).into() }
+                }
+                _ => Error::Internal(shared),
+            },
+            Err(inner) => Error::Internal(inner),
+        },
         other => other,
     }
 }
@@ -120,6 +132,9 @@ mod sqlite {
     /// The operating system's error is the same in all these cases, so the path is inspected.
     fn unopened(path: &Path, said: &str) -> Diagnosis {
         let file = shown(path);
+        if file.is_empty() {
+            return ("The URL names no file.".to_owned(), "Name one: sqlite://FOLDER/FILE.");
+        }
         if path.is_dir() {
             return (format!("{file} is a folder."), "Name a file in it: sqlite://FOLDER/FILE.");
         }
@@ -236,6 +251,10 @@ mod postgres {
             "53300" => (
                 format!("{server} has no connection left: {said}."),
                 "Raise its max_connections, or lower those of its clients.",
+            ),
+            "26000" | "42P05" => (
+                format!("{server} is behind a pooler that does not keep prepared statements: {said} ({code})."),
+                "Build with prepared_statements(false), or switch prepared statements on in the pooler.",
             ),
             code if code.starts_with("57P") => {
                 (format!("{server} is starting or stopping: {said}."), "Start again once it has.")

@@ -6,6 +6,10 @@ use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
 impl AuthFort {
     /// Ends one session of a user; returns 1, or 0 if it had already ended. Event: `session_revoked`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `if_version(…)` | only at this version of the user |
     pub fn revoke_session(&self, id: UserId, session: SessionId) -> Write<RevokeSession> {
         Write::new(self.core(), RevokeSession { user: id, session })
     }

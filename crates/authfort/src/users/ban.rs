@@ -22,6 +22,10 @@ impl AuthFort {
     }
 
     /// Lifts a ban. Event: `user_unbanned`; none if there was no ban.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `if_version(…)` | only at this version of the user |
     pub fn unban_user(&self, id: UserId) -> Write<UnbanUser> {
         Write::new(self.core(), UnbanUser(id))
     }

@@ -10,6 +10,10 @@ use crate::{AuthFort, Error, Result, UserId, store};
 
 impl AuthFort {
     /// Reads one user, with roles; [`Error::UserNotFound`](crate::Error::UserNotFound) if there is none.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `deleted(true)` | also finds an anonymized user |
     pub fn get_user(&self, id: UserId) -> GetUser {
         GetUser::new(self.core().clone(), id)
     }

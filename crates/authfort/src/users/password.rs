@@ -12,6 +12,10 @@ use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 impl AuthFort {
     /// Sets a password without checking the current one; ends all sessions. Event: `password_set` if there was none,
     /// otherwise `password_changed`.
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `if_version(…)` | only at this version of the user |
     pub fn set_password(&self, id: UserId, password: impl Into<SecretString>) -> Write<SetPassword> {
         Write::new(self.core(), SetPassword::new(id, password.into()))
     }

@@ -20,6 +20,9 @@ impl AuthFort {
     }
 
     /// Redeems a token for email verification. Event: `email_verified`.
+    ///
+    /// Unless the caller is in a session of this user, it also removes all sessions, the password and linked accounts,
+    /// because another person may have registered the address.
     pub fn verify_email(&self, token: impl Into<SecretString>) -> Write<VerifyEmail> {
         Write::new(self.core(), VerifyEmail::new(token.into().expose_secret()))
     }

@@ -57,7 +57,7 @@ pub trait Operation: Send + Sync + 'static {
 /// cannot: they record a failure that they also report (a wrong password, a reused refresh token), and a rollback would
 /// undo that record.
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// # async fn example(auth: authfort::AuthFort, pool: authfort::sqlx::SqlitePool) -> authfort::Result<()> {
 /// let mut tx = pool.begin().await?;
 /// auth.refresh("afr_…").in_tx(&mut tx).await?;
