@@ -78,6 +78,8 @@ pub use model::actor::Actor;
 pub use model::delete::DeleteMode;
 pub use model::events::{self, Event};
 pub use model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
+#[doc(hidden)]
+pub use model::json::{JsonFault, read_json};
 pub use model::principal::Principal;
 pub use model::user::User;
 pub use model::validate::{check_email, email_key, normalize_email};

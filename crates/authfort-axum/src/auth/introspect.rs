@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::extract::{Parameters, buffer, media_type};
+use crate::extract::{Parameters, buffer, is_plain, media_type};
 use crate::layer::{Caller, bearer};
 use crate::openapi::ErrorBody;
 use crate::{Json, Query, Rejection};
@@ -56,11 +56,14 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
         if media_type(request.headers()).is_none_or(|kind| kind != "application/x-www-form-urlencoded") {
             return Json::from_request(request, state).await.map(|Json(body)| Self(body));
         }
+        if !is_plain(request.headers()) {
+            return Err(Rejection::unsupported_media_type());
+        }
         let body = buffer(request, state).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Rejection::invalid_request("The body is not UTF-8."))?;
         // Other parameters are ignored (RFC 6749, section 3.2): clients may send their credentials too, for servers
         // that require them.
-        Parameters::split(text)?.take().map(Self)
+        Parameters::split("form", text)?.take().map(Self)
     }
 }
 

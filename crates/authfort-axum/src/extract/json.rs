@@ -16,19 +16,15 @@
 //! Unknown members are refused only if `T` has `#[serde(deny_unknown_fields)]`, and `T` always should.
 
 use std::time::Duration;
-use std::{collections::HashSet, fmt};
 
+use authfort::JsonFault;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{
-    Deserializer, Serialize,
-    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Value, error::Category};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::node::Node;
 use super::{fault, media_type};
@@ -100,80 +96,31 @@ pub(crate) async fn buffer<S: Send + Sync>(request: Request, state: &S) -> Resul
 fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
     let kind = media_type(headers).unwrap_or_default();
     let json = kind.strip_prefix("application/").is_some_and(|kind| kind.rsplit('+').next() == Some("json"));
+    if json && is_plain(headers) { Ok(()) } else { Err(Rejection::unsupported_media_type()) }
+}
+
+/// Returns whether a body is not compressed.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let plain = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if json && plain { Ok(()) } else { Err(Rejection::unsupported_media_type()) }
+    codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Parses a whole body.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(bytes).map_err(|_| Rejection::invalid_request("The body is not valid UTF-8."))?;
 
-    // Two passes: the first finds repeated members, which a map would silently merge; the second builds the value, with
-    // numbers as serde_json represents them under whichever features the application has enabled.
-    let mut json = serde_json::Deserializer::from_str(text);
-    Once.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| malformed(&error))?;
-    let value: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    let value = authfort::read_json(text).map_err(|fault| malformed(&fault))?;
     fault::read(Node(value)).map_err(|fault| Rejection::validation(vec![fault::in_body(fault)]))
 }
 
-/// Reports the position but not the text around it, which may contain anything. Our own error, `Category::Data`, is
-/// about a repeated name.
-fn malformed(error: &serde_json::Error) -> Rejection {
-    let (line, column) = (error.line(), error.column());
-    Rejection::invalid_request(match error.classify() {
-        Category::Data => format!("The body names a member twice, at line {line}, column {column}."),
-        _ => format!("The body is not valid JSON, at line {line}, column {column}."),
-    })
-}
-
-/// Visits a value and fails if an object names a member twice.
-struct Once;
-
-impl<'de> DeserializeSeed<'de> for Once {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-macro_rules! pass {
-    ($($visit:ident: $type:ty,)+) => {
-        $(fn $visit<E>(self, _: $type) -> Result<(), E> {
-            Ok(())
-        })+
+/// Gives the position only; the text around it may hold anything, so it is not repeated.
+fn malformed(&(fault, line, column): &(JsonFault, usize, usize)) -> Rejection {
+    let what = match fault {
+        JsonFault::Malformed => "is not valid JSON",
+        JsonFault::Twice => "names a member twice",
+        JsonFault::Reserved => "has a member with a reserved name",
     };
-}
-
-impl<'de> Visitor<'de> for Once {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if !seen.insert(name) {
-                return Err(de::Error::custom("a member twice"));
-            }
-            map.next_value_seed(Self)?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Self)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    pass! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str, }
+    Rejection::invalid_request(format!("The body {what}, at line {line}, column {column}."))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, header};
 pub(crate) use fault::wanted;
 pub(crate) use field::{Field, rfc3339, rfc3339_unless_empty, unless_empty};
-pub(crate) use json::{Json, OptionalJson, buffer};
+pub(crate) use json::{Json, OptionalJson, buffer, is_plain};
 pub(crate) use parameters::Parameters;
 pub(crate) use path::Path;
 pub(crate) use query::Query;

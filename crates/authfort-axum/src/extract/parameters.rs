@@ -39,14 +39,14 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Splits a query, or a body of the type `application/x-www-form-urlencoded`.
+    /// Splits a query, or a form: a body of the type `application/x-www-form-urlencoded`. `what` names it in messages.
     ///
     /// # Errors
     /// - 400 for an invalid percent-encoding, invalid UTF-8, or NUL
-    pub(crate) fn split(query: &str) -> Result<Self, Rejection> {
+    pub(crate) fn split(what: &str, query: &str) -> Result<Self, Rejection> {
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok::<_, Rejection>((decode(name)?, decode(value)?))
+            Ok::<_, Rejection>((decode(what, name)?, decode(what, value)?))
         };
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>()?;
         Ok(Self { pairs, place: "" })
@@ -106,7 +106,7 @@ impl<'de> Deserializer<'de> for &mut Parameters {
         let given = names.iter().filter_map(|name| {
             let values: Vec<String> =
                 self.pairs.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect();
-            (!values.is_empty()).then_some((*name, Given(values)))
+            (!values.is_empty()).then_some((*name, Given::new(values)))
         });
         MapDeserializer::new(given).deserialize_any(visitor)
     }
@@ -136,12 +136,20 @@ impl<'de> SeqAccess<'de> for &mut Parameters {
 }
 
 /// The values of one parameter.
-struct Given(Vec<String>);
+struct Given {
+    values: Vec<String>,
+    /// How many there were, empty ones included.
+    count: usize,
+}
 
 impl Given {
+    fn new(values: Vec<String>) -> Self {
+        Self { count: values.len(), values }
+    }
+
     fn one(mut self) -> Result<String, Fault> {
-        match (self.0.pop(), self.0.is_empty()) {
-            (Some(text), true) => Ok(text),
+        match self.values.pop() {
+            Some(text) if self.count == 1 => Ok(text),
             _ => Err(Fault::new("invalid", "may be given once only")),
         }
     }
@@ -173,7 +181,7 @@ impl<'de> Deserializer<'de> for Given {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.values.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -182,13 +190,13 @@ impl<'de> Deserializer<'de> for Given {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         if name == UNLESS_EMPTY {
-            self.0.retain(|value| !value.is_empty());
+            self.values.retain(|value| !value.is_empty());
         }
         visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        SeqDeserializer::new(self.0.into_iter().map(|value| Self(vec![value]))).deserialize_any(visitor)
+        SeqDeserializer::new(self.values.into_iter().map(|value| Self::new(vec![value]))).deserialize_any(visitor)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -225,8 +233,8 @@ impl<'de> Deserializer<'de> for Given {
     }
 }
 
-fn decode(text: &str) -> Result<String, Rejection> {
-    let broken = || Rejection::invalid_request("The query is not properly percent-encoded UTF-8.");
+fn decode(what: &str, text: &str) -> Result<String, Rejection> {
+    let broken = || Rejection::invalid_request(format!("The {what} is not properly percent-encoded UTF-8."));
     let mut after_percent = text.split('%').skip(1);
     // The decoder leaves invalid sequences unchanged, and another parser could then read them differently.
     let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
@@ -236,7 +244,7 @@ fn decode(text: &str) -> Result<String, Rejection> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode(spaced.as_bytes()).decode_utf8().map_err(|_| broken())?;
     if decoded.contains('\0') {
-        return Err(Rejection::invalid_request("The query contains a NUL character."));
+        return Err(Rejection::invalid_request(format!("The {what} contains a NUL character.")));
     }
     Ok(decoded.into_owned())
 }

@@ -15,7 +15,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let mut parameters = Parameters::split(parts.uri.query().unwrap_or_default())?;
+        let mut parameters = Parameters::split("query", parts.uri.query().unwrap_or_default())?;
         let value = parameters.take()?;
         parameters.finish()?;
         Ok(Self(value))

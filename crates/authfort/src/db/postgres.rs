@@ -31,12 +31,21 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 pub(crate) struct PooledPg {
     conn: PoolConnection<Postgres>,
     prepared: bool,
-    reading: bool,
+    reading: Reading,
+}
+
+/// The read-only transaction of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    None,
+    /// `BEGIN` was sent and not answered. Nobody knows whether it has begun.
+    Beginning,
+    Open,
 }
 
 impl PooledPg {
     pub(crate) fn new(conn: PoolConnection<Postgres>, prepared: bool) -> Self {
-        Self { conn, prepared, reading: false }
+        Self { conn, prepared, reading: Reading::None }
     }
 
     pub(crate) fn conn(&mut self) -> Conn<'_> {
@@ -48,8 +57,10 @@ impl PooledPg {
     /// value is dropped.
     pub(crate) async fn begin_reading(&mut self) -> sqlx::Result<()> {
         if !self.prepared {
+            // A caller that goes away drops this future in the middle.
+            self.reading = Reading::Beginning;
             PgTransactionManager::begin(&mut self.conn, Some(SqlStr::from_static("BEGIN READ ONLY"))).await?;
-            self.reading = true;
+            self.reading = Reading::Open;
         }
         Ok(())
     }
@@ -70,9 +81,11 @@ impl PooledPg {
 
 impl Drop for PooledPg {
     fn drop(&mut self) {
-        if self.reading {
+        match self.reading {
+            Reading::None => {}
+            Reading::Beginning => self.conn.close_on_drop(),
             // Sent when the connection returns to its pool.
-            PgTransactionManager::start_rollback(&mut self.conn);
+            Reading::Open => PgTransactionManager::start_rollback(&mut self.conn),
         }
     }
 }

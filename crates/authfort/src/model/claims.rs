@@ -5,14 +5,11 @@
 //! are strings and never arrays); `null` is not the same as absent. Unknown members are ignored, so that nodes of two
 //! versions can run side by side.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use uuid::{Uuid, fmt::Hyphenated};
+
+use super::json::read_json;
 
 /// The claims of an access token. Times are seconds since 1970 (RFC 7519 `NumericDate`, whole seconds only).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,35 +55,9 @@ impl Payload {
 
 /// Parses one JSON object in which no member occurs twice. An array is refused, and the parser bounds the nesting.
 pub(crate) fn read_object(json: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice::<Object>(json).ok().map(|object| object.0)
-}
-
-struct Object(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
-                let mut object = Map::new();
-                while let Some(name) = members.next_key::<String>()? {
-                    if object.contains_key(&name) {
-                        return Err(A::Error::custom("a member occurs twice"));
-                    }
-                    object.insert(name, members.next_value()?);
-                }
-                Ok(Object(object))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
+    match read_json(std::str::from_utf8(json).ok()?) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
     }
 }
 

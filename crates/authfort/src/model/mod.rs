@@ -6,6 +6,7 @@
 //! | `filter`, `page`, `cursor` | which users, in which order, from which position |
 //! | `delete` | what a deletion leaves |
 //! | `events` | the types of events, each with its data |
+//! | `json` | JSON from outside, read strictly |
 //! | `claims`, `standing` | the claims of an access token, and whether it is valid |
 //! | `role`, `validate` | the rules for a role's name, an address, a name … |
 
@@ -15,6 +16,7 @@ pub(crate) mod cursor;
 pub(crate) mod delete;
 pub mod events;
 pub(crate) mod filter;
+pub(crate) mod json;
 pub(crate) mod page;
 pub(crate) mod principal;
 pub(crate) mod role;

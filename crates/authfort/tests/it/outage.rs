@@ -1,8 +1,10 @@
 //! The database is gone, silent or used up: how the guard, the keys and the health check answer.
 
 use std::any::Any;
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
+use authfort::sqlx::postgres::PgPoolOptions;
 use authfort::{AuthFort, Error};
 use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
 use chrono::TimeDelta;
@@ -209,5 +211,31 @@ fn the_guard_goes_on_where_the_server_ended_all_its_sessions() {
                  WHERE datname = current_database() AND application_name = 'authfort'";
             assert!(raw.count(ended).await > 0);
         }
+    });
+}
+
+/// Where statements do not stay prepared, each read is a transaction, which must not outlive a caller that goes away.
+#[test]
+fn a_read_that_is_dropped_while_it_begins_leaves_no_transaction_open() {
+    run(Engine::Postgres, async |db| {
+        let relay = Relay::to(db.url()).await;
+        // A connection is not pinged before it is used, so the first that waits is the transaction's BEGIN.
+        let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        let pool = pool.connect(relay.url()).await.unwrap();
+        let auth = builder(&clock()).prepared_statements(false).from_pool(pool.clone()).await.unwrap();
+        let jane = auth.create_user(EMAIL).await.unwrap().id;
+        let signed_in = auth.create_session(jane).await.unwrap();
+        assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
+        // The transaction of the last read ends behind its caller's back.
+        while pool.num_idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // What is sent from now on arrives after its sender has gone.
+        relay.fall_silent();
+        let gone = Duration::from_millis(100);
+        assert!(tokio::time::timeout(gone, auth.get_user(jane).into_future()).await.is_err());
+        relay.go_on();
+        auth.update_user(jane).name("Jane").await.unwrap();
+        assert_eq!(guard(&auth, access(&signed_in)).await, "ok");
     });
 }

@@ -82,6 +82,18 @@ both_engines! {
         }
     }
 
+    async fn metadata_cannot_hold_names_that_a_parser_of_json_reserves(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let hidden = object(json!({"m": [{"b": 1, "$serde_json::private::RawValue": "x"}]}));
+        let error = auth.create_user("jane@example.com").metadata(hidden.clone()).await.unwrap_err();
+        assert_eq!(faults(&error), ["metadata reserved"]);
+        let jane = user(&auth, "jane@example.com").await.id;
+        for call in [auth.update_user(jane).metadata(hidden.clone()), auth.update_user(jane).merge_metadata(hidden)] {
+            assert_eq!(faults(&call.await.unwrap_err()), ["metadata reserved"]);
+        }
+        assert!(auth.get_user(jane).await.unwrap().metadata.is_empty());
+    }
+
     async fn metadata_has_a_size_and_a_depth(db: TestDatabase) {
         let clock = clock();
         let auth = builder(&clock).metadata_max_bytes(100).connect(db.url()).await.unwrap();

@@ -7,7 +7,7 @@ use axum::{
 use tower::ServiceExt;
 
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::*;
 
@@ -229,4 +229,20 @@ async fn an_optional_body_may_be_absent_but_not_undeclared() {
     assert_eq!(send(None, r#"{"reason": "spam"}"#).await.0, 415);
     assert_eq!(send(Some("text/plain"), r#"{"reason": "spam"}"#).await.0, 415);
     assert_eq!(send(Some("application/json"), "[]").await.0, 422);
+}
+
+#[test]
+fn a_reserved_name_of_the_parser_is_400_and_text_inside_of_it_is_not_read() {
+    let inner = r#"{\"email\": \"a\", \"email\": \"b\", \"password\": \"c\"}"#;
+    for body in [
+        format!(r#"{{"$serde_json::private::RawValue": "{inner}"}}"#),
+        format!(
+            r#"{{"email": "a", "password": "b", "metadata": {{"x": {{"$serde_json::private::RawValue": "{inner}"}}}}}}"#
+        ),
+        r#"{"email": {"$serde_json::private::RawValue": "not json"}, "password": ""}"#.to_owned(),
+    ] {
+        let rejection = parse::<Login>(body.as_bytes()).unwrap_err();
+        assert_eq!(rejection.status(), 400, "{body}");
+        assert!(rejection.message().contains("a member with a reserved name"), "{}", rejection.message());
+    }
 }

@@ -11,7 +11,7 @@ fn refusal<T>(result: Result<T, Rejection>) -> (u16, String) {
 }
 
 fn read<T: DeserializeOwned>(query: &str) -> Result<T, Rejection> {
-    let mut parameters = Parameters::split(query)?;
+    let mut parameters = Parameters::split("query", query)?;
     let value = parameters.take()?;
     parameters.finish()?;
     Ok(value)
@@ -169,11 +169,13 @@ struct Filter {
 fn an_empty_filter_is_none_and_one_that_is_not_empty_is_read_strictly() {
     let empty: Filter = read("active=&tag=&tag=&before=&kind=&active=").unwrap();
     assert!(empty.active.is_none() && empty.tag.is_none() && empty.before.is_none() && empty.kind.is_none());
-    let given: Filter = read("active=&active=true&tag=&tag=a&before=2030-01-01T00:00:00Z&kind=email").unwrap();
+    let given: Filter = read("active=true&tag=&tag=a&before=2030-01-01T00:00:00Z&kind=email").unwrap();
     assert_eq!((given.active, given.tag, given.kind), (Some(true), Some(vec!["a".into()]), Some(Sort::Email)));
     assert!(given.before.is_some());
     assert_eq!(refusal(read::<Filter>("active=1")), (400, "`active` must be true or false.".into()));
-    assert_eq!(refusal(read::<Filter>("active=true&active=true")).0, 400);
+    for twice in ["active=true&active=true", "active=&active=true", "active=true&active="] {
+        assert_eq!(refusal(read::<Filter>(twice)), (400, "`active` may be given once only.".into()), "{twice}");
+    }
     assert_eq!(refusal(read::<Filter>("before=now")).0, 400);
 }
 
