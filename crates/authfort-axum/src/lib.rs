@@ -57,6 +57,7 @@ mod user;
 
 pub use admin::{admin_openapi, admin_router, admin_router_without};
 pub use auth::{Visitor, auth_openapi, auth_router, auth_router_without};
+pub use authfort::is_role_name;
 pub(crate) use client::ClientKey;
 pub use client::TrustedProxies;
 pub(crate) use cookie::Cookies;
@@ -69,7 +70,7 @@ pub use layer::{AuthLayer, AuthService};
 pub use limits::{Action, Rate, RateLimits};
 pub use rejection::Rejection;
 pub use role::{
-    AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, check_role_names, is_role_name,
+    AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, check_role_names,
     require_all_roles, require_any_role, require_role,
 };
 pub use user::{Auth, CurrentUser};

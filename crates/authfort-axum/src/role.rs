@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use authfort::Principal;
+use authfort::{Principal, is_role_name};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -111,27 +111,6 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
         (one, other) = (one_rest, other_rest);
     }
     one.is_empty() && other.is_empty()
-}
-
-/// Returns whether a text is a valid role name: `^[a-z][a-z0-9_-]{0,49}$`. [`roles!`](crate::roles) calls it at compile
-/// time.
-///
-/// ```
-/// assert!(authfort_axum::is_role_name("content-editor"));
-/// assert!(!authfort_axum::is_role_name("Admin"));
-/// ```
-pub const fn is_role_name(name: &str) -> bool {
-    let mut rest = name.as_bytes();
-    if rest.len() > 50 || !matches!(rest.first(), Some(b'a'..=b'z')) {
-        return false;
-    }
-    while let Some((first, others)) = rest.split_first() {
-        if !matches!(first, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-') {
-            return false;
-        }
-        rest = others;
-    }
-    true
 }
 
 /// A rule that a caller's roles must satisfy.

@@ -81,6 +81,7 @@ pub use model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 #[doc(hidden)]
 pub use model::json::{JsonFault, read_json};
 pub use model::principal::Principal;
+pub use model::role::is_role_name;
 pub use model::user::User;
 pub use model::validate::{check_email, email_key, normalize_email};
 pub use passwords::{BreachCheck, BreachFuture, HashedPassword, Hashing, OnFailure, PasswordPolicy, generate_password};

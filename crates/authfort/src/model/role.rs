@@ -5,12 +5,34 @@ use crate::FieldError;
 
 const ROLE_BYTES: usize = 50;
 
+/// Returns whether a text is a valid role name: `^[a-z][a-z0-9_-]{0,49}$`. Callers can use it at compile
+/// time.
+///
+/// ```
+/// assert!(authfort::is_role_name("content-editor"));
+/// assert!(!authfort::is_role_name("Admin"));
+/// ```
+pub const fn is_role_name(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    if rest.len() > ROLE_BYTES || !matches!(rest.first(), Some(b'a'..=b'z')) {
+        return false;
+    }
+    while let Some((first, others)) = rest.split_first() {
+        if !matches!(first, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-') {
+            return false;
+        }
+        rest = others;
+    }
+    true
+}
+
 /// Checks a role's name: `^[a-z][a-z0-9_-]{0,49}$`.
 pub(crate) fn role_name(field: &str, name: &str) -> Checked<()> {
-    let shaped = name.len() <= ROLE_BYTES
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if shaped { Ok(()) } else { Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$")) }
+    if is_role_name(name) {
+        Ok(())
+    } else {
+        Err(FieldError::new(field, "invalid_role", "must match ^[a-z][a-z0-9_-]{0,49}$"))
+    }
 }
 
 #[cfg(test)]
