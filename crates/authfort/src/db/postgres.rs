@@ -38,7 +38,7 @@ pub(crate) struct PooledPg {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     None,
-    /// `BEGIN` was sent and not answered. Nobody knows whether it has begun.
+    /// `BEGIN` was sent and not answered: a transaction may be open on the server.
     Beginning,
     Open,
 }

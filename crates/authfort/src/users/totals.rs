@@ -34,7 +34,7 @@ impl AuthFort {
 /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
 /// auth.create_user("jane@example.com").role("editor").await?;
 /// let check = auth.check_totals().await?;
-/// assert!(check.is_right(), "{:?}", check.differences);
+/// assert!(check.is_consistent(), "{:?}", check.differences);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,14 +42,14 @@ impl AuthFort {
 pub struct TotalsCheck {
     /// The totals that differ from a recount.
     pub differences: Vec<TotalDifference>,
-    /// The number of role rows that do not repeat what their user says. Lists by role read these rows.
-    pub misfiled_roles: i64,
+    /// The number of role rows whose copy of their user's state is out of date. Their totals follow the copy.
+    pub stale_roles: i64,
 }
 
 impl TotalsCheck {
     /// Returns whether nothing differs.
-    pub fn is_right(&self) -> bool {
-        self.differences.is_empty() && self.misfiled_roles == 0
+    pub fn is_consistent(&self) -> bool {
+        self.differences.is_empty() && self.stale_roles == 0
     }
 }
 
@@ -91,8 +91,8 @@ async fn check(conn: &mut Conn<'_>) -> Result<TotalsCheck> {
         kept: found.kept,
         counted: found.counted,
     });
-    let misfiled_roles = store::users::totals::misfiled_roles(conn).await?;
-    Ok(TotalsCheck { differences: differences.collect(), misfiled_roles })
+    let stale_roles = store::users::totals::stale_roles(conn).await?;
+    Ok(TotalsCheck { differences: differences.collect(), stale_roles })
 }
 
 impl IntoFuture for CheckTotals {
@@ -114,10 +114,10 @@ impl Operation for RepairTotals {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<TotalsCheck>> {
         let found = check(&mut work.conn).await?;
-        if found.misfiled_roles > 0 {
-            store::users::totals::refile_roles(&mut work.conn).await?;
+        if found.stale_roles > 0 {
+            store::users::totals::refresh_roles(&mut work.conn).await?;
         }
-        if !found.is_right() {
+        if !found.is_consistent() {
             store::users::totals::correct(&mut work.conn).await?;
         }
         Ok(Verdict::Commit(found))

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use authfort::{AuthFort, DeletedFilter, Total, User, UserFilter};
+use authfort::{AuthFort, DeletedFilter, Total, UserFilter};
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::{TimeDelta, TimeZone, Utc};
 
+use crate::list::matches;
 use crate::raw::Raw;
 use crate::support::{builder, clock, service};
 
@@ -27,20 +28,10 @@ fn combinations() -> Vec<UserFilter> {
     filters
 }
 
-fn matches(user: &User, filter: &UserFilter) -> bool {
-    (match filter.deleted {
-        DeletedFilter::Without => !user.is_deleted,
-        DeletedFilter::With => true,
-        DeletedFilter::Only => user.is_deleted,
-    }) && filter.banned.is_none_or(|banned| user.banned == banned)
-        && filter.email_verified.is_none_or(|verified| user.email_verified == verified)
-        && filter.roles.iter().all(|role| user.has_role(role))
-}
-
 /// Every total is what the users themselves say, and the check agrees.
 pub async fn are_right(auth: &AuthFort, about: &str) {
     let check = auth.check_totals().await.unwrap();
-    assert!(check.is_right(), "{about}: {check:?}");
+    assert!(check.is_consistent(), "{about}: {check:?}");
     let all = auth.list_users().deleted(DeletedFilter::With).limit(200).await.unwrap();
     assert_eq!(all.next_cursor, None, "more users than are looked at");
     for filter in combinations() {
@@ -258,7 +249,7 @@ both_engines! {
         for step in steps {
             raw.execute(step.as_str()).await.unwrap_or_else(|error| panic!("{step}: {error}"));
             let check = auth.check_totals().await.unwrap();
-            assert!(check.is_right(), "{step}: {check:?}");
+            assert!(check.is_consistent(), "{step}: {check:?}");
             if !step.contains("odd") {
                 are_right_by_the_text(&auth, &raw, &step).await;
             }
@@ -293,7 +284,7 @@ both_engines! {
         for n in 0..5 {
             auth.create_user(format!("user{n}@example.com")).role("member").await.unwrap();
         }
-        assert!(auth.repair_totals().await.unwrap().is_right());
+        assert!(auth.repair_totals().await.unwrap().is_consistent());
         let raw = Raw::open(&db, 1).await;
         raw.execute("UPDATE authfort_user_totals SET n = n + 2 WHERE role = 'member'").await.unwrap();
         raw.execute("DELETE FROM authfort_user_totals WHERE role = ''").await.unwrap();
@@ -303,11 +294,11 @@ both_engines! {
         let lines: Vec<_> = found.differences.iter()
             .map(|d| (d.role.as_deref(), d.deleted, d.verified, d.ban_day.as_deref(), d.kept, d.counted)).collect();
         assert_eq!(lines, [(None, false, false, None, 0, 5), (Some("ghost"), true, true, Some("never"), 1, 0), (Some("member"), false, false, None, 7, 5)]);
-        assert_eq!((found.misfiled_roles, found.is_right()), (5, false));
+        assert_eq!((found.stale_roles, found.is_consistent()), (5, false));
         assert_eq!(auth.get_user_count().await.unwrap(), 0, "kept, not counted");
         assert_eq!(auth.repair_totals().await.unwrap(), found);
         are_right(&auth, "repaired").await;
-        assert!(auth.repair_totals().await.unwrap().is_right());
+        assert!(auth.repair_totals().await.unwrap().is_consistent());
     }
 
     async fn a_capped_total_counts_to_a_thousand_and_says_so(db: TestDatabase) {

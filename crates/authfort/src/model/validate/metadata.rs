@@ -18,13 +18,14 @@ pub(crate) fn metadata(value: &Map<String, Value>, max_bytes: usize) -> Checked<
     if text.len() > max_bytes {
         return Err(FieldError::new("metadata", "too_long", format!("must have at most {max_bytes} bytes as JSON")));
     }
-    if any_name(value, &is_reserved) {
+    if any_text(value, &is_reserved, &|_| false) {
         let message = "must not contain a name that begins with $serde_json::private::";
         return Err(FieldError::new("metadata", "reserved", message));
     }
     // Checked in the values: in the text, a NUL is an escape, which a backslash before it would turn into six
     // characters.
-    if object_has_nul(value) {
+    let has_nul = |text: &str| text.contains('\0');
+    if any_text(value, &has_nul, &has_nul) {
         return Err(FieldError::new("metadata", "nul", "must not contain the character NUL"));
     }
     Ok(text)
@@ -38,27 +39,15 @@ fn is_deeper_than(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Returns whether a name on any level meets the condition.
-fn any_name(map: &Map<String, Value>, condition: &impl Fn(&str) -> bool) -> bool {
-    fn within(value: &Value, condition: &impl Fn(&str) -> bool) -> bool {
+/// Returns whether, on any level, a name meets the first condition or a text value the second one.
+fn any_text(map: &Map<String, Value>, of_name: &impl Fn(&str) -> bool, of_value: &impl Fn(&str) -> bool) -> bool {
+    fn within(value: &Value, of_name: &impl Fn(&str) -> bool, of_value: &impl Fn(&str) -> bool) -> bool {
         match value {
-            Value::Array(items) => items.iter().any(|item| within(item, condition)),
-            Value::Object(map) => any_name(map, condition),
+            Value::String(text) => of_value(text),
+            Value::Array(items) => items.iter().any(|item| within(item, of_name, of_value)),
+            Value::Object(map) => any_text(map, of_name, of_value),
             _ => false,
         }
     }
-    map.iter().any(|(name, value)| condition(name) || within(value, condition))
-}
-
-fn object_has_nul(map: &Map<String, Value>) -> bool {
-    map.iter().any(|(key, value)| key.contains('\0') || has_nul(value))
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(map) => object_has_nul(map),
-        _ => false,
-    }
+    map.iter().any(|(name, value)| of_name(name) || within(value, of_name, of_value))
 }

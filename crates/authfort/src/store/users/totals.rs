@@ -131,33 +131,33 @@ pub(crate) async fn differences(conn: &mut Conn<'_>) -> Result<Vec<Difference>> 
     run!(conn, fetch_all, sqlx::query_as::<_, Difference>, statement).map_err(classify)
 }
 
-/// Appends the condition that a row of a role `r` does not repeat what its user `u` says.
-fn push_misfiled(to: &mut Statement, conn: &Conn<'_>) {
+/// Appends the condition that the copy of the state of its user `u` in a row of a role `r` is out of date.
+fn push_stale(to: &mut Statement, conn: &Conn<'_>) {
     to.push("u.id = r.user_id AND (r.user_created_at <> u.created_at OR r.user_verified <> u.email_verified");
     to.push(" OR r.user_deleted <> (u.deleted_at IS NOT NULL) OR r.user_ban_day <> ").push(conn.ban_day()).push(")");
 }
 
-/// Counts the rows of roles that do not repeat what their user says.
-pub(crate) async fn misfiled_roles(conn: &mut Conn<'_>) -> Result<i64> {
+/// Counts the rows of roles whose copy of their user's state is out of date.
+pub(crate) async fn stale_roles(conn: &mut Conn<'_>) -> Result<i64> {
     let mut statement = Statement::new("SELECT count(*) FROM authfort_user_roles r, authfort_users u WHERE ");
-    push_misfiled(&mut statement, conn);
+    push_stale(&mut statement, conn);
     run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
 }
 
-/// Makes the rows of roles repeat what their users say. The triggers move their totals along.
-pub(crate) async fn refile_roles(conn: &mut Conn<'_>) -> Result<()> {
+/// Brings these copies up to date. The triggers move the totals along.
+pub(crate) async fn refresh_roles(conn: &mut Conn<'_>) -> Result<()> {
     let mut statement = Statement::new(
         "UPDATE authfort_user_roles AS r SET user_created_at = u.created_at, user_deleted = u.deleted_at IS NOT NULL, \
          user_verified = u.email_verified, user_ban_day = ",
     );
     statement.push(conn.ban_day()).push(" FROM authfort_users u WHERE ");
-    push_misfiled(&mut statement, conn);
+    push_stale(&mut statement, conn);
     run!(conn, execute, statement).map_err(classify)?;
     Ok(())
 }
 
 /// Adds to each total what a recount has more, or less. One statement, so the two are of one snapshot: what others commit
-/// meanwhile is in neither. Nobody waits for it, and it waits for nobody.
+/// meanwhile is in neither. On PostgreSQL it neither waits for writers nor blocks them.
 pub(crate) async fn correct(conn: &mut Conn<'_>) -> Result<()> {
     let mut statement = compared(conn);
     statement.push(
