@@ -48,6 +48,12 @@ impl Statement {
         self
     }
 
+    /// Appends a number as text, for what a planner should know beforehand.
+    pub(crate) fn number(&mut self, value: i64) -> &mut Self {
+        self.text.push_str(&value.to_string());
+        self
+    }
+
     /// Appends a placeholder for the value.
     pub(crate) fn bind(&mut self, value: impl Into<Arg>) -> &mut Self {
         self.args.push(value.into());

@@ -1,5 +1,11 @@
 //! Pages and counts of users, with statements built from fixed pieces.
+//!
+//! A page is read in the order of an index that also has what its filter asks: first the ids, then the rows of these ids.
+//! Its total, and the roles of its users, come with the same statement. [`order`] has the orders, [`condition`] the filters.
+//! Search terms are conditions of the users' rows, found by an index of their own.
 
+mod condition;
+mod order;
 #[cfg(test)]
 mod plans;
 
@@ -7,81 +13,71 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
+use self::condition::Hidden;
+use self::order::{Order, Rows};
 use super::{UserRow, columns, totals};
-use crate::db::dynamic::{Arg, Statement, run};
+use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, classify};
 use crate::model::cursor::{Cursor, SortKey};
-use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
+use crate::model::filter::{DeletedFilter, SortBy, Total, UserFilter};
 use crate::model::page::{PageRequest, Seek};
 use crate::{Result, UserId};
 
-/// The key that an order sorts by before the id. A missing name sorts last in both directions, so each direction has
-/// its own key with its own index, in which a missing name counts as U+10FFFF, which no name contains, or as empty.
-struct Order {
-    /// The key as its index has it.
-    key: &'static str,
-    /// The same key, computed from a row of the page.
-    read: &'static str,
-    /// The value of a missing name.
-    missing: &'static str,
-    up: bool,
+/// An offset from which it is worth to look whether the other end is nearer.
+const FAR: i64 = 1_000;
+
+pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
+    let mut statement = Statement::new("SELECT ");
+    push_count(&mut statement, conn, filter, None, now);
+    statement
 }
 
-impl Order {
-    fn new(conn: &Conn<'_>, sort_by: SortBy, sort_order: SortOrder, backward: bool) -> Self {
-        let ascending = sort_order == SortOrder::Asc;
-        let (key, read, missing) = match (sort_by, ascending) {
-            (SortBy::CreatedAt, _) => ("u.created_at", "u.created_at", ""),
-            (SortBy::Email, _) => ("u.email_key", "u.email_key", ""),
-            (SortBy::Name, true) => (conn.name_key(true), "coalesce(u.name_key, '\u{10ffff}')", "\u{10ffff}"),
-            (SortBy::Name, false) => (conn.name_key(false), "coalesce(u.name_key, '')", ""),
-        };
-        Self { key, read, missing, up: ascending != backward }
+/// Appends the number of users that match as one expression; the matches are counted up to a cap, unless their number is
+/// kept.
+fn push_count(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, cap: Option<i64>, now: DateTime<Utc>) {
+    if totals::push_kept(to, conn, filter, now) {
+        return;
     }
-
-    fn push_by(&self, to: &mut Statement, key: &'static str) {
-        to.push(" ORDER BY ").push(key).push(if self.up { ", u.id" } else { " DESC, u.id DESC" });
+    to.push("(SELECT count(*) FROM (");
+    match (&filter.query, &filter.roles[..]) {
+        (Some(term), _) => {
+            to.push("SELECT 1 FROM authfort_users u");
+            push_found(to, conn, filter, term, now);
+        }
+        (None, [] | [_]) => {
+            let rows = filter.roles.first().map_or(Rows::Users, |role| Rows::Holders(role));
+            to.push("SELECT 1 FROM ").push(rows.table());
+            condition::push(to, rows, filter, Hidden::default(), now);
+        }
+        // Some have several of the roles. Of each role no more are needed than are counted in all.
+        (None, roles) => push_union(to, roles, |to, role| {
+            to.push("SELECT r.user_id FROM authfort_user_roles r");
+            condition::push(to, Rows::Holders(role), filter, Hidden::default(), now);
+            push_limit(to, cap);
+        }),
     }
+    push_limit(to, cap);
+    to.push(") c)");
+}
 
-    /// Selects only rows past the cursor. Comparing (key, id) as one row value is one index seek, however many keys are
-    /// equal.
-    fn push_past(&self, to: &mut Statement, cursor: &Cursor) {
-        let key: Arg = match &cursor.key {
-            SortKey::Time(time) => (*time).into(),
-            SortKey::Text(text) => text.as_str().into(),
-            SortKey::Missing => self.missing.into(),
-            SortKey::End => return,
-        };
-        to.push(" AND (").push(self.key).push(if self.up { ", u.id) > (" } else { ", u.id) < (" }).bind(key);
-        to.push(", ").bind(cursor.id).push(")");
+fn push_limit(to: &mut Statement, limit: Option<i64>) {
+    if let Some(limit) = limit {
+        to.push(" LIMIT ").number(limit);
     }
 }
 
-/// Appends `WHERE …`. The first condition is always there, so each other one begins with AND.
-fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) {
-    to.push(match filter.deleted {
-        DeletedFilter::Without => " WHERE u.deleted_at IS NULL",
-        DeletedFilter::With => " WHERE TRUE",
-        DeletedFilter::Only => " WHERE u.deleted_at IS NOT NULL",
-    });
-    match filter.banned {
-        Some(true) => {
-            to.push(" AND u.banned AND (u.ban_expires_at IS NULL OR u.ban_expires_at > ").bind(now).push(")");
-        }
-        Some(false) => {
-            to.push(" AND (NOT u.banned OR u.ban_expires_at <= ").bind(now).push(")");
-        }
-        None => {}
+/// Appends the union of a SELECT for each role, without duplicates.
+fn push_union(to: &mut Statement, roles: &[String], mut select: impl FnMut(&mut Statement, &str)) {
+    for (at, role) in roles.iter().enumerate() {
+        to.push(if at == 0 { "SELECT * FROM (" } else { " UNION SELECT * FROM (" });
+        select(to, role);
+        to.push(") s");
     }
-    if let Some(verified) = filter.email_verified {
-        to.push(" AND u.email_verified = ").bind(verified);
-    }
-    if let Some(time) = filter.created_after {
-        to.push(" AND u.created_at >= ").bind(time);
-    }
-    if let Some(time) = filter.created_before {
-        to.push(" AND u.created_at < ").bind(time);
-    }
+}
+
+/// Appends `WHERE …` for a search: the term, and the roles.
+fn push_found(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, term: &str, now: DateTime<Utc>) {
+    condition::push(to, Rows::Users, filter, Hidden::default(), now);
     if let Some((first, others)) = filter.roles.split_first() {
         to.push(" AND u.id IN (SELECT r.user_id FROM authfort_user_roles r WHERE r.role IN (").bind(first.as_str());
         for role in others {
@@ -89,62 +85,191 @@ fn push_filter(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
         }
         to.push("))");
     }
-    if let Some(term) = &filter.query {
-        let (before, after, value) = conn.search_condition(term);
-        to.push(" AND (").push(before).bind(value).push(after);
-        if let Ok(id) = Uuid::try_parse(term) {
-            to.push(" OR u.id = ").bind(id);
-        }
-        to.push(")");
+    let (before, after, value) = conn.search_condition(term);
+    to.push(" AND (").push(before).bind(value).push(after);
+    if let Ok(id) = Uuid::try_parse(term) {
+        to.push(" OR u.id = ").bind(id);
     }
+    to.push(")");
 }
 
-pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
-    let mut statement = Statement::new("SELECT ");
-    if !totals::push_kept(&mut statement, conn, filter, now) {
-        statement.push("count(*) FROM authfort_users u");
-        push_filter(&mut statement, conn, filter, now);
-    }
-    statement
+/// A page to be read: what all parts of its statement are made from.
+struct Reading<'a> {
+    page: &'a PageRequest,
+    order: Order,
+    now: DateTime<Utc>,
 }
 
 /// Reads the page, its roles and its total in one statement, and so from one snapshot. The total is on the left of the
 /// join, so that an empty page has one too.
 pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<Utc>) -> Statement {
     let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
-    let order = Order::new(conn, page.sort_by, page.sort_order, backward);
-    let mut statement = Statement::new("SELECT t.total, u.* FROM (SELECT ");
-    match page.total {
-        _ if page.total != Total::None && totals::push_kept(&mut statement, conn, &page.filter, now) => {
-            statement.push(" AS total");
-        }
-        Total::Exact => {
-            statement.push("count(*) AS total FROM authfort_users u");
-            push_filter(&mut statement, conn, &page.filter, now);
-        }
+    let reading = Reading { page, order: Order::new(page.sort_by, page.sort_order, backward), now };
+    let filter = &page.filter;
+    let mut to = Statement::new("WITH t AS MATERIALIZED (SELECT ");
+    if page.total == Total::None && !reading.is_far() {
+        to.push("CAST(NULL AS bigint)");
+    } else {
         // One more than the cap tells whether there are more.
-        Total::Capped => {
-            statement.push("count(*) AS total FROM (SELECT 1 FROM authfort_users u");
-            push_filter(&mut statement, conn, &page.filter, now);
-            statement.push(" LIMIT ").bind(i64::try_from(Total::CAP).unwrap_or(i64::MAX).saturating_add(1)).push(") c");
-        }
-        Total::None => {
-            statement.push("CAST(NULL AS bigint) AS total");
+        let cap = i64::try_from(Total::CAP).unwrap_or(i64::MAX).saturating_add(1);
+        push_count(&mut to, conn, filter, (page.total == Total::Capped).then_some(cap), now);
+    }
+    to.push(" AS total) SELECT ");
+    to.push(if page.total == Total::None { "CAST(NULL AS bigint) AS total" } else { "t.total" });
+    to.push(concat!(", u.* FROM t LEFT JOIN (SELECT ", columns!(), " FROM "));
+    if filter.query.is_some() || reading.is_plain() {
+        to.push("authfort_users u");
+        reading.push_ordered(&mut to, conn, Rows::Users);
+        reading.push_window(&mut to);
+    } else {
+        to.push("(");
+        reading.push_ids(&mut to, conn);
+        to.push(") p CROSS JOIN authfort_users u WHERE u.id = p.id");
+    }
+    to.push(") u ON TRUE");
+    reading.order.push_of_page(&mut to);
+    to
+}
+
+impl Reading<'_> {
+    fn offset(&self) -> i64 {
+        match &self.page.seek {
+            Seek::Offset(offset) => *offset,
+            Seek::Cursor(_) => 0,
         }
     }
-    statement.push(concat!(") t LEFT JOIN (SELECT ", columns!(), " FROM authfort_users u"));
-    push_filter(&mut statement, conn, &page.filter, now);
-    let offset = match &page.seek {
-        Seek::Offset(offset) => *offset,
-        Seek::Cursor(cursor) => {
-            order.push_past(&mut statement, cursor);
-            0
+
+    fn cursor(&self) -> Option<&Cursor> {
+        match &self.page.seek {
+            Seek::Offset(_) => None,
+            Seek::Cursor(cursor) => Some(cursor),
         }
-    };
-    order.push_by(&mut statement, order.key);
-    statement.push(" LIMIT ").bind(page.limit).push(" OFFSET ").bind(offset).push(") u ON TRUE");
-    order.push_by(&mut statement, order.read);
-    statement
+    }
+
+    /// Whether rows are hardly passed over, so that it is cheaper to read them in one go than to find their ids first.
+    fn is_plain(&self) -> bool {
+        let plain = matches!(
+            &self.page.filter,
+            UserFilter {
+                query: None, banned: None, email_verified: None, created_after: None, created_before: None,
+                deleted: DeletedFilter::Without | DeletedFilter::With, roles,
+            } if roles.is_empty()
+        );
+        plain && self.offset() == 0
+    }
+
+    /// Whether the page may be nearer to the other end, as the kept total tells.
+    fn is_far(&self) -> bool {
+        self.offset() >= FAR && totals::is_kept(&self.page.filter)
+    }
+
+    /// What must not lead a planner away from the order's index and the place where the page begins in it.
+    fn hidden(&self) -> Hidden {
+        let filter = &self.page.filter;
+        let created = self.order.by == SortBy::CreatedAt;
+        let few = filter.banned == Some(true) || filter.deleted == DeletedFilter::Only;
+        // A cursor goes further than the bound that it comes from.
+        let begins = created && self.cursor().is_some_and(|cursor| cursor.key != SortKey::End);
+        Hidden {
+            verified: !created || few,
+            after: !created || begins && self.order.up(),
+            before: !created || begins && !self.order.up(),
+        }
+    }
+
+    /// Appends a SELECT of the ids of the page.
+    fn push_ids(&self, to: &mut Statement, conn: &Conn<'_>) {
+        let rows = match &self.page.filter.roles[..] {
+            [] => Rows::Users,
+            [role] => Rows::Holders(role),
+            // The first ones of each role, of which some are the same.
+            roles => {
+                to.push("SELECT w.id FROM (");
+                push_union(to, roles, |to, role| {
+                    self.push_select(to, conn, Rows::Holders(role));
+                    let limit = self.page.limit.saturating_add(self.offset());
+                    to.push(" LIMIT ");
+                    // As many texts as there are offsets would be too many.
+                    if self.offset() == 0 {
+                        to.number(limit)
+                    } else {
+                        to.bind(limit)
+                    };
+                });
+                to.push(") w");
+                self.order.push_by(to, "w.key", "w.id");
+                return self.push_window(to);
+            }
+        };
+        if self.is_far() {
+            self.push_far(to, conn, rows);
+        } else {
+            self.push_select(to, conn, rows);
+            self.push_window(to);
+        }
+    }
+
+    /// Appends a SELECT of the ids of the page, counted from the end that is nearer. From the other end, the first rows are
+    /// read and left out: where that end is, a planner must see a small limit, or it prefers to sort everything.
+    fn push_far(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
+        const TOTAL: &str = "(SELECT t.total FROM t)";
+        let (limit, offset) = (self.page.limit, self.offset());
+        to.push("SELECT w.id FROM (SELECT * FROM (");
+        self.push_select(to, conn, rows);
+        to.push(" LIMIT ").number(limit);
+        to.push(" OFFSET CASE WHEN ").bind(offset).push(" <= ").push(TOTAL).push(" / 2 THEN ").bind(offset);
+        to.push(" ELSE 0 END) ahead WHERE ").bind(offset).push(" <= ").push(TOTAL);
+        to.push(" / 2 UNION ALL SELECT * FROM (SELECT * FROM (");
+        Self { order: self.order.turned(), ..*self }.push_select(to, conn, rows);
+        // So many rows remain from the offset on, which may be fewer than a page, or none.
+        let remain = |to: &mut Statement| {
+            to.push(TOTAL).push(" - ").bind(offset);
+        };
+        to.push(" LIMIT ")
+            .number(limit)
+            .push(" OFFSET CASE WHEN ")
+            .bind(offset)
+            .push(" > ")
+            .push(TOTAL)
+            .push(" / 2 AND ");
+        remain(to);
+        to.push(" > ").number(limit).push(" THEN ");
+        remain(to);
+        to.push(" - ").number(limit).push(" ELSE 0 END) back WHERE ").bind(offset).push(" > ").push(TOTAL);
+        to.push(" / 2 LIMIT CASE WHEN ");
+        remain(to);
+        to.push(" > 0 THEN ");
+        remain(to);
+        to.push(" ELSE 0 END) rest) w LIMIT ").number(limit);
+    }
+
+    /// Appends a SELECT of ids and keys in the order of the page.
+    fn push_select(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
+        to.push("SELECT ").push(rows.id()).push(" AS id, ").push(self.order.key(conn, rows)).push(" AS key FROM ");
+        to.push(rows.table());
+        self.push_ordered(to, conn, rows);
+    }
+
+    /// Appends `WHERE … ORDER BY …`.
+    fn push_ordered(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
+        let filter = &self.page.filter;
+        match &filter.query {
+            None => condition::push(to, rows, filter, self.hidden(), self.now),
+            Some(term) => push_found(to, conn, filter, term, self.now),
+        }
+        if let Some(cursor) = self.cursor() {
+            self.order.push_past(to, conn, rows, cursor);
+        }
+        self.order.push(to, conn, rows);
+    }
+
+    /// Appends the limit, which planners should see, and the offset, which they should not: it is no reason to sort.
+    fn push_window(&self, to: &mut Statement) {
+        to.push(" LIMIT ").number(self.page.limit);
+        if self.offset() > 0 {
+            to.push(" OFFSET (SELECT ").bind(self.offset()).push(")");
+        }
+    }
 }
 
 /// A row of the join: the total alone, or with a user.

@@ -78,11 +78,17 @@ fn push_banned(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
         DeletedFilter::Only => " AND b.deleted_at IS NOT NULL",
     });
     if let Some(verified) = filter.email_verified {
-        to.push(" AND b.email_verified = ").bind(verified);
+        // Hidden from planners, so that those whose ban ends today are found by that day.
+        to.push(if verified {
+            " AND coalesce(b.email_verified, FALSE) = TRUE"
+        } else {
+            " AND coalesce(b.email_verified, FALSE) = FALSE"
+        });
     }
     if let Some(role) = filter.roles.first() {
-        to.push(" AND EXISTS (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = b.id AND r.role = ");
-        to.bind(role.as_str()).push(")");
+        // A value and not EXISTS, of which a planner may make a join with all who have the role.
+        to.push(" AND (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = b.id AND r.role = ");
+        to.bind(role.as_str()).push(") = 1");
     }
     to.push(")");
 }
@@ -134,7 +140,9 @@ pub(crate) async fn differences(conn: &mut Conn<'_>) -> Result<Vec<Difference>> 
 /// Appends the condition that the copy of the state of its user `u` in a row of a role `r` is out of date.
 fn push_stale(to: &mut Statement, conn: &Conn<'_>) {
     to.push("u.id = r.user_id AND (r.user_created_at <> u.created_at OR r.user_verified <> u.email_verified");
-    to.push(" OR r.user_deleted <> (u.deleted_at IS NOT NULL) OR r.user_ban_day <> ").push(conn.ban_day()).push(")");
+    to.push(" OR r.user_deleted <> (u.deleted_at IS NOT NULL) OR r.user_ban_day <> ").push(conn.ban_day());
+    to.push(" OR r.user_email_key <> u.email_key OR r.user_name_asc <> ").push(conn.name_key(true));
+    to.push(" OR r.user_name_desc <> ").push(conn.name_key(false)).push(")");
 }
 
 /// Counts the rows of roles whose copy of their user's state is out of date.
@@ -148,9 +156,10 @@ pub(crate) async fn stale_roles(conn: &mut Conn<'_>) -> Result<i64> {
 pub(crate) async fn refresh_roles(conn: &mut Conn<'_>) -> Result<()> {
     let mut statement = Statement::new(
         "UPDATE authfort_user_roles AS r SET user_created_at = u.created_at, user_deleted = u.deleted_at IS NOT NULL, \
-         user_verified = u.email_verified, user_ban_day = ",
+         user_verified = u.email_verified, user_email_key = u.email_key, user_ban_day = ",
     );
-    statement.push(conn.ban_day()).push(" FROM authfort_users u WHERE ");
+    statement.push(conn.ban_day()).push(", user_name_asc = ").push(conn.name_key(true));
+    statement.push(", user_name_desc = ").push(conn.name_key(false)).push(" FROM authfort_users u WHERE ");
     push_stale(&mut statement, conn);
     run!(conn, execute, statement).map_err(classify)?;
     Ok(())

@@ -1,0 +1,97 @@
+//! Which rows match a filter, apart from its search term.
+
+use chrono::{DateTime, Utc};
+
+use super::order::Rows;
+use crate::db::dynamic::Statement;
+use crate::model::filter::{DeletedFilter, UserFilter};
+
+/// Which conditions are written so that no planner can use an index for them: it would read and sort all rows that match,
+/// for one page of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hidden {
+    pub(super) verified: bool,
+    pub(super) after: bool,
+    pub(super) before: bool,
+}
+
+/// Appends `WHERE …`. The first condition is always there, so each other one begins with AND.
+pub(super) fn push(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter, hidden: Hidden, now: DateTime<Utc>) {
+    match rows {
+        Rows::Users => of_users(to, filter, hidden, now),
+        Rows::Holders(role) => of_holders(to, role, filter, now),
+    }
+    let (open, covered) = match rows {
+        Rows::Users => ("u.created_at", "coalesce(u.created_at, u.created_at)"),
+        Rows::Holders(_) => ("r.user_created_at", "coalesce(r.user_created_at, r.user_created_at)"),
+    };
+    if let Some(time) = filter.created_after {
+        to.push(" AND ").push(if hidden.after { covered } else { open }).push(" >= (SELECT ").bind(time).push(")");
+    }
+    if let Some(time) = filter.created_before {
+        to.push(" AND ").push(if hidden.before { covered } else { open }).push(" < (SELECT ").bind(time).push(")");
+    }
+}
+
+fn of_users(to: &mut Statement, filter: &UserFilter, hidden: Hidden, now: DateTime<Utc>) {
+    to.push(match filter.deleted {
+        // Without statistics, PostgreSQL takes a bare IS NULL for a rare thing.
+        DeletedFilter::Without => " WHERE coalesce(u.deleted_at IS NULL, FALSE)",
+        DeletedFilter::With => " WHERE TRUE",
+        DeletedFilter::Only => " WHERE u.deleted_at IS NOT NULL",
+    });
+    match filter.banned {
+        Some(true) => {
+            to.push(" AND u.banned AND (u.ban_expires_at IS NULL OR u.ban_expires_at > ").bind(now).push(")");
+        }
+        Some(false) => {
+            to.push(" AND (NOT u.banned OR u.ban_expires_at <= ").bind(now).push(")");
+        }
+        None => {}
+    }
+    to.push(match (filter.email_verified, hidden.verified) {
+        (None, _) => "",
+        (Some(true), false) => " AND u.email_verified = TRUE",
+        (Some(false), false) => " AND u.email_verified = FALSE",
+        (Some(true), true) => " AND coalesce(u.email_verified, FALSE) = TRUE",
+        (Some(false), true) => " AND coalesce(u.email_verified, FALSE) = FALSE",
+    });
+}
+
+/// A role's row knows the day on which its user's ban ends, `''` without a ban; on that day, the user's row knows more.
+fn of_holders(to: &mut Statement, role: &str, filter: &UserFilter, now: DateTime<Utc>) {
+    to.push(" WHERE r.role = ").bind(role);
+    to.push(match filter.deleted {
+        DeletedFilter::Without => " AND r.user_deleted = FALSE",
+        DeletedFilter::With => "",
+        DeletedFilter::Only => " AND r.user_deleted",
+    });
+    let today = now.date_naive().to_string();
+    match filter.banned {
+        Some(true) => {
+            to.push(" AND r.user_ban_day <> '' AND (r.user_ban_day > ").bind(today.as_str());
+            to.push(" OR r.user_ban_day = ").bind(today).push(" AND ");
+            push_banned_later(to, now);
+            to.push(")");
+        }
+        Some(false) => {
+            to.push(" AND (r.user_ban_day < ").bind(today.as_str());
+            to.push(" OR r.user_ban_day = ").bind(today).push(" AND NOT ");
+            push_banned_later(to, now);
+            to.push(")");
+        }
+        None => {}
+    }
+    // No index has it, and how many it matches is no reason to sort them.
+    to.push(match filter.email_verified {
+        None => "",
+        Some(true) => " AND coalesce(r.user_verified, FALSE) = TRUE",
+        Some(false) => " AND coalesce(r.user_verified, FALSE) = FALSE",
+    });
+}
+
+/// A subquery that gives a value is run for the row at hand; of `EXISTS`, a planner may make a table of all users.
+fn push_banned_later(to: &mut Statement, now: DateTime<Utc>) {
+    to.push("coalesce((SELECT b.ban_expires_at > ").bind(now);
+    to.push(" FROM authfort_users b WHERE b.id = r.user_id), FALSE)");
+}
