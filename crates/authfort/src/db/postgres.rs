@@ -7,7 +7,7 @@ use std::str::FromStr;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity, PgTransactionManager};
-use sqlx::{Connection as _, PgPool, Postgres, Row as _, SqlStr};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
@@ -19,12 +19,26 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
     let base = parsed.application_name("authfort");
     let prepared = options.prepared_statements();
-    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
+    let pool = |size: u32| {
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
+        // Without prepared statements, the sessions belong to a pooler, and to others.
+        if prepared { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool }
+    };
     let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
     let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
     let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared };
     Ok(Db { read: connections(main.clone()), write: connections(main), guard: connections(guard) })
+}
+
+/// Compiling a plan costs more than any of this library's statements takes: a page of a large table has high estimates and
+/// reads little.
+async fn set_up(conn: &mut PgConnection) -> sqlx::Result<()> {
+    match sqlx::raw_sql("SET jit = off").execute(conn).await {
+        // A server that speaks PostgreSQL's protocol need not know the setting.
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A connection that returns to its pool when dropped.

@@ -15,6 +15,7 @@ mod file;
 mod joined;
 mod keys;
 mod list;
+mod orders;
 mod outage;
 mod pages;
 mod passwords;

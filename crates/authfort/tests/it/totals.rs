@@ -197,6 +197,9 @@ both_engines! {
             "UPDATE authfort_users SET deleted_at = created_at WHERE deleted_at IS NULL AND banned",
             "UPDATE authfort_users SET deleted_at = NULL, created_at = '2029-02-02T00:00:00+00:00'",
             "UPDATE authfort_users SET updated_at = created_at, banned_by = NULL",
+            "UPDATE authfort_users SET name = 'Jane', name_key = 'jane' WHERE banned",
+            "UPDATE authfort_users SET email_key = 'new.' || email_key, name_key = NULL",
+            "UPDATE authfort_users SET name_key = ''",
             "DELETE FROM authfort_user_roles WHERE role = 'editor'",
             "DELETE FROM authfort_users WHERE banned",
         ] {

@@ -24,7 +24,7 @@ use crate::model::page::{PageRequest, Seek};
 use crate::{Result, UserId};
 
 /// An offset from which it is worth to look whether the other end is nearer.
-const FAR: i64 = 1_000;
+const FAR: i64 = 200;
 
 pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
     let mut statement = Statement::new("SELECT ");

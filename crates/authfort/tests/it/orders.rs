@@ -1,0 +1,139 @@
+//! Every order with every filter: pages by offset from both ends, and by cursor forth and back, against a model.
+
+use authfort::{AuthFort, DeletedFilter, SortBy, SortOrder, User, UserFilter};
+use authfort_testkit::{TestDatabase, both_engines};
+use chrono::TimeDelta;
+
+use crate::list::{KEYS, ORDERS, matches};
+use crate::raw::Raw;
+use crate::support::service;
+
+const USERS: u32 = 420;
+
+/// Users whose keys tie, whose bans ended, end today, later or never, and who have roles although they are anonymized.
+async fn filled(db: &TestDatabase) -> AuthFort {
+    let (auth, clock) = service(db).await;
+    let raw = Raw::open(db, 1).await;
+    let mut tx = raw.begin().await;
+    for n in 0..USERS {
+        if n % 3 == 0 {
+            clock.advance(TimeDelta::seconds(1));
+        }
+        let mut call = auth.create_user(format!("user{:03}@example.com", n * 97 % USERS)).email_verified(n % 4 == 0);
+        if n % 5 > 0 {
+            call = call.name(format!("Name {}", n * 7 % 13));
+        }
+        for (role, every) in [("member", 2), ("editor", 7)] {
+            if n % every == 0 {
+                call = call.role(role);
+            }
+        }
+        let id = call.in_tx(tx.conn()).await.unwrap().id;
+        let now = clock.now();
+        let ends = [now + TimeDelta::seconds(1), now + TimeDelta::hours(2), now + TimeDelta::days(3)];
+        match n % 11 {
+            1 => drop(auth.ban_user(id).in_tx(tx.conn()).await.unwrap()),
+            end @ 2..=4 => {
+                let end = ends[usize::try_from(end).unwrap() - 2];
+                drop(auth.ban_user(id).expires_at(end).in_tx(tx.conn()).await.unwrap());
+            }
+            _ => {}
+        }
+    }
+    tx.commit().await.unwrap();
+    raw.execute("UPDATE authfort_users SET deleted_at = updated_at WHERE email LIKE '%3@example.com'").await.unwrap();
+    clock.advance(TimeDelta::minutes(10));
+    auth
+}
+
+async fn everybody(auth: &AuthFort) -> Vec<User> {
+    let mut users = Vec::new();
+    let call = auth.list_users().deleted(DeletedFilter::With).limit(200);
+    let mut page = call.clone().await.unwrap();
+    loop {
+        users.append(&mut page.users);
+        let Some(next) = page.next_cursor else { return users };
+        page = call.clone().cursor(next).await.unwrap();
+    }
+}
+
+/// The order, without SQL. Who has no name comes last in both directions.
+fn sort(users: &mut [&User], by: SortBy, order: SortOrder) {
+    users.sort_by_key(|user| user.id);
+    match by {
+        SortBy::Email => users.sort_by_key(|user| user.email.clone()),
+        SortBy::Name => users.sort_by_key(|user| user.name.as_ref().map(|name| name.to_lowercase())),
+        _ => users.sort_by_key(|user| user.created_at),
+    }
+    if order == SortOrder::Desc {
+        users.reverse();
+    }
+    if by == SortBy::Name {
+        users.sort_by_key(|user| user.name.is_none());
+    }
+}
+
+fn filters() -> Vec<UserFilter> {
+    let mut filters = Vec::new();
+    let roles: [&[&str]; 5] = [&[], &["member"], &["editor"], &["editor", "member"], &["nobody"]];
+    for roles in roles {
+        for banned in [None, Some(true), Some(false)] {
+            for verified in [None, Some(true), Some(false)] {
+                for deleted in [DeletedFilter::Without, DeletedFilter::With, DeletedFilter::Only] {
+                    let mut filter = UserFilter::default();
+                    filter.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+                    (filter.banned, filter.email_verified, filter.deleted) = (banned, verified, deleted);
+                    filters.push(filter);
+                }
+            }
+        }
+    }
+    filters
+}
+
+both_engines! {
+    async fn every_order_shows_what_every_filter_means_by_offset_and_by_cursor(db: TestDatabase) {
+        let auth = filled(&db).await;
+        assert!(auth.check_totals().await.unwrap().is_consistent());
+        let users = everybody(&auth).await;
+        assert_eq!(users.len(), usize::try_from(USERS).unwrap());
+        let (early, late) = (users[350].created_at, users[40].created_at);
+        let orders: Vec<_> = KEYS.iter().flat_map(|by| ORDERS.map(|order| (*by, order))).collect();
+        let mut sizes = std::collections::BTreeSet::new();
+        for (round, mut filter) in filters().into_iter().enumerate() {
+            match round % 4 {
+                1 => filter.created_after = Some(early),
+                2 => filter.created_before = Some(late),
+                3 => (filter.created_after, filter.created_before) = (Some(early), Some(late)),
+                _ => {}
+            }
+            // Each filter in three of the orders, and each order with every kind of filter.
+            for (by, order) in orders.iter().skip(round % 2).step_by(2).copied() {
+                let mut all: Vec<&User> = users.iter().filter(|user| matches(user, &filter)).collect();
+                sort(&mut all, by, order);
+                sizes.insert(all.len());
+                let call = || auth.list_users().filter(filter.clone()).sort_by(by).sort_order(order).limit(13);
+                for offset in [0, all.len() / 3, all.len() * 2 / 3, all.len().saturating_sub(5), all.len()] {
+                    let about = format!("{filter:?} {by:?} {order:?}, {offset} of {}", all.len());
+                    let page = call().offset(u64::try_from(offset).unwrap()).await.unwrap();
+                    let end = all.len().min(offset + 13);
+                    let expected = &all[offset..end];
+                    assert_eq!(page.users.iter().collect::<Vec<_>>(), expected, "{about}");
+                    assert_eq!(page.total, u64::try_from(all.len()).ok(), "{about}");
+                    assert_eq!(page.next_cursor.is_some(), end < all.len(), "{about}");
+                    if let Some(next) = page.next_cursor {
+                        let next = call().cursor(next).await.unwrap();
+                        let expected = &all[end..all.len().min(end + 13)];
+                        assert_eq!(next.users.iter().collect::<Vec<_>>(), expected, "after {about}");
+                    }
+                    if let Some(previous) = page.prev_cursor {
+                        let previous = call().cursor(previous).await.unwrap();
+                        let expected = &all[offset.saturating_sub(13)..offset];
+                        assert_eq!(previous.users.iter().collect::<Vec<_>>(), expected, "before {about}");
+                    }
+                }
+            }
+        }
+        assert!(sizes.len() > 20 && sizes.contains(&0) && sizes.last() > Some(&250), "{sizes:?}");
+    }
+}
