@@ -47,6 +47,16 @@ CREATE INDEX authfort_users_deleted_name_desc ON authfort_users (coalesce(name_k
 CREATE INDEX authfort_users_verified ON authfort_users (email_verified, created_at, id)
     INCLUDE (banned, ban_expires_at, deleted_at);
 
+-- A search would read all entries that wait to be merged into the index, one by one: up to 4 MB of them.
+DO $$
+BEGIN
+    IF to_regclass('authfort_users_search') IS NOT NULL THEN
+        ALTER INDEX authfort_users_search SET (fastupdate = off);
+        PERFORM gin_clean_pending_list('authfort_users_search'::regclass);
+    END IF;
+END
+$$;
+
 -- The keys of the orders by email and by name.
 ALTER TABLE authfort_user_roles
     ADD COLUMN user_email_key text COLLATE "C" NOT NULL DEFAULT '',

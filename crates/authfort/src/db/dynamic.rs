@@ -36,11 +36,14 @@ impl From<crate::UserId> for Arg {
 pub(crate) struct Statement {
     pub text: String,
     pub args: Vec<Arg>,
+    /// Whether PostgreSQL plans it anew each time, with the values in sight, instead of keeping it prepared: after five runs
+    /// a prepared statement may get a plan for all values, which suits none of them if they differ much.
+    pub plan_anew: bool,
 }
 
 impl Statement {
     pub(crate) fn new(text: &'static str) -> Self {
-        Self { text: text.to_owned(), args: Vec::new() }
+        Self { text: text.to_owned(), args: Vec::new(), plan_anew: false }
     }
 
     pub(crate) fn push(&mut self, text: &'static str) -> &mut Self {
@@ -73,7 +76,9 @@ macro_rules! run {
             }
             #[cfg(feature = "postgres")]
             $crate::db::Conn::Postgres(c, prepared) => {
-                let query = $crate::db::dynamic::bound!(sqlx::query, $statement).persistent(*prepared);
+                let statement: $crate::db::dynamic::Statement = $statement;
+                let persistent = *prepared && !statement.plan_anew;
+                let query = $crate::db::dynamic::bound!(sqlx::query, statement).persistent(persistent);
                 query.execute(&mut **c).await.map(|r| r.rows_affected())
             }
         }
@@ -84,7 +89,9 @@ macro_rules! run {
             $crate::db::Conn::Sqlite(c) => $crate::db::dynamic::bound!($query, $statement).$method(&mut **c).await,
             #[cfg(feature = "postgres")]
             $crate::db::Conn::Postgres(c, prepared) => {
-                $crate::db::dynamic::bound!($query, $statement).persistent(*prepared).$method(&mut **c).await
+                let statement: $crate::db::dynamic::Statement = $statement;
+                let persistent = *prepared && !statement.plan_anew;
+                $crate::db::dynamic::bound!($query, statement).persistent(persistent).$method(&mut **c).await
             }
         }
     };

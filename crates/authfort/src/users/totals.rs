@@ -42,7 +42,8 @@ impl AuthFort {
 pub struct TotalsCheck {
     /// The totals that differ from a recount.
     pub differences: Vec<TotalDifference>,
-    /// The number of role rows whose copy of their user's state is out of date. Their totals follow the copy.
+    /// The number of role rows whose copy of their user's keys and state is out of date. The totals of a role and its lists
+    /// follow the copy.
     pub stale_roles: i64,
 }
 

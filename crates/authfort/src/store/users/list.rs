@@ -41,6 +41,7 @@ fn push_count(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, cap: Opt
     to.push("(SELECT count(*) FROM (");
     match (&filter.query, &filter.roles[..]) {
         (Some(term), _) => {
+            to.plan_anew = true;
             to.push("SELECT 1 FROM authfort_users u");
             push_found(to, conn, filter, term, now);
         }
@@ -118,6 +119,7 @@ pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<
     to.push(if page.total == Total::None { "CAST(NULL AS bigint) AS total" } else { "t.total" });
     to.push(concat!(", u.* FROM t LEFT JOIN (SELECT ", columns!(), " FROM "));
     if filter.query.is_some() || reading.is_plain() {
+        to.plan_anew = filter.query.is_some();
         to.push("authfort_users u");
         reading.push_ordered(&mut to, conn, Rows::Users);
         reading.push_window(&mut to);

@@ -137,7 +137,7 @@ pub(crate) async fn differences(conn: &mut Conn<'_>) -> Result<Vec<Difference>> 
     run!(conn, fetch_all, sqlx::query_as::<_, Difference>, statement).map_err(classify)
 }
 
-/// Appends the condition that the copy of the state of its user `u` in a row of a role `r` is out of date.
+/// Appends the condition that the copy of the keys and the state of its user `u` in a row of a role `r` is out of date.
 fn push_stale(to: &mut Statement, conn: &Conn<'_>) {
     to.push("u.id = r.user_id AND (r.user_created_at <> u.created_at OR r.user_verified <> u.email_verified");
     to.push(" OR r.user_deleted <> (u.deleted_at IS NOT NULL) OR r.user_ban_day <> ").push(conn.ban_day());
@@ -145,7 +145,7 @@ fn push_stale(to: &mut Statement, conn: &Conn<'_>) {
     to.push(" OR r.user_name_desc <> ").push(conn.name_key(false)).push(")");
 }
 
-/// Counts the rows of roles whose copy of their user's state is out of date.
+/// Counts the rows of roles whose copy is out of date.
 pub(crate) async fn stale_roles(conn: &mut Conn<'_>) -> Result<i64> {
     let mut statement = Statement::new("SELECT count(*) FROM authfort_user_roles r, authfort_users u WHERE ");
     push_stale(&mut statement, conn);
