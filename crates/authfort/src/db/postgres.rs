@@ -19,12 +19,11 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
     let base = parsed.application_name("authfort");
     let prepared = options.prepared_statements();
-    let pool = |size: u32| {
-        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
-        // Without prepared statements, the sessions belong to a pooler, and to others.
-        if prepared { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool }
-    };
-    let main = pool(options.max_connections()).connect_with(base.clone()).await.map_err(classify)?;
+    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
+    let main = pool(options.max_connections());
+    // Without prepared statements, the sessions belong to a pooler, and to others.
+    let main = if prepared { main.after_connect(|conn, _| Box::pin(set_up(conn))) } else { main };
+    let main = main.connect_with(base.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
     let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
     let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared };
