@@ -350,6 +350,7 @@ async fn start(db: Db, config: Config, migrate: bool) -> Result<Core> {
     } else {
         db.check_schema().await?;
     }
+    db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
     let core = Core::new(Services { db, config, hooks, passwords, keyring, rules });
     if !core.keyring().vault().is_sealed() {

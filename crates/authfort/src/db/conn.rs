@@ -153,14 +153,36 @@ impl Conn<'_> {
         }
     }
 
-    /// Returns the condition that finds a folded term in the search key of `u`: the SQL before and after the bound
-    /// value, and that value.
-    pub(crate) fn search_condition(&self, term: &str) -> (&'static str, &'static str, String) {
+    /// Returns the condition that a folded term is in the search key of `w`, or at the beginning of one of its lines if it
+    /// is too short for an index of trigrams: the SQL before and after the bound value, and that value.
+    pub(crate) fn search_match(&self, term: &str) -> (&'static str, &'static str, String) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => sqlite::search_condition(term),
+            Self::Sqlite(_) => sqlite::search_match(term),
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::search_condition(term),
+            Self::Postgres(..) => postgres::search_match(term),
+        }
+    }
+
+    /// Returns how the index of trigrams finds users by a folded term. If the term is `hidden`, planners use that index
+    /// whatever they would guess from the term.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite's planner never looks at values"))]
+    pub(crate) fn search_source(&self, term: &str, hidden: bool) -> super::search::SearchSource {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::search_source(term),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => postgres::search_source(term, hidden),
+        }
+    }
+
+    /// Returns whether the index of trigrams gives its first hits before it knows all of them.
+    pub(crate) fn search_streams(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => false,
         }
     }
 }

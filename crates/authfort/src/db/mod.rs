@@ -20,6 +20,7 @@ mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod reconnect;
+mod search;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
@@ -32,6 +33,7 @@ pub(crate) use error::{Violation, blocked, classify, is_conflict, violation};
 pub use pool::Pool;
 pub(crate) use pool::{Connections, PoolOptions, PooledConn};
 pub(crate) use reconnect::ReadQuery;
+pub(crate) use search::has_trigram;
 pub(crate) use sql::{row, sql};
 #[cfg(feature = "sqlite")]
 pub use sqlite::open_sqlite;

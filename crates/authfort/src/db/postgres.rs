@@ -11,6 +11,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
+use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result};
 
@@ -275,8 +276,13 @@ impl DatabaseError for WithoutRow {
     }
 }
 
-/// Returns the condition that finds `term` in the search key of `u`, and the value to bind.
-pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
+pub(crate) async fn has_search_index(conn: &mut Conn<'_>) -> Result<bool> {
+    let text = "SELECT to_regclass('authfort_users_search') IS NOT NULL";
+    sql!(conn, fetch_one, query_scalar, text).map_err(classify)
+}
+
+/// Returns the pattern of LIKE that finds the term itself, whatever is in it.
+fn pattern(term: &str) -> String {
     let mut pattern = String::with_capacity(term.len() + 2);
     pattern.push('%');
     for c in term.chars() {
@@ -286,7 +292,20 @@ pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, Strin
         pattern.push(c);
     }
     pattern.push('%');
-    ("u.search_key LIKE ", "", pattern)
+    pattern
+}
+
+pub(crate) fn search_match(term: &str) -> (&'static str, &'static str, String) {
+    if has_trigram(term) {
+        ("w.search_key LIKE (SELECT ", ")", pattern(term))
+    } else {
+        ("strpos(chr(10) || w.search_key, ", ") > 0", format!("\n{term}"))
+    }
+}
+
+pub(crate) fn search_source(term: &str, hidden: bool) -> SearchSource {
+    let (before, after) = if hidden { ("u.search_key LIKE (SELECT ", ")") } else { ("u.search_key LIKE ", "") };
+    SearchSource { from: "authfort_users u", before, after, value: pattern(term) }
 }
 
 pub(crate) const BAN_DAY: &str = "authfort_ban_day(u.banned, u.ban_expires_at)";

@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub(crate) use blocking::blocking_table;
 
+use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
 
@@ -222,16 +223,20 @@ pub(crate) fn name_key(ascending: bool) -> &'static str {
     if ascending { "u.name_asc" } else { "u.name_desc" }
 }
 
-/// The shortest term that the trigram index can find, in characters.
-const TRIGRAM: usize = 3;
-
-/// Returns the condition that finds `term` in the search key of `u`, and the value to bind.
-pub(crate) fn search_condition(term: &str) -> (&'static str, &'static str, String) {
-    if term.chars().count() >= TRIGRAM {
-        let phrase = format!("\"{}\"", term.replace('"', "\"\""));
-        ("u.seq IN (SELECT rowid FROM authfort_users_search WHERE authfort_users_search MATCH ", ")", phrase)
+pub(crate) fn search_match(term: &str) -> (&'static str, &'static str, String) {
+    if has_trigram(term) {
+        ("instr(w.search_key, ", ") > 0", term.to_owned())
     } else {
-        ("instr(u.search_key, ", ") > 0", term.to_owned())
+        ("instr(char(10) || w.search_key, ", ") > 0", format!("\n{term}"))
+    }
+}
+
+pub(crate) fn search_source(term: &str) -> SearchSource {
+    SearchSource {
+        from: "authfort_users_search CROSS JOIN authfort_users u",
+        before: "authfort_users_search MATCH ",
+        after: " AND u.seq = authfort_users_search.rowid",
+        value: format!("\"{}\"", term.replace('"', "\"\"")),
     }
 }
 

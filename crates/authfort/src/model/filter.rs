@@ -70,6 +70,11 @@ pub enum Total {
 impl Total {
     /// How far [`Total::Capped`] counts.
     pub(crate) const CAP: u64 = 1_000;
+
+    /// How many are counted for it: one more tells whether there are more.
+    pub(crate) fn counted() -> i64 {
+        i64::try_from(Self::CAP).unwrap_or(i64::MAX).saturating_add(1)
+    }
 }
 
 /// Selects users. Lists and counts use the same type.
@@ -82,7 +87,8 @@ impl Total {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct UserFilter {
-    /// A part of the address or name, or a whole id; at most 256 characters.
+    /// A part of the address or name, or a whole id; at most 256 characters. One or two characters are the beginning of
+    /// the address or name.
     pub query: Option<String>,
     /// Whether the user is banned now.
     pub banned: Option<bool>,

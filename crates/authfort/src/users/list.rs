@@ -4,8 +4,8 @@
 //! - A page, the roles of its users and the exact total come from one statement, so they are consistent.
 //! - A cursor is opaque and bound to its filter and order; it costs the same on the last page as on the first. A page
 //!   beyond an end of the list, for example because its rows were deleted, still has the cursor that leads back.
-//! - `query` finds a part of the address or name, folded like the keys, with `%`, `_` and `\` taken literally; a whole
-//!   id finds its user.
+//! - `query` finds a part of the address or name, folded like the keys, with `%`, `_` and `\` taken literally; one or
+//!   two characters find what begins with them; a whole id finds its user.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -36,7 +36,8 @@ impl AuthFort {
 macro_rules! filters {
     ($name:ident) => {
         impl $name {
-            /// Finds users by a part of the address or name, ignoring case, or by the whole id.
+            /// Finds users by a part of the address or name, ignoring case, or by the whole id. One or two characters find the
+            /// addresses and names that begin with them.
             pub fn query(mut self, query: impl Into<String>) -> Self {
                 self.filter.query = Some(query.into());
                 self

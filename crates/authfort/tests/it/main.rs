@@ -23,6 +23,7 @@ mod raw;
 mod references;
 mod refresh;
 mod roles;
+mod searches;
 mod sessions;
 mod start;
 mod statements;

@@ -1,6 +1,6 @@
 //! Every order with every filter: pages by offset from both ends, and by cursor forth and back, against a model.
 
-use authfort::{AuthFort, DeletedFilter, SortBy, SortOrder, User, UserFilter};
+use authfort::{AuthFort, DeletedFilter, SortBy, SortOrder, Total, User, UserFilter};
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::TimeDelta;
 
@@ -46,7 +46,7 @@ async fn filled(db: &TestDatabase) -> AuthFort {
     auth
 }
 
-async fn everybody(auth: &AuthFort) -> Vec<User> {
+pub async fn everybody(auth: &AuthFort) -> Vec<User> {
     let mut users = Vec::new();
     let call = auth.list_users().deleted(DeletedFilter::With).limit(200);
     let mut page = call.clone().await.unwrap();
@@ -91,6 +91,34 @@ fn filters() -> Vec<UserFilter> {
     filters
 }
 
+/// Compares pages of this list with the model: at several offsets, and from there by cursor, forth and back. Returns how many
+/// users match.
+pub async fn agrees(auth: &AuthFort, users: &[User], filter: &UserFilter, by: SortBy, order: SortOrder) -> usize {
+    let mut all: Vec<&User> = users.iter().filter(|user| matches(user, filter)).collect();
+    sort(&mut all, by, order);
+    let call = || auth.list_users().filter(filter.clone()).sort_by(by).sort_order(order).limit(13);
+    for offset in [0, all.len() / 3, all.len() * 2 / 3, all.len().saturating_sub(5), all.len()] {
+        let about = format!("{filter:?} {by:?} {order:?}, {offset} of {}", all.len());
+        let page = call().offset(u64::try_from(offset).unwrap()).await.unwrap();
+        let end = all.len().min(offset + 13);
+        assert_eq!(page.users.iter().collect::<Vec<_>>(), &all[offset..end], "{about}");
+        assert_eq!(page.total, u64::try_from(all.len()).ok(), "{about}");
+        assert_eq!(page.next_cursor.is_some(), end < all.len(), "{about}");
+        if let Some(next) = page.next_cursor {
+            let next = call().cursor(next).total(Total::Capped).await.unwrap();
+            assert_eq!(next.users.iter().collect::<Vec<_>>(), &all[end..all.len().min(end + 13)], "after {about}");
+            let capped = (u64::try_from(all.len().min(1_000)).ok(), Some(all.len() > 1_000));
+            assert_eq!((next.total, next.total_is_capped), capped, "after {about}");
+        }
+        if let Some(previous) = page.prev_cursor {
+            let previous = call().cursor(previous).total(Total::None).await.unwrap();
+            let expected = &all[offset.saturating_sub(13)..offset];
+            assert_eq!(previous.users.iter().collect::<Vec<_>>(), expected, "before {about}");
+        }
+    }
+    all.len()
+}
+
 both_engines! {
     async fn every_order_shows_what_every_filter_means_by_offset_and_by_cursor(db: TestDatabase) {
         let auth = filled(&db).await;
@@ -109,29 +137,7 @@ both_engines! {
             }
             // Each filter in three of the orders, and each order with every kind of filter.
             for (by, order) in orders.iter().skip(round % 2).step_by(2).copied() {
-                let mut all: Vec<&User> = users.iter().filter(|user| matches(user, &filter)).collect();
-                sort(&mut all, by, order);
-                sizes.insert(all.len());
-                let call = || auth.list_users().filter(filter.clone()).sort_by(by).sort_order(order).limit(13);
-                for offset in [0, all.len() / 3, all.len() * 2 / 3, all.len().saturating_sub(5), all.len()] {
-                    let about = format!("{filter:?} {by:?} {order:?}, {offset} of {}", all.len());
-                    let page = call().offset(u64::try_from(offset).unwrap()).await.unwrap();
-                    let end = all.len().min(offset + 13);
-                    let expected = &all[offset..end];
-                    assert_eq!(page.users.iter().collect::<Vec<_>>(), expected, "{about}");
-                    assert_eq!(page.total, u64::try_from(all.len()).ok(), "{about}");
-                    assert_eq!(page.next_cursor.is_some(), end < all.len(), "{about}");
-                    if let Some(next) = page.next_cursor {
-                        let next = call().cursor(next).await.unwrap();
-                        let expected = &all[end..all.len().min(end + 13)];
-                        assert_eq!(next.users.iter().collect::<Vec<_>>(), expected, "after {about}");
-                    }
-                    if let Some(previous) = page.prev_cursor {
-                        let previous = call().cursor(previous).await.unwrap();
-                        let expected = &all[offset.saturating_sub(13)..offset];
-                        assert_eq!(previous.users.iter().collect::<Vec<_>>(), expected, "before {about}");
-                    }
-                }
+                sizes.insert(agrees(&auth, &users, &filter, by, order).await);
             }
         }
         assert!(sizes.len() > 20 && sizes.contains(&0) && sizes.last() > Some(&250), "{sizes:?}");

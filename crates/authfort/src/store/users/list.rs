@@ -1,17 +1,17 @@
 //! Pages and counts of users, with statements built from fixed pieces.
 //!
 //! A page is read in the order of an index that also has what its filter asks: first the ids, then the rows of these ids.
-//! Its total, and the roles of its users, come with the same statement. [`order`] has the orders, [`condition`] the filters.
-//! Search terms are conditions of the users' rows, found by an index of their own.
+//! Its total, and the roles of its users, come with the same statement. [`order`] has the orders, [`condition`] the filters,
+//! [`search`] what a search term changes.
 
 mod condition;
 mod order;
 #[cfg(test)]
 mod plans;
+mod search;
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
-use uuid::Uuid;
 
 use self::condition::Hidden;
 use self::order::{Order, Rows};
@@ -19,46 +19,25 @@ use super::{UserRow, columns, totals};
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, classify};
 use crate::model::cursor::{Cursor, SortKey};
-use crate::model::filter::{DeletedFilter, SortBy, Total, UserFilter};
+use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 use crate::model::page::{PageRequest, Seek};
 use crate::{Result, UserId};
 
 /// An offset from which it is worth to look whether the other end is nearer.
-const FAR: i64 = 200;
+const FAR_OFFSET: i64 = 200;
 
 pub(crate) fn count_statement(conn: &Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Statement {
+    let page = PageRequest {
+        filter: filter.clone(),
+        sort_by: SortBy::default(),
+        sort_order: SortOrder::default(),
+        limit: 1,
+        seek: Seek::Offset(0),
+        total: Total::Exact,
+    };
     let mut statement = Statement::new("SELECT ");
-    push_count(&mut statement, conn, filter, None, now);
+    Reading::of(&page, now).push_total(&mut statement, conn);
     statement
-}
-
-/// Appends the number of users that match as one expression; the matches are counted up to a cap, unless their number is
-/// kept.
-fn push_count(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, cap: Option<i64>, now: DateTime<Utc>) {
-    if totals::push_kept(to, conn, filter, now) {
-        return;
-    }
-    to.push("(SELECT count(*) FROM (");
-    match (&filter.query, &filter.roles[..]) {
-        (Some(term), _) => {
-            to.plan_anew = true;
-            to.push("SELECT 1 FROM authfort_users u");
-            push_found(to, conn, filter, term, now);
-        }
-        (None, [] | [_]) => {
-            let rows = filter.roles.first().map_or(Rows::Users, |role| Rows::Holders(role));
-            to.push("SELECT 1 FROM ").push(rows.table());
-            condition::push(to, rows, filter, Hidden::default(), now);
-        }
-        // Some have several of the roles. Of each role no more are needed than are counted in all.
-        (None, roles) => push_union(to, roles, |to, role| {
-            to.push("SELECT r.user_id FROM authfort_user_roles r");
-            condition::push(to, Rows::Holders(role), filter, Hidden::default(), now);
-            push_limit(to, cap);
-        }),
-    }
-    push_limit(to, cap);
-    to.push(") c)");
 }
 
 fn push_limit(to: &mut Statement, limit: Option<i64>) {
@@ -76,22 +55,38 @@ fn push_union(to: &mut Statement, roles: &[String], mut select: impl FnMut(&mut 
     }
 }
 
-/// Appends `WHERE …` for a search: the term, and the roles.
-fn push_found(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, term: &str, now: DateTime<Utc>) {
-    condition::push(to, Rows::Users, filter, Hidden::default(), now);
-    if let Some((first, others)) = filter.roles.split_first() {
-        to.push(" AND u.id IN (SELECT r.user_id FROM authfort_user_roles r WHERE r.role IN (").bind(first.as_str());
-        for role in others {
-            to.push(", ").bind(role.as_str());
+/// Reads the page, its roles and its total in one statement, and so from one snapshot. The total is on the left of the
+/// join, so that an empty page has one too.
+pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<Utc>) -> Statement {
+    let reading = Reading::of(page, now);
+    let mut to = Statement::new("WITH ");
+    if let Some(term) = &page.filter.query {
+        search::push_steps(&reading, &mut to, conn, term);
+    }
+    to.push("t AS MATERIALIZED (SELECT ");
+    if page.total == Total::None && !reading.is_far() {
+        to.push("CAST(NULL AS bigint)");
+    } else {
+        reading.push_total(&mut to, conn);
+    }
+    to.push(" AS total) SELECT ");
+    to.push(if page.total == Total::None { "CAST(NULL AS bigint) AS total" } else { "t.total" });
+    to.push(concat!(", u.* FROM t LEFT JOIN (SELECT ", columns!(), " FROM "));
+    if reading.is_plain() {
+        to.push("authfort_users u");
+        reading.push_ordered(&mut to, conn, Rows::Users, reading.cursor());
+        reading.push_window(&mut to);
+    } else {
+        to.push("(");
+        match page.filter.query {
+            None => reading.push_ids(&mut to, conn),
+            Some(_) => search::push_ids(&reading, &mut to),
         }
-        to.push("))");
+        to.push(") p CROSS JOIN authfort_users u WHERE u.id = p.id");
     }
-    let (before, after, value) = conn.search_condition(term);
-    to.push(" AND (").push(before).bind(value).push(after);
-    if let Ok(id) = Uuid::try_parse(term) {
-        to.push(" OR u.id = ").bind(id);
-    }
-    to.push(")");
+    to.push(") u ON TRUE");
+    reading.order.push_of_page(&mut to);
+    to
 }
 
 /// A page to be read: what all parts of its statement are made from.
@@ -101,39 +96,12 @@ struct Reading<'a> {
     now: DateTime<Utc>,
 }
 
-/// Reads the page, its roles and its total in one statement, and so from one snapshot. The total is on the left of the
-/// join, so that an empty page has one too.
-pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<Utc>) -> Statement {
-    let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
-    let reading = Reading { page, order: Order::new(page.sort_by, page.sort_order, backward), now };
-    let filter = &page.filter;
-    let mut to = Statement::new("WITH t AS MATERIALIZED (SELECT ");
-    if page.total == Total::None && !reading.is_far() {
-        to.push("CAST(NULL AS bigint)");
-    } else {
-        // One more than the cap tells whether there are more.
-        let cap = i64::try_from(Total::CAP).unwrap_or(i64::MAX).saturating_add(1);
-        push_count(&mut to, conn, filter, (page.total == Total::Capped).then_some(cap), now);
+impl<'a> Reading<'a> {
+    fn of(page: &'a PageRequest, now: DateTime<Utc>) -> Self {
+        let backward = matches!(&page.seek, Seek::Cursor(cursor) if cursor.backward);
+        Self { page, order: Order::new(page.sort_by, page.sort_order, backward), now }
     }
-    to.push(" AS total) SELECT ");
-    to.push(if page.total == Total::None { "CAST(NULL AS bigint) AS total" } else { "t.total" });
-    to.push(concat!(", u.* FROM t LEFT JOIN (SELECT ", columns!(), " FROM "));
-    if filter.query.is_some() || reading.is_plain() {
-        to.plan_anew = filter.query.is_some();
-        to.push("authfort_users u");
-        reading.push_ordered(&mut to, conn, Rows::Users);
-        reading.push_window(&mut to);
-    } else {
-        to.push("(");
-        reading.push_ids(&mut to, conn);
-        to.push(") p CROSS JOIN authfort_users u WHERE u.id = p.id");
-    }
-    to.push(") u ON TRUE");
-    reading.order.push_of_page(&mut to);
-    to
-}
 
-impl Reading<'_> {
     fn offset(&self) -> i64 {
         match &self.page.seek {
             Seek::Offset(offset) => *offset,
@@ -148,21 +116,66 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether rows are hardly passed over, so that it is cheaper to read them in one go than to find their ids first.
-    fn is_plain(&self) -> bool {
-        let plain = matches!(
+    /// The rows in which the users of at most one role are.
+    fn walked(&self) -> Rows<'a> {
+        match &self.page.filter.roles[..] {
+            [role] => Rows::Holders(role),
+            _ => Rows::Users,
+        }
+    }
+
+    /// Whether hardly any users are passed over, so that it is cheaper to read them in one go than to find their ids first.
+    fn passes_few(&self) -> bool {
+        matches!(
             &self.page.filter,
             UserFilter {
-                query: None, banned: None, email_verified: None, created_after: None, created_before: None,
-                deleted: DeletedFilter::Without | DeletedFilter::With, roles,
-            } if roles.is_empty()
-        );
-        plain && self.offset() == 0
+                banned: None,
+                email_verified: None,
+                created_after: None,
+                created_before: None,
+                deleted: DeletedFilter::Without | DeletedFilter::With,
+                ..
+            }
+        )
+    }
+
+    /// Whether the page is the beginning of a list of all users.
+    fn is_plain(&self) -> bool {
+        let filter = &self.page.filter;
+        filter.query.is_none() && filter.roles.is_empty() && self.passes_few() && self.offset() == 0
+    }
+
+    /// Appends the number of users that match as one expression, up to the cap if the request wants it so, unless their
+    /// number is kept.
+    fn push_total(&self, to: &mut Statement, conn: &Conn<'_>) {
+        let filter = &self.page.filter;
+        if let Some(term) = &filter.query {
+            return search::push_total(self, to, conn, term);
+        }
+        if totals::push_kept(to, conn, filter, self.now) {
+            return;
+        }
+        let cap = (self.page.total == Total::Capped).then(Total::counted);
+        to.push("(SELECT count(*) FROM (");
+        if filter.roles.len() > 1 {
+            // Some have several of the roles. Of each role no more are needed than are counted in all.
+            push_union(to, &filter.roles, |to, role| {
+                to.push("SELECT r.user_id FROM authfort_user_roles r");
+                condition::push(to, Rows::Holders(role), filter, Hidden::default(), self.now);
+                push_limit(to, cap);
+            });
+        } else {
+            let rows = self.walked();
+            to.push("SELECT 1 FROM ").push(rows.table());
+            condition::push(to, rows, filter, Hidden::default(), self.now);
+        }
+        push_limit(to, cap);
+        to.push(") c)");
     }
 
     /// Whether the page may be nearer to the other end, as the kept total tells.
     fn is_far(&self) -> bool {
-        self.offset() >= FAR && totals::is_kept(&self.page.filter)
+        self.offset() >= FAR_OFFSET && totals::is_kept(&self.page.filter)
     }
 
     /// What must not lead a planner away from the order's index and the place where the page begins in it.
@@ -181,48 +194,44 @@ impl Reading<'_> {
 
     /// Appends a SELECT of the ids of the page.
     fn push_ids(&self, to: &mut Statement, conn: &Conn<'_>) {
-        let rows = match &self.page.filter.roles[..] {
-            [] => Rows::Users,
-            [role] => Rows::Holders(role),
+        let roles = &self.page.filter.roles;
+        if roles.len() > 1 {
             // The first ones of each role, of which some are the same.
-            roles => {
-                to.push("SELECT w.id FROM (");
-                push_union(to, roles, |to, role| {
-                    self.push_select(to, conn, Rows::Holders(role));
-                    let limit = self.page.limit.saturating_add(self.offset());
-                    to.push(" LIMIT ");
-                    // As many texts as there are offsets would be too many.
-                    if self.offset() == 0 {
-                        to.number(limit)
-                    } else {
-                        to.bind(limit)
-                    };
-                });
-                to.push(") w");
-                self.order.push_by(to, "w.key", "w.id");
-                return self.push_window(to);
-            }
-        };
-        if self.is_far() {
-            self.push_far(to, conn, rows);
+            to.push("SELECT w.id FROM (");
+            push_union(to, roles, |to, role| {
+                self.push_select(to, conn, Rows::Holders(role), self.cursor());
+                let limit = self.page.limit.saturating_add(self.offset());
+                to.push(" LIMIT ");
+                // As many texts as there are offsets would be too many.
+                if self.offset() == 0 {
+                    to.number(limit)
+                } else {
+                    to.bind(limit)
+                };
+            });
+            to.push(") w");
+            self.order.push_by(to, "w.key", "w.id");
+            self.push_window(to);
+        } else if self.is_far() {
+            self.push_far(to, conn);
         } else {
-            self.push_select(to, conn, rows);
+            self.push_select(to, conn, self.walked(), self.cursor());
             self.push_window(to);
         }
     }
 
     /// Appends a SELECT of the ids of the page, counted from the end that is nearer. From the other end, the first rows are
     /// read and left out: where that end is, a planner must see a small limit, or it prefers to sort everything.
-    fn push_far(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
+    fn push_far(&self, to: &mut Statement, conn: &Conn<'_>) {
         const TOTAL: &str = "(SELECT t.total FROM t)";
         let (limit, offset) = (self.page.limit, self.offset());
         to.push("SELECT w.id FROM (SELECT * FROM (");
-        self.push_select(to, conn, rows);
+        self.push_select(to, conn, self.walked(), None);
         to.push(" LIMIT ").number(limit);
         to.push(" OFFSET CASE WHEN ").bind(offset).push(" <= ").push(TOTAL).push(" / 2 THEN ").bind(offset);
         to.push(" ELSE 0 END) ahead WHERE ").bind(offset).push(" <= ").push(TOTAL);
         to.push(" / 2 UNION ALL SELECT * FROM (SELECT * FROM (");
-        Self { order: self.order.turned(), ..*self }.push_select(to, conn, rows);
+        Self { order: self.order.turned(), ..*self }.push_select(to, conn, self.walked(), None);
         // So many rows remain from the offset on, which may be fewer than a page, or none.
         let remain = |to: &mut Statement| {
             to.push(TOTAL).push(" - ").bind(offset);
@@ -246,20 +255,16 @@ impl Reading<'_> {
     }
 
     /// Appends a SELECT of ids and keys in the order of the page.
-    fn push_select(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
+    fn push_select(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>, cursor: Option<&Cursor>) {
         to.push("SELECT ").push(rows.id()).push(" AS id, ").push(self.order.key(conn, rows)).push(" AS key FROM ");
         to.push(rows.table());
-        self.push_ordered(to, conn, rows);
+        self.push_ordered(to, conn, rows, cursor);
     }
 
-    /// Appends `WHERE … ORDER BY …`.
-    fn push_ordered(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>) {
-        let filter = &self.page.filter;
-        match &filter.query {
-            None => condition::push(to, rows, filter, self.hidden(), self.now),
-            Some(term) => push_found(to, conn, filter, term, self.now),
-        }
-        if let Some(cursor) = self.cursor() {
+    /// Appends `WHERE … ORDER BY …`, apart from the search term.
+    fn push_ordered(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>, cursor: Option<&Cursor>) {
+        condition::push(to, rows, &self.page.filter, self.hidden(), self.now);
+        if let Some(cursor) = cursor {
             self.order.push_past(to, conn, rows, cursor);
         }
         self.order.push(to, conn, rows);

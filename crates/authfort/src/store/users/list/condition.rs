@@ -15,6 +15,12 @@ pub(super) struct Hidden {
     pub(super) before: bool,
 }
 
+impl Hidden {
+    pub(super) fn all() -> Self {
+        Self { verified: true, after: true, before: true }
+    }
+}
+
 /// Appends `WHERE …`. The first condition is always there, so each other one begins with AND.
 pub(super) fn push(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter, hidden: Hidden, now: DateTime<Utc>) {
     match rows {

@@ -160,6 +160,18 @@ async fn every_page_is_in_index_order(auth: &AuthFort, kind: Plan, strict: bool)
 /// The table of kept totals. It has so few rows here that PostgreSQL may read all of them.
 const KEPT: &str = "authfort_user_totals";
 
+/// The indexes of those who are few.
+const FEW: [&str; 8] = [
+    "authfort_users_banned",
+    "authfort_users_banned_email",
+    "authfort_users_banned_name_asc",
+    "authfort_users_banned_name_desc",
+    "authfort_users_deleted",
+    "authfort_users_deleted_email",
+    "authfort_users_deleted_name_asc",
+    "authfort_users_deleted_name_desc",
+];
+
 /// Bans that end today are counted by an index of bans.
 fn uses_bans(plan: &[String]) -> bool {
     plan.iter().any(|line| line.contains("authfort_users_ban"))
@@ -200,15 +212,34 @@ async fn every_other_path_has_an_index(auth: &AuthFort, kind: Plan) {
         let id = Uuid::from_u128(1 << 120).to_string();
         for (term, index) in [
             ("user1234@", "authfort_users_search"),
-            ("r1777", "authfort_users_search"),
             ("777", "authfort_users_search"),
+            ("example", "authfort_users_search"),
             (&id, "authfort_users_search"),
             (&id, if sqlite { "sqlite_autoindex_authfort_users_1" } else { "authfort_users_pkey" }),
+            ("na", "authfort_users_name_desc"),
+            ("u", if sqlite { "authfort_users_name_desc" } else { "authfort_users_email_id" }),
         ] {
-            let filter = UserFilter { query: Some(term.into()), ..UserFilter::default() };
-            let page = page(filter.clone(), SortBy::CreatedAt, SortOrder::Desc, Seek::Offset(0));
-            statements.push((format!("{page:?}"), page_statement(&conn, &page, now()), vec![index]));
-            statements.push((format!("count {filter:?}"), count_statement(&conn, &filter, now()), vec![index]));
+            for filter in filters() {
+                let filter = UserFilter { query: Some(term.into()), ..filter };
+                let few = filter.banned == Some(true) || filter.deleted == DeletedFilter::Only;
+                // PostgreSQL may find those who are few first.
+                let mut index = vec![index];
+                if few && !sqlite {
+                    index.extend(FEW);
+                }
+                for (by, order) in orders() {
+                    let page = PageRequest { total: Total::Capped, ..page(filter.clone(), by, order, Seek::Offset(0)) };
+                    statements.push((format!("{page:?}"), page_statement(&conn, &page, now()), index.clone()));
+                }
+                // An exact total is planned with the term in sight, and a term that all have is no matter for an index.
+                if kind == Plan::Custom && term != "example" && term.len() > 2 {
+                    statements.push((
+                        format!("count {filter:?}"),
+                        count_statement(&conn, &filter, now()),
+                        index.clone(),
+                    ));
+                }
+            }
         }
     }
     for (what, statement, indexes) in statements {
