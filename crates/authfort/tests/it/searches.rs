@@ -24,10 +24,10 @@ async fn filled(db: &TestDatabase) -> AuthFort {
             ("CAST(lpad(to_hex(n * 7919 % 104729), 32, '0') AS uuid)", "to_timestamp(1890000000 + n / 2)", "chr(10)")
         }
     };
-    let email = "CASE WHEN n % 100 = 1 THEN 'z' ELSE 'user' END || n * 613 % 9973 || \
+    let email = "CASE WHEN n % 100 = 1 THEN 'z' ELSE 'user' END || (n * 613 % 9973) || \
          CASE WHEN n % 10 = 0 THEN '@tenth.org' ELSE '@example.com' END";
     let name = "CASE WHEN n % 500 = 7 THEN 'rare one' WHEN n <= 200 THEN 'old one' WHEN n > 2900 THEN 'new one' \
-         WHEN n % 60 = 0 THEN 'some of them' WHEN n % 300 = 1 THEN '\u{738b}\u{4f1f}' WHEN n % 5 > 0 THEN 'name ' || n % 13 END";
+         WHEN n % 60 = 0 THEN 'some of them' WHEN n % 300 = 1 THEN '\u{738b}\u{4f1f}' WHEN n % 5 > 0 THEN 'name ' || (n % 13) END";
     raw.execute(format!(
         "INSERT INTO authfort_users (id, email, email_key, name, name_key, search_key, email_verified, banned, created_at, updated_at)
          WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {USERS})

@@ -6,7 +6,7 @@ use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use self::explain::{Plan, filled, now, plan, plans, scan, sort, uses};
+use self::explain::{Plan, filled, now, plan, plans, scan, sort, uses, without_walks};
 use super::*;
 use crate::db::sql;
 use crate::{AuthFort, SortBy, SortOrder};
@@ -219,12 +219,20 @@ async fn every_other_path_has_an_index(auth: &AuthFort, kind: Plan) {
             ("na", "authfort_users_name_desc"),
             ("u", if sqlite { "authfort_users_name_desc" } else { "authfort_users_email_id" }),
         ] {
-            for filter in filters() {
+            // The walk of a search is that of a page, of which the test above knows each filter; a thousand users of twenty
+            // thousand are many, so that a planner may well sort those of a rare filter.
+            let some = [
+                UserFilter::default(),
+                UserFilter { banned: Some(true), ..UserFilter::default() },
+                UserFilter { roles: vec!["editor".into()], ..UserFilter::default() },
+                UserFilter { roles: vec!["editor".into(), "member".into()], ..UserFilter::default() },
+            ];
+            for filter in some {
                 let filter = UserFilter { query: Some(term.into()), ..filter };
                 let few = filter.banned == Some(true) || filter.deleted == DeletedFilter::Only;
-                // PostgreSQL may find those who are few first.
+                // Those who are few may be found first.
                 let mut index = vec![index];
-                if few && !sqlite {
+                if few {
                     index.extend(FEW);
                 }
                 for (by, order) in orders() {
@@ -250,6 +258,7 @@ async fn every_other_path_has_an_index(auth: &AuthFort, kind: Plan) {
             && plan.iter().any(|line| line.contains("SEARCH k USING PRIMARY KEY") || line.contains(KEPT));
         let bans = indexes != [KEPT] || !what.contains("banned: Some") || uses_bans(&plan);
         assert!(bans && kept || indexes.iter().any(|index| uses(&plan, index)), "none of {indexes:?} is used: {about}");
+        let plan = if what.contains("query: Some") { without_walks(&plan) } else { plan };
         let reads = scan(&plan).filter(|line| !line.contains("Bitmap") && !line.contains("Hash"));
         assert_eq!(reads, None, "{about}");
     }

@@ -59,7 +59,7 @@ pub(super) fn push_ids(reading: &Reading<'_>, to: &mut Statement) {
     to.push(" UNION ALL SELECT * FROM (SELECT rest.id FROM rest");
     reading.order.push_by(to, "rest.key", "rest.id");
     reading.push_window(to);
-    to.push(") r");
+    to.push(") hit");
 }
 
 /// Appends the number of users that a page's search finds, as its request wants it, as one expression.
@@ -105,7 +105,7 @@ fn push_walked(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term:
 /// Appends a SELECT of ids, keys and search keys in the order of the page. Where rows are passed over, the ids come first.
 fn push_keys(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, limit: i64, cursor: Option<&Cursor>) {
     let rows = reading.walked();
-    if rows == Rows::Users && reading.passes_none() {
+    if rows == Rows::Users && reading.passes_few() {
         to.push("SELECT u.id AS id, ").push(reading.order.key(conn, rows)).push(" AS key, u.search_key AS search_key");
         to.push(" FROM authfort_users u");
         reading.push_ordered(to, conn, rows, cursor);
@@ -177,7 +177,8 @@ fn push_hits(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &
     for (at, key) in ["u.email_key", conn.name_key(false)].into_iter().enumerate() {
         to.push(if at == 0 { "" } else { " UNION " });
         push_found(reading, to, conn, all_users, hits, |to| {
-            to.push(key).push(" >= ").bind(term).push(" AND ").push(key).push(" < ").bind(end.as_str());
+            to.push(key).push(" >= (SELECT ").bind(term).push(") AND ");
+            to.push(key).push(" < (SELECT ").bind(end.as_str()).push(")");
         });
     }
 }
