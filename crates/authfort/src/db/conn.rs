@@ -176,6 +176,17 @@ impl Conn<'_> {
         }
     }
 
+    /// Returns whether a SELECT whose condition is false for all rows reads none. SQLite reads them all the same, unless its
+    /// limit is zero.
+    pub(crate) fn checks_conditions_first(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => true,
+        }
+    }
+
     /// Returns whether the index of trigrams gives its first hits before it knows all of them.
     pub(crate) fn search_streams(&self) -> bool {
         match self {

@@ -10,27 +10,29 @@ use crate::support::service;
 
 const USERS: usize = 3_000;
 
-/// By plain SQL: three thousand users, whose names and addresses hold terms of every frequency, spread and in one place.
-async fn filled(db: &TestDatabase) -> AuthFort {
+/// Names with terms of every frequency, spread and in one place.
+const NAME: &str = "CASE WHEN n % 500 = 7 THEN 'rare one' WHEN n <= 200 THEN 'old one' WHEN n > 2900 THEN 'new one' \
+     WHEN n % 60 = 0 THEN 'some of them' WHEN n % 300 = 1 THEN '\u{738b}\u{4f1f}' WHEN n % 5 > 0 THEN 'name ' || (n % 13) END";
+
+/// Users by plain SQL, with these names.
+async fn filled(db: &TestDatabase, users: usize, name: &str) -> AuthFort {
     let (auth, _) = service(db).await;
     let raw = Raw::open(db, 1).await;
     let (id, time, fold) = match db.engine() {
         Engine::Sqlite => (
-            "unhex(printf('%032x', n * 7919 % 104729))",
+            "unhex(printf('%032x', (n * 7919 % 104729)))",
             "strftime('%Y-%m-%dT%H:%M:%S+00:00', 1890000000 + n / 2, 'unixepoch')",
             "char(10)",
         ),
         Engine::Postgres => {
-            ("CAST(lpad(to_hex(n * 7919 % 104729), 32, '0') AS uuid)", "to_timestamp(1890000000 + n / 2)", "chr(10)")
+            ("CAST(lpad(to_hex((n * 7919 % 104729)), 32, '0') AS uuid)", "to_timestamp(1890000000 + n / 2)", "chr(10)")
         }
     };
-    let email = "CASE WHEN n % 100 = 1 THEN 'z' ELSE 'user' END || (n * 613 % 9973) || \
+    let email = "CASE WHEN n % 100 = 1 THEN 'z' ELSE 'user' END || (n * 613 % 99991) || \
          CASE WHEN n % 10 = 0 THEN '@tenth.org' ELSE '@example.com' END";
-    let name = "CASE WHEN n % 500 = 7 THEN 'rare one' WHEN n <= 200 THEN 'old one' WHEN n > 2900 THEN 'new one' \
-         WHEN n % 60 = 0 THEN 'some of them' WHEN n % 300 = 1 THEN '\u{738b}\u{4f1f}' WHEN n % 5 > 0 THEN 'name ' || (n % 13) END";
     raw.execute(format!(
         "INSERT INTO authfort_users (id, email, email_key, name, name_key, search_key, email_verified, banned, created_at, updated_at)
-         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {USERS})
+         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {users})
          SELECT {id}, {email}, {email}, {name}, {name}, {email} || coalesce({fold} || {name}, ''), n % 3 = 0, n % 7 = 0, {time}, {time}
          FROM number"
     ))
@@ -66,7 +68,7 @@ fn filters() -> Vec<UserFilter> {
 
 both_engines! {
     async fn every_term_finds_the_same_by_every_order_and_filter(db: TestDatabase) {
-        let auth = filled(&db).await;
+        let auth = filled(&db, USERS, NAME).await;
         assert!(auth.check_totals().await.unwrap().is_consistent());
         let users = everybody(&auth).await;
         assert_eq!(users.len(), USERS);
@@ -85,6 +87,20 @@ both_engines! {
             }
         }
         assert!(sizes.len() > 20 && sizes.contains(&0) && sizes.last() > Some(&2_500), "{sizes:?}");
+    }
+
+    /// So many users that the first thousand are few, and that many are more than are sorted without a look further.
+    async fn a_term_that_many_match_far_from_the_first_ones_is_found(db: TestDatabase) {
+        let name = "CASE WHEN n <= 5500 THEN 'early bird' WHEN n > 8000 AND n <= 14000 THEN 'middle one' WHEN n % 400 = 0 THEN 'rare one' END";
+        let auth = filled(&db, 24_000, name).await;
+        let users = everybody(&auth).await;
+        for (term, size) in [("early", 5_500), ("middle", 6_000), ("rare", 31)] {
+            let mut filter = UserFilter::default();
+            filter.query = Some(term.to_owned());
+            for (by, order) in [(SortBy::CreatedAt, SortOrder::Desc), (SortBy::CreatedAt, SortOrder::Asc), (SortBy::Email, SortOrder::Asc)] {
+                assert_eq!(agrees(&auth, &users, &filter, by, order).await, size, "{term} {by:?} {order:?}");
+            }
+        }
     }
 
     async fn a_term_of_one_or_two_characters_finds_what_begins_with_it(db: TestDatabase) {

@@ -4,8 +4,9 @@
 //! the terms, whose hits are then sorted. Which of the two it is shows the beginning of the page itself:
 //!
 //! 1. `near`: the first thousand users, in the order of the page. If they fill the page, or if there are no more, it is done.
-//! 2. `far`: if some of these matched, the first twenty thousand.
-//! 3. `rest`: all hits of the index, sorted.
+//! 2. `few`: if hardly any of these matched, the hits of the index, up to some thousands. If these are all, they are sorted.
+//! 3. `far`: if some matched, or if the hits are many, the first twenty thousand users.
+//! 4. `rest`: all hits of the index, sorted.
 //!
 //! All of this is one statement. What a step finds decides whether the next one runs, and no planner's guess does.
 //!
@@ -23,43 +24,60 @@ use crate::model::filter::Total;
 
 /// How many users the first step reads.
 const NEAR: i64 = 1_000;
-/// How many the second one reads, and how many of the first step's must have matched.
-const FAR: i64 = 20_000;
+/// How many of them must have matched for it to be worth to read on.
 const SOME: i64 = 5;
+/// How many hits are sorted without a look further.
+const FEW: i64 = 5_000;
+/// How many users the third step reads.
+const FAR: i64 = 20_000;
 /// How many users are read to count up to a cap. A term that fills a page from a thousand of them reaches it.
 const COUNTED: i64 = 25_000;
 
-/// Appends the parts of the statement before `t`: the steps.
+/// Appends the parts of the statement before `t`: the steps. `first` says which step follows `near`, and `last` which one has
+/// the page; both by its number, 1 if `near` has it.
 pub(super) fn push_steps(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &str) {
     let limit = reading.page.limit;
     to.push("near AS MATERIALIZED (SELECT w.id, w.key FROM (");
-    push_keys(reading, to, conn, NEAR, reading.cursor());
+    push_keys(reading, to, conn, reading.cursor(), |to| {
+        to.number(NEAR);
+    });
     to.push(") w WHERE ");
     push_matches(reading, to, conn, term);
     reading.push_window(to);
-    to.push("), step AS MATERIALIZED (SELECT CASE WHEN (SELECT count(*) FROM near) = ").number(limit);
+    to.push("), first AS MATERIALIZED (SELECT CASE WHEN (SELECT count(*) FROM near) = ").number(limit);
     to.push(" THEN 1 WHEN (SELECT count(*) FROM (");
     reading.push_select(to, conn, reading.walked(), reading.cursor());
     to.push(" LIMIT ").number(NEAR).push(") x) < ").number(NEAR);
-    to.push(" THEN 1 WHEN (SELECT count(*) FROM near) < ").number(SOME).push(" THEN 3 ELSE 2 END AS at), ");
-    to.push("far AS MATERIALIZED (SELECT w.id, w.key FROM (");
-    push_keys(reading, to, conn, FAR, reading.cursor());
-    to.push(") w WHERE (SELECT step.at FROM step) = 2 AND ");
+    to.push(" THEN 1 WHEN (SELECT count(*) FROM near) < ").number(SOME).push(" THEN 2 ELSE 3 END AS step), ");
+    to.push("few AS MATERIALIZED (");
+    push_hits(reading, to, conn, term, Hits::Few);
+    to.push("), far AS MATERIALIZED (SELECT w.id, w.key FROM (");
+    let many = |to: &mut Statement| {
+        to.push("((SELECT first.step FROM first) = 3 OR (SELECT count(*) FROM few) > ").number(FEW).push(")");
+    };
+    push_keys(reading, to, conn, reading.cursor(), |to| push_limit_if(to, conn, FAR, many));
+    to.push(") w WHERE ");
+    many(to);
+    to.push(" AND ");
     push_matches(reading, to, conn, term);
     reading.push_window(to);
-    to.push("), rest AS MATERIALIZED (");
-    push_hits(reading, to, conn, term, Hits::Page);
+    to.push("), last AS MATERIALIZED (SELECT CASE WHEN (SELECT first.step FROM first) = 1 THEN 1 ");
+    to.push("WHEN (SELECT count(*) FROM far) = ").number(limit).push(" THEN 3 ");
+    to.push("WHEN (SELECT first.step FROM first) = 2 AND (SELECT count(*) FROM few) <= ").number(FEW);
+    to.push(" THEN 2 ELSE 4 END AS step), rest AS MATERIALIZED (");
+    push_hits(reading, to, conn, term, Hits::Rest);
     to.push("), ");
 }
 
-/// Appends a SELECT of the ids of the page, from the step that found it.
+/// Appends a SELECT of the ids of the page, from the step that has it.
 pub(super) fn push_ids(reading: &Reading<'_>, to: &mut Statement) {
-    to.push("SELECT near.id FROM near WHERE (SELECT step.at FROM step) = 1 ");
-    to.push("UNION ALL SELECT far.id FROM far WHERE (SELECT count(*) FROM far) = ").number(reading.page.limit);
-    to.push(" UNION ALL SELECT * FROM (SELECT rest.id FROM rest");
-    reading.order.push_by(to, "rest.key", "rest.id");
+    to.push("SELECT near.id FROM near WHERE (SELECT last.step FROM last) = 1 ");
+    to.push("UNION ALL SELECT far.id FROM far WHERE (SELECT last.step FROM last) = 3 ");
+    to.push("UNION ALL SELECT * FROM (SELECT hit.id FROM (SELECT * FROM few WHERE (SELECT last.step FROM last) = 2 ");
+    to.push("UNION ALL SELECT * FROM rest) hit");
+    reading.order.push_by(to, "hit.key", "hit.id");
     reading.push_window(to);
-    to.push(") hit");
+    to.push(") hits");
 }
 
 /// Appends the number of users that a page's search finds, as its request wants it, as one expression.
@@ -96,26 +114,49 @@ fn push_count(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: 
 /// Appends the number of matches, up to a cap, among the users with whom the list begins, or ends.
 fn push_walked(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &str, cap: i64) {
     to.push("(SELECT count(*) FROM (SELECT 1 FROM (");
-    push_keys(reading, to, conn, COUNTED, None);
+    push_keys(reading, to, conn, None, |to| {
+        to.number(COUNTED);
+    });
     to.push(") w WHERE ");
     push_matches(reading, to, conn, term);
     to.push(" LIMIT ").number(cap).push(") c)");
 }
 
 /// Appends a SELECT of ids, keys and search keys in the order of the page. Where rows are passed over, the ids come first.
-fn push_keys(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, limit: i64, cursor: Option<&Cursor>) {
+fn push_keys(
+    reading: &Reading<'_>,
+    to: &mut Statement,
+    conn: &Conn<'_>,
+    cursor: Option<&Cursor>,
+    limit: impl FnOnce(&mut Statement),
+) {
     let rows = reading.walked();
     if rows == Rows::Users && reading.passes_few() {
         to.push("SELECT u.id AS id, ").push(reading.order.key(conn, rows)).push(" AS key, u.search_key AS search_key");
         to.push(" FROM authfort_users u");
         reading.push_ordered(to, conn, rows, cursor);
-        to.push(" LIMIT ").number(limit);
+        to.push(" LIMIT ");
+        limit(to);
     } else {
         to.push(
             "SELECT x.id, x.key, (SELECT s.search_key FROM authfort_users s WHERE s.id = x.id) AS search_key FROM (",
         );
         reading.push_select(to, conn, rows, cursor);
-        to.push(" LIMIT ").number(limit).push(") x");
+        to.push(" LIMIT ");
+        limit(to);
+        to.push(") x");
+    }
+}
+
+/// Appends a limit that is zero unless this condition is true, where that is what keeps the engine from reading. PostgreSQL
+/// checks the condition itself, and plans better if it sees the limit.
+fn push_limit_if(to: &mut Statement, conn: &Conn<'_>, limit: i64, condition: impl FnOnce(&mut Statement)) {
+    if conn.checks_conditions_first() {
+        to.number(limit);
+    } else {
+        to.push("CASE WHEN ");
+        condition(to);
+        to.push(" THEN ").number(limit).push(" ELSE 0 END");
     }
 }
 
@@ -148,8 +189,10 @@ fn push_roles(reading: &Reading<'_>, to: &mut Statement, id: &'static str) {
 /// What the hits of the index are read for.
 #[derive(Clone, Copy, PartialEq)]
 enum Hits {
-    /// To be sorted for the third step of a page.
-    Page,
+    /// The second step of a page.
+    Few,
+    /// The last step of a page.
+    Rest,
     /// To be counted up to a cap.
     Capped,
     /// To be counted.
@@ -193,7 +236,7 @@ fn push_found(
     condition: impl FnOnce(&mut Statement),
 ) {
     to.push("SELECT * FROM (SELECT u.id AS id");
-    if hits == Hits::Page {
+    if matches!(hits, Hits::Few | Hits::Rest) {
         to.push(", ").push(reading.order.key(conn, Rows::Users)).push(" AS key");
     }
     to.push(" FROM ").push(from);
@@ -201,17 +244,29 @@ fn push_found(
     push_roles(reading, to, "u.id");
     to.push(" AND ");
     condition(to);
-    match hits {
-        Hits::Page => {
-            if let Some(cursor) = reading.cursor() {
-                reading.order.push_past(to, conn, Rows::Users, cursor);
-            }
-            to.push(" AND (SELECT step.at FROM step) > 1 AND (SELECT count(*) FROM far) < ").number(reading.page.limit);
+    let (wanted, limit) = match hits {
+        Hits::Few => (Some("(SELECT first.step FROM first) = 2"), Some(FEW + 1)),
+        Hits::Rest => (Some("(SELECT last.step FROM last) = 4"), None),
+        Hits::Capped => (None, Some(Total::counted())),
+        Hits::All => (None, None),
+    };
+    if let Some(wanted) = wanted {
+        if let Some(cursor) = reading.cursor() {
+            reading.order.push_past(to, conn, Rows::Users, cursor);
         }
-        Hits::Capped => {
-            to.push(" LIMIT ").number(Total::counted());
+        to.push(" AND ").push(wanted);
+    }
+    match (wanted, limit) {
+        (Some(wanted), _) if limit.is_some() || !conn.checks_conditions_first() => {
+            to.push(" LIMIT ");
+            push_limit_if(to, conn, limit.unwrap_or(i64::MAX), |to| {
+                to.push(wanted);
+            });
         }
-        Hits::All => {}
+        (None, Some(limit)) => {
+            to.push(" LIMIT ").number(limit);
+        }
+        _ => {}
     }
     to.push(") f");
 }
