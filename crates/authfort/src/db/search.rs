@@ -6,6 +6,7 @@ use crate::Result;
 impl Db {
     /// Warns if the index of search terms is missing: on PostgreSQL, the role may not have been allowed to create its
     /// extension.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "SQLite always has the index"))]
     pub(crate) async fn check_search(&self) -> Result<()> {
         let indexed = match &self.read.pool {
             #[cfg(feature = "sqlite")]
