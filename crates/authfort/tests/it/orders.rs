@@ -142,4 +142,53 @@ both_engines! {
         }
         assert!(sizes.len() > 20 && sizes.contains(&0) && sizes.last() > Some(&250), "{sizes:?}");
     }
+
+    /// By every order of every kind of list, while others come, go, and move in front of it and behind it.
+    async fn a_walk_by_cursor_shows_each_user_once_by_every_filter_while_others_write(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let raw = Raw::open(&db, 1).await;
+        let mut tx = raw.begin().await;
+        let mut crowd = std::collections::BTreeSet::new();
+        for n in 0..130u32 {
+            let call = auth.create_user(format!("user{:03}@example.com", n * 97 % 130)).role("member").role("editor");
+            let call = if n % 4 == 0 { call } else { call.name(format!("Name {}", n % 5)) };
+            let id = call.in_tx(tx.conn()).await.unwrap().id;
+            auth.ban_user(id).in_tx(tx.conn()).await.unwrap();
+            crowd.insert(id);
+            clock.advance(TimeDelta::seconds(i64::from(n % 2)));
+        }
+        tx.commit().await.unwrap();
+        let mut filters = vec![UserFilter::default(); 6];
+        filters[0].roles = vec!["member".into()];
+        filters[1].banned = Some(true);
+        filters[2].email_verified = Some(false);
+        (filters[3].roles, filters[3].banned) = (vec!["editor".into()], Some(true));
+        filters[4].roles = vec!["editor".into(), "member".into()];
+        filters[5].query = Some("example".into());
+        for (round, filter) in filters.into_iter().enumerate() {
+            for (by, order) in KEYS.iter().flat_map(|by| ORDERS.map(|order| (*by, order))) {
+                let about = format!("{filter:?} {by:?} {order:?}");
+                let call = auth.list_users().filter(filter.clone()).sort_by(by).sort_order(order).limit(30).total(Total::None);
+                let mut page = call.clone().await.unwrap();
+                let (mut seen, mut other) = (Vec::new(), None);
+                for step in 0.. {
+                    seen.extend(page.users.iter().map(|user| user.id).filter(|id| crowd.contains(id)));
+                    let email = format!("{}{round}-{step}@example.com", if step % 2 == 0 { "a" } else { "z" });
+                    let name = if step % 2 == 0 { "Aaa" } else { "Zzz" };
+                    let new = auth.create_user(email).name(name).role("member").await.unwrap().id;
+                    auth.ban_user(new).await.unwrap();
+                    if let Some(old) = other.replace(new) {
+                        auth.update_user(old).name("Name 2").await.unwrap();
+                        auth.delete_user(old).await.unwrap();
+                    }
+                    let Some(next) = page.next_cursor.take() else { break };
+                    page = call.clone().cursor(next).await.unwrap();
+                }
+                let once: std::collections::BTreeSet<_> = seen.iter().copied().collect();
+                assert_eq!((seen.len(), &once), (crowd.len(), &crowd), "{about}");
+                auth.delete_user(other.unwrap()).await.unwrap();
+            }
+        }
+        assert!(auth.check_totals().await.unwrap().is_consistent());
+    }
 }

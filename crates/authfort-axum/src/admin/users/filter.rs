@@ -11,7 +11,8 @@ use crate::extract::{rfc3339_unless_empty, unless_empty};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
-    /// Part of an email address or name, ignoring case, or a whole id. An empty parameter is treated as absent.
+    /// Part of an email address or name, ignoring case, or a whole id. One or two characters are the beginning of the email
+    /// address or name. An empty parameter is treated as absent.
     #[serde(default, deserialize_with = "unless_empty")]
     query: Option<String>,
     /// Whether the user is banned now.
