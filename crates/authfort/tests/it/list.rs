@@ -80,6 +80,24 @@ pub async fn crowd(auth: &AuthFort, db: &TestDatabase, size: usize, name: Option
     ids
 }
 
+/// Every combination of banned, verified and anonymized, with each of these sets of roles.
+pub fn combinations(roles: &[&[&str]]) -> Vec<UserFilter> {
+    let mut filters = Vec::new();
+    for roles in roles {
+        for banned in [None, Some(true), Some(false)] {
+            for verified in [None, Some(true), Some(false)] {
+                for deleted in [DeletedFilter::Without, DeletedFilter::With, DeletedFilter::Only] {
+                    let mut filter = UserFilter::default();
+                    filter.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+                    (filter.banned, filter.email_verified, filter.deleted) = (banned, verified, deleted);
+                    filters.push(filter);
+                }
+            }
+        }
+    }
+    filters
+}
+
 /// What a filter means, said once more and without SQL.
 pub fn matches(user: &User, filter: &UserFilter) -> bool {
     let term = filter.query.as_deref().map(str::to_lowercase);

@@ -4,7 +4,7 @@ use authfort::{AuthFort, DeletedFilter, SortBy, SortOrder, Total, User, UserFilt
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::TimeDelta;
 
-use crate::list::{KEYS, ORDERS, matches};
+use crate::list::{KEYS, ORDERS, combinations, matches};
 use crate::raw::Raw;
 use crate::support::service;
 
@@ -73,24 +73,6 @@ fn sort(users: &mut [&User], by: SortBy, order: SortOrder) {
     }
 }
 
-fn filters() -> Vec<UserFilter> {
-    let mut filters = Vec::new();
-    let roles: [&[&str]; 5] = [&[], &["member"], &["editor"], &["editor", "member"], &["nobody"]];
-    for roles in roles {
-        for banned in [None, Some(true), Some(false)] {
-            for verified in [None, Some(true), Some(false)] {
-                for deleted in [DeletedFilter::Without, DeletedFilter::With, DeletedFilter::Only] {
-                    let mut filter = UserFilter::default();
-                    filter.roles = roles.iter().map(|role| (*role).to_owned()).collect();
-                    (filter.banned, filter.email_verified, filter.deleted) = (banned, verified, deleted);
-                    filters.push(filter);
-                }
-            }
-        }
-    }
-    filters
-}
-
 /// Compares pages of this list with the model: at several offsets, and from there by cursor, forth and back. Returns how many
 /// users match.
 pub async fn agrees(auth: &AuthFort, users: &[User], filter: &UserFilter, by: SortBy, order: SortOrder) -> usize {
@@ -127,8 +109,9 @@ both_engines! {
         assert_eq!(users.len(), usize::try_from(USERS).unwrap());
         let (early, late) = (users[350].created_at, users[40].created_at);
         let orders: Vec<_> = KEYS.iter().flat_map(|by| ORDERS.map(|order| (*by, order))).collect();
+        let roles: [&[&str]; 5] = [&[], &["member"], &["editor"], &["editor", "member"], &["nobody"]];
         let mut sizes = std::collections::BTreeSet::new();
-        for (round, mut filter) in filters().into_iter().enumerate() {
+        for (round, mut filter) in combinations(&roles).into_iter().enumerate() {
             match round % 4 {
                 1 => filter.created_after = Some(early),
                 2 => filter.created_before = Some(late),

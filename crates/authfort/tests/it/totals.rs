@@ -6,26 +6,13 @@ use authfort::{AuthFort, DeletedFilter, Total, UserFilter};
 use authfort_testkit::{TestDatabase, both_engines};
 use chrono::{TimeDelta, TimeZone, Utc};
 
-use crate::list::matches;
+use crate::list::{self, matches};
 use crate::raw::Raw;
 use crate::support::{builder, clock, service};
 
 /// Every combination that is kept.
 fn combinations() -> Vec<UserFilter> {
-    let mut filters = Vec::new();
-    for role in [None, Some("member"), Some("editor"), Some("nobody")] {
-        for banned in [None, Some(true), Some(false)] {
-            for verified in [None, Some(true), Some(false)] {
-                for deleted in [DeletedFilter::Without, DeletedFilter::With, DeletedFilter::Only] {
-                    let mut filter = UserFilter::default();
-                    filter.roles = role.into_iter().map(str::to_owned).collect();
-                    (filter.banned, filter.email_verified, filter.deleted) = (banned, verified, deleted);
-                    filters.push(filter);
-                }
-            }
-        }
-    }
-    filters
+    list::combinations(&[&[], &["member"], &["editor"], &["nobody"]])
 }
 
 /// Every total is what the users themselves say, and the check agrees.

@@ -4,7 +4,7 @@
 //! Its total, and the roles of its users, come with the same statement. [`order`] has the orders, [`condition`] the filters,
 //! [`search`] what a search term changes.
 
-mod condition;
+pub(super) mod condition;
 mod order;
 #[cfg(test)]
 mod plans;
@@ -187,8 +187,8 @@ impl<'a> Reading<'a> {
         let begins = created && self.cursor().is_some_and(|cursor| cursor.key != SortKey::End);
         Hidden {
             verified: !created || few,
-            after: !created || begins && self.order.up(),
-            before: !created || begins && !self.order.up(),
+            after: !created || begins && self.order.up,
+            before: !created || begins && !self.order.up,
         }
     }
 

@@ -10,6 +10,7 @@
 
 use chrono::{DateTime, Days, Utc};
 
+use super::list::condition;
 use crate::Result;
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, classify, row};
@@ -77,19 +78,9 @@ fn push_banned(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
         DeletedFilter::With => "",
         DeletedFilter::Only => " AND b.deleted_at IS NOT NULL",
     });
-    if let Some(verified) = filter.email_verified {
-        // Hidden from planners, so that those whose ban ends today are found by that day.
-        to.push(if verified {
-            " AND coalesce(b.email_verified, FALSE) = TRUE"
-        } else {
-            " AND coalesce(b.email_verified, FALSE) = FALSE"
-        });
-    }
-    if let Some(role) = filter.roles.first() {
-        // A value and not EXISTS, of which a planner may make a join with all who have the role.
-        to.push(" AND (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = b.id AND r.role = ");
-        to.bind(role.as_str()).push(") = 1");
-    }
+    // So that those whose ban ends today are found by that day.
+    condition::push_verified(to, filter, "b.email_verified");
+    condition::push_roles(to, filter, "b.id");
     to.push(")");
 }
 

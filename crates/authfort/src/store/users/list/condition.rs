@@ -55,13 +55,12 @@ fn of_users(to: &mut Statement, filter: &UserFilter, hidden: Hidden, now: DateTi
         }
         None => {}
     }
-    to.push(match (filter.email_verified, hidden.verified) {
-        (None, _) => "",
-        (Some(true), false) => " AND u.email_verified = TRUE",
-        (Some(false), false) => " AND u.email_verified = FALSE",
-        (Some(true), true) => " AND coalesce(u.email_verified, FALSE) = TRUE",
-        (Some(false), true) => " AND coalesce(u.email_verified, FALSE) = FALSE",
-    });
+    match filter.email_verified {
+        Some(verified) if !hidden.verified => {
+            to.push(if verified { " AND u.email_verified = TRUE" } else { " AND u.email_verified = FALSE" });
+        }
+        _ => push_verified(to, filter, "u.email_verified"),
+    }
 }
 
 /// A role's row knows the day on which its user's ban ends, `''` without a ban; on that day, the user's row knows more.
@@ -88,12 +87,28 @@ fn of_holders(to: &mut Statement, role: &str, filter: &UserFilter, now: DateTime
         }
         None => {}
     }
-    // No index has it, and how many it matches is no reason to sort them.
-    to.push(match filter.email_verified {
-        None => "",
-        Some(true) => " AND coalesce(r.user_verified, FALSE) = TRUE",
-        Some(false) => " AND coalesce(r.user_verified, FALSE) = FALSE",
-    });
+    push_verified(to, filter, "r.user_verified");
+}
+
+/// Appends the condition on this column, so that no planner uses an index for it, or takes its matches for few enough to be
+/// sorted.
+pub(in super::super) fn push_verified(to: &mut Statement, filter: &UserFilter, column: &'static str) {
+    if let Some(verified) = filter.email_verified {
+        to.push(" AND coalesce(").push(column).push(if verified { ", FALSE) = TRUE" } else { ", FALSE) = FALSE" });
+    }
+}
+
+/// Appends the condition that this user has one of the roles, if there are any. A number, and not EXISTS, of which a planner
+/// may make a join with all who have the role.
+pub(in super::super) fn push_roles(to: &mut Statement, filter: &UserFilter, id: &'static str) {
+    if let Some((first, others)) = filter.roles.split_first() {
+        to.push(" AND (SELECT count(*) FROM authfort_user_roles r WHERE r.user_id = ").push(id);
+        to.push(" AND r.role IN (").bind(first.as_str());
+        for role in others {
+            to.push(", ").bind(role.as_str());
+        }
+        to.push(")) > 0");
+    }
 }
 
 /// A subquery that gives a value is run for the row at hand; of `EXISTS`, a planner may make a table of all users.

@@ -22,18 +22,13 @@ pub(super) struct Order {
     pub(super) by: SortBy,
     ascending: bool,
     /// Whether the page is read from small keys to large ones; the other way for a page that ends at its cursor.
-    up: bool,
+    pub(super) up: bool,
 }
 
 impl Order {
     pub(super) fn new(by: SortBy, order: SortOrder, backward: bool) -> Self {
         let ascending = order == SortOrder::Asc;
         Self { by, ascending, up: ascending != backward }
-    }
-
-    /// Whether small keys come first.
-    pub(super) fn up(self) -> bool {
-        self.up
     }
 
     /// The same rows from the other end.

@@ -16,7 +16,7 @@
 use uuid::Uuid;
 
 use super::order::Rows;
-use super::{Reading, condition};
+use super::{Reading, condition, push_limit};
 use crate::db::dynamic::Statement;
 use crate::db::{Conn, has_trigram};
 use crate::model::cursor::Cursor;
@@ -33,17 +33,12 @@ const FAR: i64 = 20_000;
 /// How many users are read to count up to a cap. A term that fills a page from a thousand of them reaches it.
 const COUNTED: i64 = 25_000;
 
-/// Appends the parts of the statement before `t`: the steps. `first` says which step follows `near`, and `last` which one has
-/// the page; both by its number, 1 if `near` has it.
+/// Appends the parts of the statement before `t`: the steps, and between them `first`, `second` and `last`, each the number
+/// of the step that has the page, or else of the one that runs next.
 pub(super) fn push_steps(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &str) {
     let limit = reading.page.limit;
-    to.push("near AS MATERIALIZED (SELECT w.id, w.key FROM (");
-    push_keys(reading, to, conn, reading.cursor(), |to| {
-        to.number(NEAR);
-    });
-    to.push(") w WHERE ");
-    push_matches(reading, to, conn, term);
-    reading.push_window(to);
+    to.push("near AS MATERIALIZED (");
+    push_walk(reading, to, conn, term, NEAR, None);
     to.push("), first AS MATERIALIZED (SELECT CASE WHEN (SELECT count(*) FROM near) = ").number(limit);
     to.push(" THEN 1 WHEN (SELECT count(*) FROM (");
     reading.push_select(to, conn, reading.walked(), reading.cursor());
@@ -51,22 +46,33 @@ pub(super) fn push_steps(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<
     to.push(" THEN 1 WHEN (SELECT count(*) FROM near) < ").number(SOME).push(" THEN 2 ELSE 3 END AS step), ");
     to.push("few AS MATERIALIZED (");
     push_hits(reading, to, conn, term, Hits::Few);
-    to.push("), far AS MATERIALIZED (SELECT w.id, w.key FROM (");
-    let many = |to: &mut Statement| {
-        to.push("((SELECT first.step FROM first) = 3 OR (SELECT count(*) FROM few) > ").number(FEW).push(")");
-    };
-    push_keys(reading, to, conn, reading.cursor(), |to| push_limit_if(to, conn, FAR, many));
-    to.push(") w WHERE ");
-    many(to);
-    to.push(" AND ");
-    push_matches(reading, to, conn, term);
-    reading.push_window(to);
-    to.push("), last AS MATERIALIZED (SELECT CASE WHEN (SELECT first.step FROM first) = 1 THEN 1 ");
-    to.push("WHEN (SELECT count(*) FROM far) = ").number(limit).push(" THEN 3 ");
-    to.push("WHEN (SELECT first.step FROM first) = 2 AND (SELECT count(*) FROM few) <= ").number(FEW);
-    to.push(" THEN 2 ELSE 4 END AS step), rest AS MATERIALIZED (");
+    to.push("), second AS MATERIALIZED (SELECT CASE WHEN (SELECT count(*) FROM few) > ").number(FEW);
+    to.push(" THEN 3 ELSE (SELECT first.step FROM first) END AS step), far AS MATERIALIZED (");
+    push_walk(reading, to, conn, term, FAR, Some("(SELECT second.step FROM second) = 3"));
+    to.push("), last AS MATERIALIZED (SELECT CASE WHEN (SELECT second.step FROM second) < 3 ");
+    to.push("THEN (SELECT second.step FROM second) WHEN (SELECT count(*) FROM far) = ").number(limit);
+    to.push(" THEN 3 ELSE 4 END AS step), rest AS MATERIALIZED (");
     push_hits(reading, to, conn, term, Hits::Rest);
     to.push("), ");
+}
+
+/// Appends a SELECT of the matches on the page among so many users, if this condition is true.
+fn push_walk(
+    reading: &Reading<'_>,
+    to: &mut Statement,
+    conn: &Conn<'_>,
+    term: &str,
+    users: i64,
+    wanted: Option<&'static str>,
+) {
+    to.push("SELECT w.id, w.key FROM (");
+    push_keys(reading, to, conn, reading.cursor(), users, wanted);
+    to.push(") w WHERE ");
+    if let Some(wanted) = wanted {
+        to.push(wanted).push(" AND ");
+    }
+    push_matches(reading, to, conn, term);
+    reading.push_window(to);
 }
 
 /// Appends a SELECT of the ids of the page, from the step that has it.
@@ -114,9 +120,7 @@ fn push_count(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: 
 /// Appends the number of matches, up to a cap, among the users with whom the list begins, or ends.
 fn push_walked(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &str, cap: i64) {
     to.push("(SELECT count(*) FROM (SELECT 1 FROM (");
-    push_keys(reading, to, conn, None, |to| {
-        to.number(COUNTED);
-    });
+    push_keys(reading, to, conn, None, COUNTED, None);
     to.push(") w WHERE ");
     push_matches(reading, to, conn, term);
     to.push(" LIMIT ").number(cap).push(") c)");
@@ -128,35 +132,37 @@ fn push_keys(
     to: &mut Statement,
     conn: &Conn<'_>,
     cursor: Option<&Cursor>,
-    limit: impl FnOnce(&mut Statement),
+    users: i64,
+    wanted: Option<&'static str>,
 ) {
     let rows = reading.walked();
     if rows == Rows::Users && reading.passes_few() {
         to.push("SELECT u.id AS id, ").push(reading.order.key(conn, rows)).push(" AS key, u.search_key AS search_key");
         to.push(" FROM authfort_users u");
         reading.push_ordered(to, conn, rows, cursor);
-        to.push(" LIMIT ");
-        limit(to);
+        push_limit_if(to, conn, Some(users), wanted);
     } else {
         to.push(
             "SELECT x.id, x.key, (SELECT s.search_key FROM authfort_users s WHERE s.id = x.id) AS search_key FROM (",
         );
         reading.push_select(to, conn, rows, cursor);
-        to.push(" LIMIT ");
-        limit(to);
+        push_limit_if(to, conn, Some(users), wanted);
         to.push(") x");
     }
 }
 
 /// Appends a limit that is zero unless this condition is true, where that is what keeps the engine from reading. PostgreSQL
 /// checks the condition itself, and plans better if it sees the limit.
-fn push_limit_if(to: &mut Statement, conn: &Conn<'_>, limit: i64, condition: impl FnOnce(&mut Statement)) {
-    if conn.checks_conditions_first() {
-        to.number(limit);
-    } else {
-        to.push("CASE WHEN ");
-        condition(to);
-        to.push(" THEN ").number(limit).push(" ELSE 0 END");
+fn push_limit_if(to: &mut Statement, conn: &Conn<'_>, limit: Option<i64>, wanted: Option<&'static str>) {
+    match wanted {
+        Some(wanted) if !conn.checks_conditions_first() => {
+            to.push(" LIMIT CASE WHEN ")
+                .push(wanted)
+                .push(" THEN ")
+                .number(limit.unwrap_or(i64::MAX))
+                .push(" ELSE 0 END");
+        }
+        _ => push_limit(to, limit),
     }
 }
 
@@ -169,20 +175,7 @@ fn push_matches(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term
     }
     to.push(")");
     if reading.walked() == Rows::Users {
-        push_roles(reading, to, "w.id");
-    }
-}
-
-/// Appends the condition that this user has one of the roles. A number, and not EXISTS, of which a planner may make a join
-/// with all who have the role.
-fn push_roles(reading: &Reading<'_>, to: &mut Statement, id: &'static str) {
-    if let Some((first, others)) = reading.page.filter.roles.split_first() {
-        to.push(" AND (SELECT count(*) FROM authfort_user_roles r WHERE r.user_id = ").push(id);
-        to.push(" AND r.role IN (").bind(first.as_str());
-        for role in others {
-            to.push(", ").bind(role.as_str());
-        }
-        to.push(")) > 0");
+        condition::push_roles(to, &reading.page.filter, "w.id");
     }
 }
 
@@ -241,7 +234,7 @@ fn push_found(
     }
     to.push(" FROM ").push(from);
     condition::push(to, Rows::Users, &reading.page.filter, condition::Hidden::all(), reading.now);
-    push_roles(reading, to, "u.id");
+    condition::push_roles(to, &reading.page.filter, "u.id");
     to.push(" AND ");
     condition(to);
     let (wanted, limit) = match hits {
@@ -256,18 +249,7 @@ fn push_found(
         }
         to.push(" AND ").push(wanted);
     }
-    match (wanted, limit) {
-        (Some(wanted), _) if limit.is_some() || !conn.checks_conditions_first() => {
-            to.push(" LIMIT ");
-            push_limit_if(to, conn, limit.unwrap_or(i64::MAX), |to| {
-                to.push(wanted);
-            });
-        }
-        (None, Some(limit)) => {
-            to.push(" LIMIT ").number(limit);
-        }
-        _ => {}
-    }
+    push_limit_if(to, conn, limit, wanted);
     to.push(") f");
 }
 
