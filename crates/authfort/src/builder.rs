@@ -220,6 +220,38 @@ impl Builder {
         self
     }
 
+    /// Sets the URL of a streaming replica of the database, which then answers [`list_users`](AuthFort::list_users),
+    /// [`get_user_count`](AuthFort::get_user_count) and [`list_events`](AuthFort::list_events); none unless set. All other
+    /// calls, and every check, use the primary. Only for PostgreSQL.
+    ///
+    /// A list has every change that was committed [`replica_lag`](Self::replica_lag) before the call, and every change that
+    /// this service committed itself before the call, apart from the events of sign-ins, refreshes and sign-outs. If the
+    /// replica is behind, away or broken, the primary answers. A replica that failed is tried again after five seconds; the
+    /// log has a warning with the cause. The start goes on without a replica that it cannot reach.
+    ///
+    /// The replica has a pool of its own, of at most [`max_connections`](Self::max_connections), or 10 with
+    /// [`from_pool`](Self::from_pool).
+    ///
+    /// ```no_run
+    /// # async fn example() -> authfort::Result<()> {
+    /// let auth = authfort::AuthFort::builder()
+    ///     .replica_url("postgres://app@replica.internal/app")
+    ///     .connect("postgres://app@primary.internal/app")
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn replica_url(mut self, url: impl Into<SecretString>) -> Self {
+        self.pool.replica = Some(url.into());
+        self
+    }
+
+    /// Sets how far the replica of [`replica_url`](Self::replica_url) may be behind; 1 second unless set, at most an hour. With zero, a list has
+    /// all that was committed before the call, which costs a short query of the primary.
+    pub fn replica_lag(mut self, lag: Duration) -> Self {
+        self.pool.replica_lag = Some(lag);
+        self
+    }
+
     /// Sets whether missing migrations run at the start; on unless set. If off, an incomplete schema is refused.
     pub fn migrate(mut self, on: bool) -> Self {
         self.migrate = on;
@@ -257,7 +289,7 @@ impl Builder {
     }
 
     async fn start(self, db: Db) -> Result<AuthFort> {
-        match start(db.clone(), self.config, self.migrate).await {
+        match start(db.clone(), self.config, &self.pool, self.migrate).await {
             Err(error) => Err(db.explain(error).await),
             Ok(core) => Ok(AuthFort::new(core)),
         }
@@ -340,7 +372,8 @@ impl fmt::Debug for Builder {
 
 /// Migrates the schema and makes sure that a key exists. Everything that depends on the options alone is checked before
 /// anything is written.
-async fn start(db: Db, config: Config, migrate: bool) -> Result<Core> {
+async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Result<Core> {
+    let db = db.with_replica(pool).await?;
     let passwords = config.passwords()?;
     let rules = config.rules()?;
     let keyring = Arc::new(Keyring::new(db.clone(), Vault::new(config.secret.as_ref())?));

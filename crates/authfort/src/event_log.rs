@@ -108,9 +108,7 @@ impl IntoFuture for ListEvents {
             let limit = query.limit;
             // One more than requested tells whether another page follows.
             query.limit += 1;
-            let mut conn = self.core.db().read().await?;
-            let mut events = store::events::list(&mut conn.conn(), query).await?;
-            drop(conn);
+            let mut events = self.core.db().on_lists(&store::events::List(query)).await?;
             let size = usize::try_from(limit).unwrap_or(usize::MAX);
             let more = events.len() > size;
             events.truncate(size);

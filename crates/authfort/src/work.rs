@@ -157,6 +157,7 @@ impl<O: Joinable> Write<O> {
         match self.join(&mut conn).await {
             Ok((mut output, watched)) => {
                 Savepoint::release(&mut conn).await?;
+                note(&self);
                 if let Some((transaction, events)) = watched {
                     self.core.hooks().publish_when_committed(self.core.db().clone(), transaction, events);
                 }
@@ -248,6 +249,7 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
         Ok(Verdict::Commit(mut output)) => {
             let ticket = core.hooks().ticket();
             tx.commit().await?;
+            note(write);
             ticket.publish(events);
             op.finish(core, &mut output)?;
             op.committed(core).await;
@@ -256,6 +258,7 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
         Ok(Verdict::CommitAndFail(error)) => {
             let ticket = core.hooks().ticket();
             tx.commit().await?;
+            note(write);
             ticket.publish(events);
             op.committed(core).await;
             Err(error)
@@ -271,6 +274,13 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
             }
             Err(error)
         }
+    }
+}
+
+/// Tells the lists of this process about a change.
+fn note<O: Operation>(write: &Write<O>) {
+    if write.op.shows_in_lists() {
+        write.core.db().changed();
     }
 }
 

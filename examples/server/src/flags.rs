@@ -32,6 +32,20 @@ pub struct Flags {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub database_url_file: Option<PathBuf>,
 
+    /// A streaming replica that answers lists and counts; pass a URL with a password by the variable or the file
+    #[arg(long, env = "AUTHFORT_REPLICA_URL", value_name = "URL", hide_env_values = true,
+        value_parser = trimmed::<String>)]
+    pub replica_url: Option<String>,
+
+    /// A file with the replica's URL
+    #[arg(long, env = "AUTHFORT_REPLICA_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub replica_url_file: Option<PathBuf>,
+
+    /// How far the replica may be behind, in seconds
+    #[arg(long, env = "AUTHFORT_REPLICA_LAG", value_name = "SECONDS", default_value = "1",
+        value_parser = trimmed::<u64>)]
+    pub replica_lag: u64,
+
     /// The address to listen on
     #[arg(long, env = "AUTHFORT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000",
         value_parser = trimmed::<SocketAddr>)]
@@ -122,9 +136,9 @@ pub struct Flags {
     #[arg(long)]
     pub log_json: bool,
 
-    /// Whether the URL was given on the command line, where every user of the machine can read it.
+    /// The URLs that were given on the command line, where every user of the machine can read them.
     #[arg(skip)]
-    pub database_url_is_a_flag: bool,
+    pub exposed_urls: Vec<&'static str>,
 }
 
 impl Flags {
@@ -138,7 +152,8 @@ impl Flags {
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Self::from_arg_matches(matches)?;
-        flags.database_url_is_a_flag = matches.value_source("database_url") == Some(ValueSource::CommandLine);
+        let is_flag = |url: &&str| matches.value_source(url) == Some(ValueSource::CommandLine);
+        flags.exposed_urls = ["database_url", "replica_url"].into_iter().filter(is_flag).collect();
         Ok(flags)
     }
 }

@@ -1,5 +1,6 @@
 //! The settings. All of them are validated before anything is opened or written.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use authfort::secrecy::{ExposeSecret, SecretString};
@@ -21,6 +22,7 @@ const MOST_CONNECTIONS: usize = 1_000_000;
 pub struct Settings {
     pub flags: Flags,
     pub database_url: SecretString,
+    replica_url: Option<SecretString>,
     pub admin_email: String,
     pub admin_password: Option<SecretString>,
     secret: Option<SecretString>,
@@ -33,6 +35,7 @@ impl Settings {
     pub fn check(flags: Flags) -> Result<Self, Vec<String>> {
         let mut faults = Faults::default();
         let database_url = faults.take(database_url(&flags)).unwrap_or_default();
+        let replica_url = faults.take(replica_url(&flags));
         let secret = faults.take(secrets::read("AUTHFORT_SECRET", flags.secret_file.as_deref()));
         let introspect_secret = secrets::read("AUTHFORT_INTROSPECT_SECRET", flags.introspect_secret_file.as_deref());
         let introspect_secret = faults.take(introspect_secret);
@@ -47,6 +50,7 @@ impl Settings {
         let settings = Self {
             flags,
             database_url,
+            replica_url: replica_url.flatten(),
             admin_email,
             admin_password,
             secret: secret.flatten(),
@@ -72,6 +76,10 @@ impl Settings {
             .signup(flags.signup.is_on())
             .prepared_statements(flags.prepared_statements.is_on())
             .password_policy(policy());
+        let builder = match &self.replica_url {
+            Some(url) => builder.replica_url(url.clone()).replica_lag(Duration::from_secs(flags.replica_lag)),
+            None => builder,
+        };
         match &self.secret {
             Some(secret) => builder.secret(secret.clone()),
             None => builder,
@@ -124,25 +132,40 @@ fn policy() -> PasswordPolicy {
 }
 
 fn database_url(flags: &Flags) -> Result<SecretString, String> {
-    let url = match (&flags.database_url, &flags.database_url_file) {
-        (Some(_), Some(_)) => {
-            return Err("DATABASE_URL and DATABASE_URL_FILE are both given; leave one of them out".into());
-        }
-        (Some(url), None) if flags.database_url_is_a_flag && holds_password(url) => {
-            return Err("--database-url holds a password, which everybody on this machine can then list; \
-                 give it by the variable DATABASE_URL or by --database-url-file"
-                .into());
-        }
-        (Some(url), None) => SecretString::from(url.as_str()),
-        (None, Some(path)) => secrets::from_file("DATABASE_URL", path)?.expose_secret().trim().into(),
-        (None, None) => "sqlite://authfort.db".into(),
-    };
+    let is_flag = flags.exposed_urls.contains(&"database_url");
+    let url = url("DATABASE_URL", "--database-url", is_flag, (&flags.database_url, &flags.database_url_file))?;
+    let url = url.unwrap_or_else(|| "sqlite://authfort.db".into());
     let scheme = url.expose_secret().split(':').next();
     if matches!(scheme, Some("sqlite" | "postgres" | "postgresql")) {
         Ok(url)
     } else {
         // The URL is not repeated, because it may contain a password.
         Err("DATABASE_URL: must begin with sqlite: or postgres:".into())
+    }
+}
+
+/// The library checks the URL itself.
+fn replica_url(flags: &Flags) -> Result<Option<SecretString>, String> {
+    let is_flag = flags.exposed_urls.contains(&"replica_url");
+    url("AUTHFORT_REPLICA_URL", "--replica-url", is_flag, (&flags.replica_url, &flags.replica_url_file))
+}
+
+/// Reads a URL from its flag or variable, or from its file.
+fn url(
+    variable: &str,
+    flag: &str,
+    is_flag: bool,
+    given: (&Option<String>, &Option<PathBuf>),
+) -> Result<Option<SecretString>, String> {
+    match given {
+        (Some(_), Some(_)) => Err(format!("{variable} and {variable}_FILE are both given; leave one of them out")),
+        (Some(url), None) if is_flag && holds_password(url) => Err(format!(
+            "{flag} holds a password, which everybody on this machine can then list; give it by the variable \
+             {variable} or by {flag}-file"
+        )),
+        (Some(url), None) => Ok(Some(SecretString::from(url.as_str()))),
+        (None, Some(path)) => Ok(Some(secrets::from_file(variable, path)?.expose_secret().trim().into())),
+        (None, None) => Ok(None),
     }
 }
 

@@ -8,8 +8,9 @@
 //! | `read` | many connections, `query_only` | the pool | lists, lookups, health |
 //! | `write` | one connection, `BEGIN IMMEDIATE` | the pool | transactions |
 //! | `guard` | a few of its own, `query_only` | a few of its own | the guard: it never waits behind slow queries |
+//! | `replica` | | of another server, if configured | lists and counts |
 //!
-//! A pool of the application serves all three purposes.
+//! A pool of the application serves the first three purposes.
 
 mod conn;
 pub(crate) mod diagnosis;
@@ -20,6 +21,8 @@ mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod reconnect;
+#[cfg(feature = "postgres")]
+mod replica;
 mod search;
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -39,6 +42,9 @@ pub(crate) use sql::{row, sql};
 pub use sqlite::open_sqlite;
 pub(crate) use tx::{Savepoint, Tx};
 
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
+
 use crate::{Error, Result};
 
 #[derive(Debug, Clone)]
@@ -46,9 +52,21 @@ pub(crate) struct Db {
     read: Connections,
     write: Connections,
     guard: Connections,
+    #[cfg(feature = "postgres")]
+    replica: Option<Arc<replica::Replica>>,
 }
 
 impl Db {
+    fn new(read: Connections, write: Connections, guard: Connections) -> Self {
+        Self {
+            read,
+            write,
+            guard,
+            #[cfg(feature = "postgres")]
+            replica: None,
+        }
+    }
+
     /// Opens the database of this URL: `sqlite:…` or `postgres://…`.
     pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -67,7 +85,7 @@ impl Db {
     /// Uses one pool for everything.
     pub(crate) fn of_pool(pool: Pool, prepared: bool) -> Self {
         let all = Connections { pool, prepared };
-        Self { read: all.clone(), write: all.clone(), guard: all }
+        Self::new(all.clone(), all.clone(), all)
     }
 
     /// Refuses a pool that does not meet the library's requirements.
@@ -93,6 +111,40 @@ impl Db {
     /// Runs a query on the general read pool. See [`Connections::read`].
     pub(crate) async fn on_read<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.read.read(query).await
+    }
+
+    /// Opens the replica, if the options name one.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to connect"))]
+    pub(crate) async fn with_replica(self, options: &PoolOptions) -> Result<Self> {
+        match &self.write.pool {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => options.check_no_replica().map(|()| self),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => {
+                let replica = replica::Replica::of_options(options, &self).await?;
+                Ok(Self { replica, ..self })
+            }
+        }
+    }
+
+    /// Runs a query of a list: on the replica, if there is one that is up to date. It may run twice.
+    pub(crate) async fn on_lists<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
+        #[cfg(feature = "postgres")]
+        if let Some(replica) = &self.replica
+            && let Some(answer) = replica.answer(self, query).await
+        {
+            return Ok(answer);
+        }
+        query.run(&mut self.read().await?.conn()).await
+    }
+
+    /// Says that a change was committed which lists are to show: the next ones wait for a replica that has it.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_self, reason = "SQLite has no replica"))]
+    pub(crate) fn changed(&self) {
+        #[cfg(feature = "postgres")]
+        if let Some(replica) = &self.replica {
+            replica.note_change();
+        }
     }
 
     /// Begins a transaction that may write.
@@ -140,5 +192,9 @@ impl Db {
         self.read.pool.close().await;
         self.write.pool.close().await;
         self.guard.pool.close().await;
+        #[cfg(feature = "postgres")]
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
     }
 }

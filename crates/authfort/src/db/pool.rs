@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::Conn;
 #[cfg(feature = "postgres")]
 use super::postgres::PooledPg;
@@ -63,6 +65,9 @@ pub(crate) struct PoolOptions {
     pub guard_connections: Option<u32>,
     pub acquire_timeout: Option<Duration>,
     pub prepared_statements: Option<bool>,
+    /// Its `Debug` does not show the URL, which may contain a password.
+    pub replica: Option<SecretString>,
+    pub replica_lag: Option<Duration>,
 }
 
 /// A pool, and how statements are sent through it.
@@ -95,7 +100,32 @@ impl PoolOptions {
         self.prepared_statements.unwrap_or(true)
     }
 
+    #[cfg(feature = "postgres")]
+    pub(crate) fn replica_url(&self) -> Option<&str> {
+        self.replica.as_ref().map(secrecy::ExposeSecret::expose_secret)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn replica_lag(&self) -> Duration {
+        self.replica_lag.unwrap_or(Duration::from_secs(1))
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
+        #[cfg(feature = "postgres")]
+        self.replica_url().map(super::postgres::replica_options).transpose()?;
+        #[cfg(not(feature = "postgres"))]
+        if self.replica.is_some() {
+            return Err(Error::config("replica_url", "needs the feature postgres: only PostgreSQL has replicas"));
+        }
+        if self.replica.is_none() && self.replica_lag.is_some() {
+            return Err(Error::config(
+                "replica_lag",
+                "means nothing without replica_url; set that too, or leave this out",
+            ));
+        }
+        if self.replica_lag.is_some_and(|lag| lag > Duration::from_hours(1)) {
+            return Err(Error::config("replica_lag", "must be at most an hour"));
+        }
         for (field, number) in
             [("max_connections", self.max_connections()), ("guard_connections", self.guard_connections())]
         {
@@ -107,6 +137,15 @@ impl PoolOptions {
             return Err(Error::config("acquire_timeout", "must be longer than nothing and at most a day"));
         }
         Ok(())
+    }
+
+    /// Refuses a replica of an engine that has none.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn check_no_replica(&self) -> Result<()> {
+        match self.replica {
+            Some(_) => Err(Error::config("replica_url", "is only for PostgreSQL; leave it out with SQLite")),
+            None => Ok(()),
+        }
     }
 
     /// Refuses options that the application's pool sets itself.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
@@ -11,6 +12,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
+use super::replica::Place;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result};
@@ -28,7 +30,45 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     check_pool(&main).await?;
     let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
     let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared };
-    Ok(Db { read: connections(main.clone()), write: connections(main), guard: connections(guard) })
+    Ok(Db::new(connections(main.clone()), connections(main), connections(guard)))
+}
+
+/// Makes the pool of a replica, which connects when it is used.
+pub(crate) fn replica(url: &str, options: &PoolOptions, patience: Duration) -> Result<Connections> {
+    let parsed = replica_options(url)?.application_name("authfort");
+    let prepared = options.prepared_statements();
+    // The query that asks for its position also tests the connection.
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections())
+        .acquire_timeout(patience)
+        .test_before_acquire(false);
+    let pool = if prepared { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool };
+    Ok(Connections { pool: Pool::Postgres(pool.connect_lazy_with(parsed)), prepared })
+}
+
+/// Parses the URL of a replica. The error does not repeat it: it may contain a password.
+pub(crate) fn replica_options(url: &str) -> Result<PgConnectOptions> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        let parsed = PgConnectOptions::from_str(url);
+        parsed.map_err(|_| Error::config("replica_url", "is no PostgreSQL URL; write postgres://user@host/database"))
+    } else {
+        Err(Error::config("replica_url", "must begin with postgres:"))
+    }
+}
+
+/// Returns which database this server has, and how far its log is written, or replayed on a replica.
+pub(crate) async fn place(conn: &mut Conn<'_>, replica: bool) -> sqlx::Result<Place> {
+    // The two functions that give the position fail on the other kind of server, so the case must come first.
+    let text = if replica {
+        "SELECT CAST(s.system_identifier AS text) || '/' || current_database() AS identity,
+                CASE WHEN pg_is_in_recovery() THEN CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint) END AS position
+         FROM pg_control_system() s"
+    } else {
+        "SELECT CAST(s.system_identifier AS text) || '/' || current_database() AS identity,
+                CASE WHEN NOT pg_is_in_recovery() THEN CAST(pg_current_wal_lsn() - '0/0' AS bigint) END AS position
+         FROM pg_control_system() s"
+    };
+    sql!(conn, fetch_one, query_as::<_, Place>, text)
 }
 
 /// Compiling a plan costs more than any of this library's statements takes: a page of a large table has high estimates and

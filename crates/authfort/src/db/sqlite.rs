@@ -48,6 +48,7 @@ fn file_settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> 
 }
 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
+    options.check_no_replica()?;
     let timeout = options.acquire_timeout();
     let pool = || SqlitePoolOptions::new().acquire_timeout(timeout).max_lifetime(None);
 
@@ -75,7 +76,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
     let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
     let connections = |pool| Connections { pool: Pool::Sqlite(pool), prepared: true };
-    Ok(Db { read: connections(read), write: connections(write), guard: connections(guard) })
+    Ok(Db::new(connections(read), connections(write), connections(guard)))
 }
 
 /// Opens a pool on a SQLite file that the application shares with the service, for

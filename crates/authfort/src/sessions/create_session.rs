@@ -48,6 +48,10 @@ impl Joinable for CreateSession {}
 impl Operation for CreateSession {
     type Output = SignedIn;
 
+    fn shows_in_lists(&self) -> bool {
+        false
+    }
+
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         validate::provider(&self.provider).map_err(|fault| Error::Validation(vec![fault]))?;
         self.signer = signer(before).await?;

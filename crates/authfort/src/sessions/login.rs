@@ -108,6 +108,10 @@ impl Login {
 impl Operation for Login {
     type Output = LoginOutcome;
 
+    fn shows_in_lists(&self) -> bool {
+        false
+    }
+
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         let core = before.core;
         self.signer = signer(before).await?;

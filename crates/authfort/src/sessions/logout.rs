@@ -46,6 +46,10 @@ impl Operation for EndSession {
     /// Whether a live session was ended.
     type Output = bool;
 
+    fn shows_in_lists(&self) -> bool {
+        false
+    }
+
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         if let By::AccessToken(token) = &self.0 {
             self.0 = match guard::claims(token.expose_secret(), before).await {

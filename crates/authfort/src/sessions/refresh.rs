@@ -146,6 +146,10 @@ impl Refresh {
 impl Operation for Refresh {
     type Output = SignedIn;
 
+    fn shows_in_lists(&self) -> bool {
+        false
+    }
+
     async fn prepare(&mut self, before: &mut Before<'_>) -> Result<()> {
         self.choose(before).await?;
         let token = self.token.as_ref().ok_or(Error::RefreshTokenInvalid)?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, classify, row, sql};
+use crate::db::{Conn, ReadQuery, classify, row, sql};
 use crate::model::actor::Actor;
 use crate::model::events::{Event, EventQuery};
 use crate::model::filter::SortOrder;
@@ -48,44 +48,52 @@ row! {
     }
 }
 
-pub(crate) async fn list(conn: &mut Conn<'_>, query: EventQuery) -> Result<Vec<Event>> {
-    let mut statement = Statement::new(
-        "SELECT id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
-    );
-    if let Some(id) = query.user_id {
-        statement.push(" AND user_id = ").bind(id);
-    }
-    if let Some((first, others)) = query.types.split_first() {
-        statement.push(" AND type IN (").bind(first.as_str());
-        for name in others {
-            statement.push(", ").bind(name.as_str());
+/// Reads a page of the log.
+pub(crate) struct List(pub EventQuery);
+
+impl ReadQuery for List {
+    type Answer = Vec<Event>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Event>> {
+        let query = &self.0;
+        let mut statement = Statement::new(
+            "SELECT id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
+        );
+        if let Some(id) = query.user_id {
+            statement.push(" AND user_id = ").bind(id);
         }
-        statement.push(")");
-    }
-    if let Some(id) = query.after {
-        statement.push(" AND id > ").bind(id.0);
-    }
-    if let Some(id) = query.before {
-        statement.push(" AND id < ").bind(id.0);
-    }
-    statement.push(match query.order {
-        SortOrder::Asc => " ORDER BY id LIMIT ",
-        SortOrder::Desc => " ORDER BY id DESC LIMIT ",
-    });
-    statement.bind(query.limit);
-    let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Event {
-                id: row.id,
-                r#type: row.kind,
-                timestamp: row.timestamp,
-                user_id: row.user_id,
-                actor_id: row.actor_id,
-                request_id: row.request_id,
-                data: serde_json::from_str(&row.data).map_err(Error::internal)?,
-                token: None,
+        if let Some((first, others)) = query.types.split_first() {
+            statement.push(" AND type IN (").bind(first.as_str());
+            for name in others {
+                statement.push(", ").bind(name.as_str());
+            }
+            statement.push(")");
+        }
+        if let Some(id) = query.after {
+            statement.push(" AND id > ").bind(id.0);
+        }
+        if let Some(id) = query.before {
+            statement.push(" AND id < ").bind(id.0);
+        }
+        statement.push(match query.order {
+            SortOrder::Asc => " ORDER BY id LIMIT ",
+            SortOrder::Desc => " ORDER BY id DESC LIMIT ",
+        });
+        statement.bind(query.limit);
+        let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Event {
+                    id: row.id,
+                    r#type: row.kind,
+                    timestamp: row.timestamp,
+                    user_id: row.user_id,
+                    actor_id: row.actor_id,
+                    request_id: row.request_id,
+                    data: serde_json::from_str(&row.data).map_err(Error::internal)?,
+                    token: None,
+                })
             })
-        })
-        .collect()
+            .collect()
+    }
 }

@@ -234,9 +234,7 @@ impl ListUsers {
     async fn run(self) -> Result<UserPage> {
         let page = self.page()?;
         let now = self.core.now();
-        let mut conn = self.core.db().read().await?;
-        let (mut rows, total) = store::users::list::page(&mut conn.conn(), &page, now).await?;
-        drop(conn);
+        let (mut rows, total) = self.core.db().on_lists(&store::users::list::Page { request: &page, now }).await?;
 
         let size = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -291,8 +289,7 @@ impl CountUsers {
     async fn run(self) -> Result<u64> {
         let filter = self.filter.checked()?;
         let now = self.core.now();
-        let mut conn = self.core.db().read().await?;
-        store::users::list::count(&mut conn.conn(), &filter, now).await.map(natural)
+        self.core.db().on_lists(&store::users::list::Count { filter: &filter, now }).await.map(natural)
     }
 }
 

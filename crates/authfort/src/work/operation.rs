@@ -46,6 +46,12 @@ pub trait Operation: Send + Sync + 'static {
         None
     }
 
+    /// Whether the next list of this process has to show the change. Not the frequent ones that change no user.
+    #[doc(hidden)]
+    fn shows_in_lists(&self) -> bool {
+        true
+    }
+
     /// Runs after the commit; not inside the application's transaction, whose commit is not seen.
     #[doc(hidden)]
     fn committed(&self, _core: &Core) -> impl Future<Output = ()> + Send {

@@ -22,6 +22,7 @@ mod passwords;
 mod raw;
 mod references;
 mod refresh;
+mod replicas;
 mod roles;
 mod searches;
 mod sessions;

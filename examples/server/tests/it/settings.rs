@@ -23,6 +23,8 @@ async fn a_setting_that_cannot_be_stops_the_start_before_anything_is_written() {
         ("AUTHFORT_TRUSTED_PROXIES", "localhost", "AUTHFORT_TRUSTED_PROXIES: `localhost` is neither"),
         ("AUTHFORT_TRUSTED_PROXIES", "0.0.0.0/1, 128.0.0.0/1", "would let every client choose its own address"),
         ("DATABASE_URL", "mysql://jane:planted@localhost/x", "DATABASE_URL: must begin with sqlite: or postgres:"),
+        ("AUTHFORT_REPLICA_URL", "sqlite://x:planted@y", "AUTHFORT_REPLICA_URL: must begin with postgres:"),
+        ("AUTHFORT_REPLICA_URL", "postgres://jane:planted@localhost/x", "replica_url: is only for PostgreSQL"),
         ("AUTHFORT_HEAD_TIMEOUT", "0", "AUTHFORT_HEAD_TIMEOUT: must be between one second and an hour"),
         ("AUTHFORT_HEAD_BYTES", "100", "AUTHFORT_HEAD_BYTES: must be between 8192 and"),
         ("AUTHFORT_MAX_CONNECTIONS", "0", "AUTHFORT_MAX_CONNECTIONS: must be between 1 and"),
@@ -49,6 +51,7 @@ both_engines! {
         for name in [
             "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE", "SECRET", "SECRET_FILE", "ISSUER", "REFRESH_TTL", "REFRESH_GRACE",
             "SIGNUP", "RATE_LIMIT", "COOKIE_SECURE", "INTROSPECT_SECRET", "INTROSPECT_SECRET_FILE", "ADMIN_EMAIL",
+            "REPLICA_URL", "REPLICA_URL_FILE", "REPLICA_LAG",
         ] {
             command.env(format!("AUTHFORT_{name}"), "");
         }
@@ -93,9 +96,11 @@ async fn no_flag_takes_a_secret() {
         assert!(!text.contains("planted"), "{text}");
     }
     for url in ["postgres://jane:planted@127.0.0.1:1/x", "postgres://jane@127.0.0.1:1/x?password=planted"] {
-        let text = refusal(folder.server().args(["--database-url", url]));
-        assert!(text.contains("--database-url holds a password") && text.contains("--database-url-file"), "{text}");
-        assert!(!text.contains("planted"), "{text}");
+        for flag in ["--database-url", "--replica-url"] {
+            let text = refusal(folder.server().args([flag, url]));
+            assert!(text.contains(&format!("{flag} holds a password")), "{text}");
+            assert!(text.contains(&format!("{flag}-file")) && !text.contains("planted"), "{text}");
+        }
     }
     assert_eq!(folder.names(), [""; 0]);
     drop(Server::start(folder.server().args(["--database-url", "sqlite://named.db"])));

@@ -17,7 +17,7 @@ use self::condition::Hidden;
 use self::order::{Order, Rows};
 use super::{UserRow, columns, totals};
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, classify};
+use crate::db::{Conn, ReadQuery, classify};
 use crate::model::cursor::{Cursor, SortKey};
 use crate::model::filter::{DeletedFilter, SortBy, SortOrder, Total, UserFilter};
 use crate::model::page::{PageRequest, Seek};
@@ -299,18 +299,34 @@ where
     }
 }
 
-pub(crate) async fn page(
-    conn: &mut Conn<'_>,
-    page: &PageRequest,
-    now: DateTime<Utc>,
-) -> Result<(Vec<UserRow>, Option<i64>)> {
-    let statement = page_statement(conn, page, now);
-    let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(classify)?;
-    let total = rows.first().and_then(|row| row.total);
-    Ok((rows.into_iter().filter_map(|row| row.user).collect(), total))
+/// Reads a page and its total.
+pub(crate) struct Page<'a> {
+    pub request: &'a PageRequest,
+    pub now: DateTime<Utc>,
 }
 
-pub(crate) async fn count(conn: &mut Conn<'_>, filter: &UserFilter, now: DateTime<Utc>) -> Result<i64> {
-    let statement = count_statement(conn, filter, now);
-    run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
+impl ReadQuery for Page<'_> {
+    type Answer = (Vec<UserRow>, Option<i64>);
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let statement = page_statement(conn, self.request, self.now);
+        let rows: Vec<PageRow> = run!(conn, fetch_all, sqlx::query_as::<_, PageRow>, statement).map_err(classify)?;
+        let total = rows.first().and_then(|row| row.total);
+        Ok((rows.into_iter().filter_map(|row| row.user).collect(), total))
+    }
+}
+
+/// Counts users.
+pub(crate) struct Count<'a> {
+    pub filter: &'a UserFilter,
+    pub now: DateTime<Utc>,
+}
+
+impl ReadQuery for Count<'_> {
+    type Answer = i64;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<i64> {
+        let statement = count_statement(conn, self.filter, self.now);
+        run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
+    }
 }

@@ -1,0 +1,231 @@
+//! A streaming replica of PostgreSQL, which answers lists while it keeps up.
+//!
+//! The position in the primary's log (WAL) says how far the replica must be: where the primary was at most [`lag`] ago,
+//! and after the last change of this process. The replica is asked for its own position on the connection that then runs
+//! the list. A replica that is behind, away or broken is no error: the primary answers instead.
+//!
+//! [`lag`]: Replica::lag
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::reconnect::Attempts;
+use super::{
+    Conn, Connections, Db, PoolOptions, PooledConn, ReadQuery, classify, is_broken, is_conflict, postgres, row,
+};
+use crate::{Error, Result};
+
+/// How long a list waits for the replica to say where it is, a new connection included.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a statement may run on the replica; the server may have disappeared without a word.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
+/// How long a replica that failed is left alone. Then one list tries it again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often, and after which waits, a replica that is behind is asked again. In the same network it is some milliseconds
+/// behind, which matters only to the list that follows a change at once.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(2), Duration::from_millis(4), Duration::from_millis(8), Duration::from_millis(16)];
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    connections: Connections,
+    /// How old an answer may be, apart from the changes of this process.
+    lag: Duration,
+    /// The database that the primary serves.
+    identity: String,
+    /// How many changes this process has committed.
+    changes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    primary: Option<Sample>,
+    paused_until: Option<Instant>,
+}
+
+/// Where the primary was.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    position: i64,
+    /// A moment before the primary was asked.
+    at: Instant,
+    /// The changes that the position includes.
+    changes: u64,
+}
+
+row! {
+    /// A server's database, and its position in the log.
+    pub(crate) struct Place {
+        /// The identifier of the server's data, which a replica shares with its primary, and the name of the database.
+        pub identity: String,
+        /// How far the log is written on a primary, or replayed on a replica; none if the server is not the kind that was
+        /// asked for.
+        pub position: Option<i64>,
+    }
+}
+
+/// Asks the primary.
+struct OfPrimary;
+
+impl ReadQuery for OfPrimary {
+    type Answer = Place;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Place> {
+        postgres::place(conn, false).await.map_err(classify)
+    }
+}
+
+impl Replica {
+    /// Opens the replica, if the options name one.
+    pub(super) async fn of_options(options: &PoolOptions, db: &Db) -> Result<Option<Arc<Self>>> {
+        match options.replica_url() {
+            Some(url) => Self::open(url, options, db).await.map(|replica| Some(Arc::new(replica))),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the replica. One that cannot be reached now is used later; one of another database is refused.
+    async fn open(url: &str, options: &PoolOptions, db: &Db) -> Result<Self> {
+        let connections = postgres::replica(url, options, PATIENCE)?;
+        let identity = db.on_read(&OfPrimary).await?.identity;
+        let lag = options.replica_lag();
+        let replica = Self { connections, lag, identity, changes: AtomicU64::new(0), state: Mutex::default() };
+        match timeout(PATIENCE, replica.connection()).await {
+            Ok(Err(error @ Error::Config { .. })) => return Err(error),
+            Ok(Err(error)) => replica.pause(&error),
+            Err(_) => replica.pause(&Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut)),
+            Ok(Ok((_, None))) => tracing::warn!("the replica is a server that replays nothing; lists use the primary"),
+            Ok(Ok((_, Some(_)))) => {}
+        }
+        Ok(replica)
+    }
+
+    /// Runs a query on the replica; `None` if the primary has to.
+    pub(super) async fn answer<Q: ReadQuery>(&self, db: &Db, query: &Q) -> Option<Q::Answer> {
+        if self.is_paused() {
+            return None;
+        }
+        match self.ask(db, query).await {
+            Ok(answer) => {
+                self.state().paused_until = None;
+                answer
+            }
+            // The replica had to remove rows that the query was reading.
+            Err(Error::DatabaseUnavailable(error)) if is_conflict(&error) => {
+                tracing::debug!(%error, "the replica cancelled a list");
+                None
+            }
+            Err(error) => {
+                self.pause(&error);
+                None
+            }
+        }
+    }
+
+    /// Says that this process committed a change which lists are to show.
+    pub(super) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) async fn close(&self) {
+        self.connections.pool.close().await;
+    }
+
+    async fn ask<Q: ReadQuery>(&self, db: &Db, query: &Q) -> Result<Option<Q::Answer>> {
+        let required = self.required(db).await?;
+        let late = |_| Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut);
+        let Some(mut conn) = timeout(PATIENCE, self.caught_up(required)).await.map_err(late)?? else {
+            return Ok(None);
+        };
+        let answer = timeout(LONGEST_STATEMENT, query.run(&mut conn.conn())).await;
+        match answer {
+            Ok(answer) => answer.map(Some),
+            Err(elapsed) => {
+                conn.abandon();
+                Err(late(elapsed))
+            }
+        }
+    }
+
+    /// Returns the position that the replica must have reached.
+    async fn required(&self, db: &Db) -> Result<i64> {
+        let changes = self.changes.load(Ordering::Acquire);
+        let last = self.state().primary;
+        if let Some(last) = last.filter(|last| last.changes == changes && last.at.elapsed() < self.lag) {
+            return Ok(last.position);
+        }
+        let at = Instant::now();
+        let place = db.on_read(&OfPrimary).await?;
+        let position = place.position.ok_or_else(|| Error::internal("the primary is itself a replica"))?;
+        self.state().primary = Some(Sample { position, at, changes });
+        Ok(position)
+    }
+
+    /// Returns a connection on which that position can be read; `None` if the replica is too far behind.
+    async fn caught_up(&self, required: i64) -> Result<Option<PooledConn>> {
+        let (mut conn, mut position) = self.connection().await?;
+        let mut waits = WAITS.iter();
+        loop {
+            if position >= Some(required) {
+                return Ok(Some(conn));
+            }
+            let Some(wait) = waits.next().filter(|_| position.is_some()) else { break };
+            sleep(*wait).await;
+            position = postgres::place(&mut conn.conn(), true).await.map_err(classify)?.position;
+        }
+        tracing::debug!(?position, required, "the replica is behind; a list uses the primary");
+        Ok(None)
+    }
+
+    /// Returns a connection that works, and the position of the replica.
+    async fn connection(&self) -> Result<(PooledConn, Option<i64>)> {
+        let mut attempts = Attempts::new(&self.connections);
+        loop {
+            let mut conn = attempts.connection().await.map_err(classify)?;
+            let place = match conn.begin_reading().await {
+                Ok(()) => postgres::place(&mut conn.conn(), true).await,
+                Err(error) => Err(error),
+            };
+            match place {
+                Ok(place) if place.identity == self.identity => return Ok((conn, place.position)),
+                Ok(_) => {
+                    return Err(Error::config("replica_url", "is not a replica of this database; correct its URL"));
+                }
+                Err(error) if is_broken(&error) => {
+                    conn.close_on_drop();
+                    attempts.another(error).map_err(classify)?;
+                }
+                Err(error) => return Err(classify(error)),
+            }
+        }
+    }
+
+    /// Returns whether the replica is left alone. Of the calls after a pause, the first one is told that it is not, and tries
+    /// it for the others.
+    fn is_paused(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        match state.paused_until {
+            None => false,
+            Some(until) if now < until => true,
+            Some(_) => {
+                state.paused_until = Some(now + PAUSE);
+                false
+            }
+        }
+    }
+
+    fn pause(&self, error: &Error) {
+        let cause: &dyn std::error::Error = std::error::Error::source(error).unwrap_or(error);
+        tracing::warn!(error = cause, "the replica cannot be used; lists use the primary");
+        self.state().paused_until = Some(Instant::now() + PAUSE);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
