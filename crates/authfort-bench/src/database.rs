@@ -19,6 +19,9 @@ use crate::Outcome;
 /// The database's name on a server.
 const NAME: &str = "authfort_bench";
 
+/// The schema, or the end of the file's name, of the database without totals and orders.
+pub const BARE: &str = "authfort_bench_bare";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -76,6 +79,18 @@ impl Database {
     /// A database that is there already, and stays there.
     pub fn named(url: &str) -> Self {
         Self { engine: Engine::Postgres, url: url.to_owned(), server: None }
+    }
+
+    /// A second database beside this one: another file, or another schema of the same database.
+    pub fn beside(&self) -> Self {
+        let url = match self.engine {
+            Engine::Sqlite => format!("{}.{BARE}?mode=rwc", self.url),
+            Engine::Postgres => {
+                let sign = if self.url.contains('?') { '&' } else { '?' };
+                format!("{}{sign}options=-c%20search_path%3D{BARE},public", self.url)
+            }
+        };
+        Self { engine: self.engine, url, server: None }
     }
 
     pub fn engine(&self) -> Engine {

@@ -1,9 +1,11 @@
 //! The floor: the best SQL for the same answer, in a bare loop on a connection of its own.
 //!
 //! The texts are in `floor/<engine>/<name>.sql`, so that they can be revised without reading any Rust. A value is written
-//! `:name`, numbered in the order of first use. Several statements, ended by `;` at a line's end, are one transaction.
+//! `:name`, numbered in the order of first use. Several statements, ended by `;` at a line's end, are one transaction. After
+//! the line `-- not timed` come statements that only make ready, or good again; after `-- timed`, again such as count.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
@@ -17,16 +19,40 @@ macro_rules! texts {
     };
 }
 
-const POSTGRES: &[(&str, &str)] =
-    texts!("postgres": "first_page", "get_user", "count_broad", "delete", "ban", "create");
-const SQLITE: &[(&str, &str)] = texts!("sqlite": "first_page", "get_user", "count_broad", "delete", "ban", "create");
+macro_rules! floors {
+    ($($name:literal),* $(,)?) => {
+        const POSTGRES: &[(&str, &str)] = texts!("postgres": $($name),*);
+        const SQLITE: &[(&str, &str)] = texts!("sqlite": $($name),*);
+    };
+}
+floors!(
+    "first_page",
+    "get_user",
+    "count_broad",
+    "delete",
+    "ban",
+    "create",
+    "role",
+    "login",
+    "many_bans",
+    "many_roles",
+    "many_inserts",
+    "many_deletes",
+);
 
 #[derive(Clone)]
 pub struct Floor {
     database: Arc<Database>,
-    statements: Arc<[Statement]>,
+    groups: Arc<[Group]>,
     /// How many rows it must answer.
     rows: Option<usize>,
+}
+
+/// Statements that are timed, or not; several are one transaction.
+#[derive(Debug)]
+struct Group {
+    timed: bool,
+    statements: Vec<Statement>,
 }
 
 #[derive(Debug)]
@@ -40,7 +66,7 @@ impl Floor {
     pub fn new(database: &Arc<Database>, name: &str, rows: Option<usize>) -> Outcome<Self> {
         let texts = if database.engine() == Engine::Postgres { POSTGRES } else { SQLITE };
         let (_, text) = texts.iter().find(|(known, _)| *known == name).ok_or("an unknown floor")?;
-        Ok(Self { database: Arc::clone(database), statements: statements(text).into(), rows })
+        Ok(Self { database: Arc::clone(database), groups: groups(text).into(), rows })
     }
 
     pub async fn prepare(&self) -> Outcome<Prepared> {
@@ -55,26 +81,33 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Runs all statements; of several, as one transaction.
-    pub async fn run(&mut self, values: &[String]) -> Outcome<()> {
-        let several = self.floor.statements.len() > 1;
+    /// Runs all statements, and says how long those took that are timed.
+    pub async fn run(&mut self, values: &[String]) -> Outcome<Duration> {
         let mut rows = 0;
+        let mut time = Duration::ZERO;
         macro_rules! run {
-            ($conn:expr, $begin:literal) => {{
-                if several {
-                    sqlx::raw_sql($begin).execute(&mut *$conn).await?;
-                }
-                for statement in self.floor.statements.iter() {
-                    let mut query = sqlx::query(statement.text.clone());
-                    for at in &statement.values {
-                        query = query.bind(values.get(*at).map(String::as_str));
+            ($conn:expr, $begin:literal) => {
+                for group in self.floor.groups.iter() {
+                    let begun = Instant::now();
+                    let several = group.statements.len() > 1;
+                    if several {
+                        sqlx::raw_sql($begin).execute(&mut *$conn).await?;
                     }
-                    rows += query.fetch_all(&mut *$conn).await?.len();
+                    for statement in &group.statements {
+                        let mut query = sqlx::query(statement.text.clone());
+                        for at in &statement.values {
+                            query = query.bind(values.get(*at).map(String::as_str));
+                        }
+                        rows += query.fetch_all(&mut *$conn).await?.len();
+                    }
+                    if several {
+                        sqlx::raw_sql("COMMIT").execute(&mut *$conn).await?;
+                    }
+                    if group.timed {
+                        time += begun.elapsed();
+                    }
                 }
-                if several {
-                    sqlx::raw_sql("COMMIT").execute(&mut *$conn).await?;
-                }
-            }};
+            };
         }
         match &mut self.link {
             Link::Sqlite(conn) => run!(conn, "BEGIN IMMEDIATE"),
@@ -82,19 +115,30 @@ impl Prepared {
         }
         match self.floor.rows {
             Some(expected) if expected != rows => Err(format!("the floor answered {rows} rows, not {expected}").into()),
-            _ => Ok(()),
+            _ => Ok(time),
         }
     }
 }
 
 /// Splits the file and numbers its values: `:id` becomes `$1` wherever it stands; `::uuid` stays.
-fn statements(text: &str) -> Vec<Statement> {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+fn groups(text: &str) -> Vec<Group> {
     let mut names: Vec<String> = Vec::new();
+    let mut parts = vec![(true, String::new())];
+    for line in text.lines() {
+        match (line.trim(), parts.last_mut()) {
+            ("-- timed", _) => parts.push((true, String::new())),
+            ("-- not timed", _) => parts.push((false, String::new())),
+            (note, _) if note.starts_with("--") => {}
+            (_, part) => part.into_iter().for_each(|(_, text)| text.extend([line, "\n"])),
+        }
+    }
     let mut all = Vec::new();
-    for piece in lines.join("\n").split(";\n").map(|piece| piece.trim().trim_end_matches(';')) {
-        if !piece.is_empty() {
-            all.push(statement(piece, &mut names));
+    for (timed, text) in parts {
+        let pieces = text.split(";\n").map(|piece| piece.trim().trim_end_matches(';'));
+        let statements: Vec<Statement> =
+            pieces.filter(|piece| !piece.is_empty()).map(|piece| statement(piece, &mut names)).collect();
+        if !statements.is_empty() {
+            all.push(Group { timed, statements });
         }
     }
     all
@@ -142,9 +186,17 @@ mod tests {
     #[test]
     fn values_are_numbered_and_casts_stay() {
         let found =
-            statements("-- a note\nSELECT :id::uuid, :term, :id, '{\"a\":null}';\nDELETE FROM t WHERE term = :term;\n");
-        let texts: Vec<&str> = found.iter().map(|s| s.text.as_str()).collect();
+            groups("-- a note\nSELECT :id::uuid, :term, :id, '{\"a\":null}';\nDELETE FROM t WHERE term = :term;\n");
+        let [Group { timed: true, statements }] = &found[..] else { panic!("{found:?}") };
+        let texts: Vec<&str> = statements.iter().map(|s| s.text.as_str()).collect();
         assert_eq!(texts, ["SELECT $1::uuid, $2, $1, '{\"a\":null}'", "DELETE FROM t WHERE term = $1"]);
-        assert_eq!(found[1].values, [1]);
+        assert_eq!(statements[1].values, [1]);
+    }
+
+    #[test]
+    fn some_statements_are_not_timed() {
+        let found = groups("-- not timed\nINSERT;\n-- timed\nDELETE :id;\n-- not timed\nUPDATE :id;\nSELECT;\n");
+        let told: Vec<(bool, usize)> = found.iter().map(|group| (group.timed, group.statements.len())).collect();
+        assert_eq!(told, [(false, 1), (true, 1), (false, 2)]);
     }
 }

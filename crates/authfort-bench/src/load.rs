@@ -70,11 +70,12 @@ impl Contestant {
 }
 
 impl Worker {
-    /// Does one job; false where none is left.
-    async fn work(&mut self) -> Outcome<bool> {
+    /// Does one job and says how long it took; `None` where none is left.
+    async fn work(&mut self) -> Outcome<Option<Duration>> {
+        let begun = Instant::now();
         match self {
             Self::Http(client, jobs) => {
-                let Some(requests) = jobs.next() else { return Ok(false) };
+                let Some(requests) = jobs.next() else { return Ok(None) };
                 for request in requests.iter() {
                     client.check(request).await?;
                 }
@@ -86,11 +87,11 @@ impl Worker {
                 *token = crate::member(answer, "refresh_token").ok_or("no refresh token in the answer")?;
             }
             Self::Sql(prepared, jobs) => {
-                let Some(values) = jobs.next() else { return Ok(false) };
-                prepared.run(&values).await?;
+                let Some(values) = jobs.next() else { return Ok(None) };
+                return prepared.run(&values).await.map(Some);
             }
         }
-        Ok(true)
+        Ok(Some(begun.elapsed()))
     }
 }
 
@@ -133,15 +134,12 @@ impl Side {
             running.spawn(async move {
                 let mut latencies = Vec::new();
                 loop {
-                    let asked = Instant::now();
                     let worked = match worker.work().await {
                         Ok(worked) => worked,
                         Err(error) => return Err(error.to_string()),
                     };
-                    if worked {
-                        latencies.push(asked.elapsed());
-                    }
-                    if !worked || begin.elapsed() >= time || latencies.len() >= most {
+                    latencies.extend(worked);
+                    if worked.is_none() || begin.elapsed() >= time || latencies.len() >= most {
                         return Ok((worker, latencies));
                     }
                 }

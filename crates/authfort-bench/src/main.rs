@@ -80,6 +80,8 @@ enum Group {
     Search,
     /// Changes
     Writes,
+    /// The same SQL with the triggers and indexes of totals and orders, and without
+    Price,
 }
 
 #[derive(Args)]
@@ -224,6 +226,11 @@ async fn one_engine(run: &Run, database: Database, log: &Path, report: &mut Repo
     }
     let after_reading = bench.server.memory()?;
     for case in cases::writes::cases(&bench, &|name| asked(Group::Writes, name)).await? {
+        let found = case.run(&bench).await;
+        note(&mut |engine| engine.take(&found))?;
+    }
+    let price = cases::price::cases(&bench, run.users, &|name| asked(Group::Price, name)).await?;
+    for case in price {
         let found = case.run(&bench).await;
         note(&mut |engine| engine.take(&found))?;
     }

@@ -13,7 +13,7 @@ use crate::report::{BarReport, CaseReport};
 use crate::server::Server;
 use crate::{Fault, Outcome};
 
-/// How often the sides take turns.
+/// How often the sides take turns, unless one turn takes long.
 const ROUNDS: u32 = 5;
 
 /// What every case needs.
@@ -61,8 +61,18 @@ pub struct Case {
     pub bars: Vec<Bar>,
     /// Most jobs of a worker in a slice, where each uses something up.
     pub most: usize,
-    /// Whether the subject is served by the pair and not by the example server.
-    pub of_pair: bool,
+    /// How often the sides take turns.
+    pub rounds: u32,
+    /// Whose processor time is the subject's.
+    pub served: Served,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    Example,
+    Pair,
+    /// Nobody's: it is SQL.
+    None,
 }
 
 impl Case {
@@ -75,7 +85,8 @@ impl Case {
             floor: None,
             bars: Vec::new(),
             most: usize::MAX,
-            of_pair: false,
+            rounds: ROUNDS,
+            served: Served::Example,
         }
     }
 
@@ -99,8 +110,12 @@ impl Case {
     }
 
     async fn measured(self, bench: &Bench) -> Outcome<CaseReport> {
-        let served = if self.of_pair { &bench.pair } else { &bench.server };
-        let slice = bench.time / ROUNDS;
+        let served = match self.served {
+            Served::Example => Some(&bench.server),
+            Served::Pair => Some(&bench.pair),
+            Served::None => None,
+        };
+        let slice = bench.time / self.rounds;
         let mut subject = Side::of(&self.subject, self.concurrency).await?;
         let mut reference = match &self.reference {
             Some((_, contestant)) => Some(Side::of(contestant, self.concurrency).await?),
@@ -114,8 +129,8 @@ impl Case {
         for side in reference.iter_mut().chain(&mut floor) {
             side.warm().await?;
         }
-        for _ in 0..ROUNDS {
-            subject.slice(slice, self.most, Some(served)).await?;
+        for _ in 0..self.rounds {
+            subject.slice(slice, self.most, served).await?;
             for side in reference.iter_mut().chain(&mut floor) {
                 side.slice(slice, self.most, None).await?;
             }

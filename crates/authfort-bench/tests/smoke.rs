@@ -39,7 +39,9 @@ both_engines! {
         let report: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
         let engine = &report["engines"][0];
         let names: Vec<&str> = engine["cases"].as_array().unwrap().iter().map(|case| case["name"].as_str().unwrap()).collect();
-        for name in ["guarded request", "first page", "offset 90 %", "role=editor", "search, ten hits", "count", "delete", "refresh"] {
+        for name in ["guarded request", "first page", "offset 90 %", "role=editor", "search, ten hits", "count", "delete", "refresh", "SQL: insert", "SQL: login",
+            "bulk SQL: ban", "bulk SQL: delete",
+        ] {
             assert!(names.contains(&name), "{name} is not among {names:?}");
         }
         for case in engine["cases"].as_array().unwrap() {

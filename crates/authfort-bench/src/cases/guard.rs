@@ -4,7 +4,7 @@ use super::{MANY, requests};
 use crate::database::Engine;
 use crate::http::Request;
 use crate::load::{Contestant, Jobs};
-use crate::measure::{Bar, Bench, Case};
+use crate::measure::{Bar, Bench, Case, Served};
 use crate::pair::{GUARDED, OPEN};
 
 pub fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Vec<Case> {
@@ -19,7 +19,7 @@ pub fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Vec<Case> {
         for concurrency in [1, MANY] {
             let case =
                 Case::new("guarded request", concurrency, of_pair(GUARDED)).floor("without the guard", of_pair(OPEN));
-            let case = Case { of_pair: true, ..case };
+            let case = Case { served: Served::Pair, ..case };
             cases.push(if concurrency == 1 || bench.engine() == Engine::Sqlite {
                 case
             } else {

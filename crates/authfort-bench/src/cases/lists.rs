@@ -199,7 +199,7 @@ fn wants(bench: &Bench) -> Vec<Want> {
 }
 
 async fn users_and_counts(bench: &Bench, only: &dyn Fn(&str) -> bool, cases: &mut Vec<Case>) -> Outcome<()> {
-    let ids = some_ids(bench, 200).await?;
+    let ids = some_ids(&bench.database, 200).await?;
     let mut asked = Vec::new();
     for id in &ids {
         let (request, body) = probe(bench, &format!("/admin/users/{id}")).await?;

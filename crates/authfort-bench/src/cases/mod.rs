@@ -2,6 +2,7 @@
 
 pub mod guard;
 pub mod lists;
+pub mod price;
 pub mod writes;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::database::{Engine, Link};
+use crate::database::{Database, Engine, Link};
 use crate::http::Request;
 use crate::load::{Contestant, Jobs};
 use crate::measure::Bench;
@@ -41,12 +42,12 @@ pub async fn number(bench: &Bench, sqlite: &str, postgres: &str) -> Outcome<i64>
 }
 
 /// Ids of users who are neither anonymized nor banned, in no order that an index has.
-pub async fn some_ids(bench: &Bench, many: usize) -> Outcome<Vec<uuid::Uuid>> {
+pub async fn some_ids(database: &Database, many: usize) -> Outcome<Vec<uuid::Uuid>> {
     let condition = "FROM authfort_users u WHERE deleted_at IS NULL AND NOT banned AND email NOT LIKE 'bench.%'
         AND NOT EXISTS (SELECT 1 FROM authfort_user_roles r WHERE r.user_id = u.id AND r.role = 'admin')";
     let text = format!("SELECT id {condition} ORDER BY random() LIMIT {many}");
     let text = sqlx::AssertSqlSafe(text);
-    Ok(match bench.database.link().await? {
+    Ok(match database.link().await? {
         Link::Sqlite(mut conn) => sqlx::query_scalar(text).fetch_all(&mut conn).await?,
         Link::Postgres(mut conn) => sqlx::query_scalar(text).fetch_all(&mut conn).await?,
     })

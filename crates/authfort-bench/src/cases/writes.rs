@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{MANY, requests, some_ids};
 use crate::Outcome;
-use crate::database::Engine;
+use crate::database::{Database, Engine};
 use crate::fill;
 use crate::floor::Floor;
 use crate::http::Request;
@@ -29,8 +29,8 @@ pub async fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Outcome<Vec<Ca
     let many = usize::try_from(bench.time.as_millis())? * EACH_SECOND / 1000 + MANY * 2;
     for (concurrency, name) in [(1, "delete"), (MANY, "delete")] {
         if only(name) {
-            let subject = victims(bench, many, &mut dice).await?;
-            let floor = victims(bench, many, &mut dice).await?;
+            let subject = victims(&bench.database, many, &mut dice).await?;
+            let floor = victims(&bench.database, many, &mut dice).await?;
             let delete = |id: &Uuid| {
                 job(vec![
                     Request::new("DELETE", &format!("/admin/users/{id}"), Some(&bench.token), None)
@@ -52,7 +52,7 @@ pub async fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Outcome<Vec<Ca
         cases.push(limited(Case::new("create", 1, subject).floor("by hand", sql(bench, "create", values)?), many));
     }
     if only("ban and unban") {
-        let ids = some_ids(bench, 400).await?;
+        let ids = some_ids(&bench.database, 400).await?;
         let (mine, hands) = ids.split_at(ids.len() / 2);
         let subject = bans(bench, mine);
         let value = |id: &Uuid, dice: &mut Dice| vec![hex(*id), ordered(dice), ordered(dice)];
@@ -144,13 +144,13 @@ pub fn ordered(dice: &mut Dice) -> String {
     hex(Uuid::from_u128(u128::from(at + NEXT.fetch_add(1, Ordering::Relaxed)) << 64 | u128::from(dice.next())))
 }
 
-fn id128(dice: &mut Dice) -> String {
+pub fn id128(dice: &mut Dice) -> String {
     hex(Uuid::from_u128(u128::from(dice.next()) << 64 | u128::from(dice.next())))
 }
 
 /// Users to delete: three roles, five sessions with a refresh token each, and an account.
-async fn victims(bench: &Bench, many: usize, dice: &mut Dice) -> Outcome<Vec<Uuid>> {
-    let now = bench.auth.now();
+pub async fn victims(database: &Database, many: usize, dice: &mut Dice) -> Outcome<Vec<Uuid>> {
+    let now = Clock::system().now();
     let mut ids = Vec::new();
     let [mut users, mut roles, mut sessions, mut tokens, mut accounts] = fill::victim_tables();
     for _ in 0..many {
@@ -188,7 +188,7 @@ async fn victims(bench: &Bench, many: usize, dice: &mut Dice) -> Outcome<Vec<Uui
         accounts.rows.push(fill::cells(vec!["github".into(), number.to_string().into(), id.into(), at.into()]));
         ids.push(id);
     }
-    let mut link = bench.database.link().await?;
+    let mut link = database.link().await?;
     fill::write(&mut link, &[users, roles, sessions, tokens, accounts]).await?;
     Ok(ids)
 }

@@ -10,9 +10,10 @@ mod sqlite;
 use std::time::Instant;
 
 use authfort::{AuthFort, Clock};
+use sqlx::AssertSqlSafe;
 
 use crate::Outcome;
-use crate::database::{Database, Link};
+use crate::database::{BARE, Database, Link};
 use crate::people::{People, fold, search_key};
 use rows::Batch;
 pub use rows::{cells, victim_tables};
@@ -30,26 +31,73 @@ pub async fn fill(database: &Database, users: u64) -> Outcome<()> {
         // The users of the measurements come on top.
         return origin::check(&mut database.link().await?, database.engine()).await;
     }
+    let mut link = database.link().await?;
+    people(database, &mut link, users).await?;
+    origin::note(&mut link, database.engine()).await
+}
+
+/// Fills in the same users beside the database, in tables as they were before the library kept totals and had an index for
+/// each order. What is there already is left.
+pub async fn bare(database: &Database, users: u64) -> Outcome<()> {
+    let mut link = database.link().await?;
+    let there = match &mut link {
+        Link::Sqlite(conn) => {
+            let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'authfort_users'";
+            let there: i64 = sqlx::query_scalar(sql).fetch_one(&mut *conn).await?;
+            if there == 0 {
+                sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *conn).await?;
+                for migration in SQLITE_BEFORE {
+                    sqlx::raw_sql(*migration).execute(&mut *conn).await?;
+                }
+            }
+            there > 0
+        }
+        Link::Postgres(conn) => {
+            let sql = format!("SELECT to_regclass('{BARE}.authfort_users') IS NOT NULL");
+            let there: bool = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *conn).await?;
+            if !there {
+                sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {BARE}"))).execute(&mut *conn).await?;
+                for migration in POSTGRES_BEFORE {
+                    sqlx::raw_sql(*migration).execute(&mut *conn).await?;
+                }
+            }
+            there
+        }
+    };
+    if there { Ok(()) } else { people(database, &mut link, users).await }
+}
+
+macro_rules! before {
+    ($engine:literal) => {
+        &[
+            include_str!(concat!("../../../../migrations/", $engine, "/0001_users.sql")),
+            include_str!(concat!("../../../../migrations/", $engine, "/0002_sessions.sql")),
+            include_str!(concat!("../../../../migrations/", $engine, "/0003_events.sql")),
+        ]
+    };
+}
+const SQLITE_BEFORE: &[&str] = before!("sqlite");
+const POSTGRES_BEFORE: &[&str] = before!("postgres");
+
+async fn people(database: &Database, link: &mut Link, users: u64) -> Outcome<()> {
     let started = Instant::now();
     let people = People::new(users, Clock::system().now());
     let mut from = 0;
-    let mut link = database.link().await?;
-    if let Link::Sqlite(conn) = &mut link {
+    if let Link::Sqlite(conn) = link {
         sqlite::hasty(conn).await?;
     }
     while from < users {
         let to = users.min(from + BATCH);
-        write(&mut link, &Batch::of(&people, from..to)).await?;
+        write(link, &Batch::of(&people, from..to)).await?;
         from = to;
         if from % (BATCH * 10) == 0 {
             crate::say(&format!("{}: {from} users after {} s", database.engine(), started.elapsed().as_secs()));
         }
     }
-    match &mut link {
+    match link {
         Link::Sqlite(conn) => sqlite::settle(conn).await?,
         Link::Postgres(conn) => postgres::settle(conn).await?,
     }
-    origin::note(&mut link, database.engine()).await?;
     crate::say(&format!("{}: filled in {users} users within {} s", database.engine(), started.elapsed().as_secs()));
     Ok(())
 }

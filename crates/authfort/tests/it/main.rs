@@ -12,6 +12,7 @@ mod deletion;
 mod events;
 mod faults;
 mod file;
+mod indexes;
 mod joined;
 mod keys;
 mod list;
