@@ -64,6 +64,13 @@ impl Statement {
         self.text.push_str(&self.args.len().to_string());
         self
     }
+
+    /// Appends a subquery that gives the value, so that no planner sees it. PostgreSQL then has one plan for all values. And
+    /// where SQLite has statistics (`ANALYZE`), it prepares a statement anew for each run if a column is compared with a
+    /// placeholder itself, which takes as long as a page.
+    pub(crate) fn hide(&mut self, value: impl Into<Arg>) -> &mut Self {
+        self.push("(SELECT ").bind(value).push(")")
+    }
 }
 
 /// Like `sql!`, for a [`Statement`]: `run!(conn, fetch_all, query_as::<_, Row>, statement)`.

@@ -235,8 +235,8 @@ pub(crate) fn search_match(term: &str) -> (&'static str, &'static str, String) {
 pub(crate) fn search_source(term: &str) -> SearchSource {
     SearchSource {
         from: "authfort_users_search CROSS JOIN authfort_users u",
-        before: "authfort_users_search MATCH ",
-        after: " AND u.seq = authfort_users_search.rowid",
+        before: "authfort_users_search MATCH (SELECT ",
+        after: ") AND u.seq = authfort_users_search.rowid",
         value: format!("\"{}\"", term.replace('"', "\"\"")),
     }
 }

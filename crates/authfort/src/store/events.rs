@@ -60,26 +60,26 @@ impl ReadQuery for List {
             "SELECT id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
         );
         if let Some(id) = query.user_id {
-            statement.push(" AND user_id = ").bind(id);
+            statement.push(" AND user_id = ").hide(id);
         }
         if let Some((first, others)) = query.types.split_first() {
-            statement.push(" AND type IN (").bind(first.as_str());
+            statement.push(" AND type IN (").hide(first.as_str());
             for name in others {
-                statement.push(", ").bind(name.as_str());
+                statement.push(", ").hide(name.as_str());
             }
             statement.push(")");
         }
         if let Some(id) = query.after {
-            statement.push(" AND id > ").bind(id.0);
+            statement.push(" AND id > ").hide(id.0);
         }
         if let Some(id) = query.before {
-            statement.push(" AND id < ").bind(id.0);
+            statement.push(" AND id < ").hide(id.0);
         }
         statement.push(match query.order {
             SortOrder::Asc => " ORDER BY id LIMIT ",
             SortOrder::Desc => " ORDER BY id DESC LIMIT ",
         });
-        statement.bind(query.limit);
+        statement.number(query.limit);
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
         rows.into_iter()
             .map(|row| {

@@ -65,14 +65,14 @@ pub(crate) async fn of_user(
     limit: i64,
 ) -> Result<Vec<SessionRow>> {
     let mut statement = Statement::new(select!("user_id = "));
-    statement.bind(user);
+    statement.hide(user);
     if let Some(before) = before {
-        statement.push(" AND id < ").bind(before.0);
+        statement.push(" AND id < ").hide(before.0);
     }
     if let Some(now) = live_at {
-        statement.push(" AND revoked_at IS NULL AND expires_at > ").bind(now);
+        statement.push(" AND revoked_at IS NULL AND expires_at > ").hide(now);
     }
-    statement.push(" ORDER BY id DESC LIMIT ").bind(limit);
+    statement.push(" ORDER BY id DESC LIMIT ").number(limit);
     run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(classify)
 }
 

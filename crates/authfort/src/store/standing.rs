@@ -35,10 +35,10 @@ pub(crate) async fn read(
         "SELECT u.email, u.name, u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
              (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles,
              EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > $4) AS session_live,
+                 WHERE s.id = (SELECT $2) AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > (SELECT $4)) AS session_live,
              $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
-                 WHERE k.kid = $3 AND (k.expires_at IS NULL OR k.expires_at > $4)) AS key_live
-         FROM authfort_users u WHERE u.id = $1",
+                 WHERE k.kid = (SELECT $3) AND (k.expires_at IS NULL OR k.expires_at > (SELECT $4))) AS key_live
+         FROM authfort_users u WHERE u.id = (SELECT $1)",
         bearer.user_id,
         bearer.session_id,
         kid,

@@ -274,7 +274,7 @@ impl<'a> Reading<'a> {
     fn push_window(&self, to: &mut Statement) {
         to.push(" LIMIT ").number(self.page.limit);
         if self.offset() > 0 {
-            to.push(" OFFSET (SELECT ").bind(self.offset()).push(")");
+            to.push(" OFFSET ").hide(self.offset());
         }
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn push_kept(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter
 /// Appends the sum of the rows of a role, up to the condition on the day.
 fn push_sum(to: &mut Statement, filter: &UserFilter) {
     to.push("(SELECT CAST(coalesce(sum(k.n), 0) AS bigint) FROM authfort_user_totals k WHERE k.role = ");
-    to.bind(filter.roles.first().map(String::as_str).unwrap_or_default());
+    match filter.roles.first() {
+        Some(role) => to.hide(role.as_str()),
+        None => to.push("''"),
+    };
     to.push(match filter.deleted {
         DeletedFilter::Without => " AND k.deleted = FALSE",
         DeletedFilter::With => " AND k.deleted IN (FALSE, TRUE)",
@@ -68,11 +71,11 @@ fn push_banned(to: &mut Statement, conn: &Conn<'_>, filter: &UserFilter, now: Da
     let today = now.date_naive();
     let tomorrow = today.checked_add_days(Days::new(1)).unwrap_or(today);
     push_sum(to, filter);
-    to.push(" AND k.ban_day > ").bind(today.to_string());
-    // In subqueries, so that PostgreSQL's planner does not see the bounds. If it sees them, it expects each plan for given
-    // values to be cheaper than the generic one, and plans each time anew, which costs more than the count.
-    to.push(") + (SELECT count(*) FROM authfort_users b WHERE b.banned AND b.ban_expires_at > (SELECT ").bind(now);
-    to.push(") AND b.ban_expires_at < (SELECT ").bind(conn.midnight(tomorrow)).push(")");
+    to.push(" AND k.ban_day > ").hide(today.to_string());
+    // If PostgreSQL's planner sees the bounds, it expects each plan for given values to be cheaper than the generic one, and
+    // plans each time anew, which costs more than the count.
+    to.push(") + (SELECT count(*) FROM authfort_users b WHERE b.banned AND b.ban_expires_at > ").hide(now);
+    to.push(" AND b.ban_expires_at < ").hide(conn.midnight(tomorrow));
     to.push(match filter.deleted {
         DeletedFilter::Without => " AND b.deleted_at IS NULL",
         DeletedFilter::With => "",

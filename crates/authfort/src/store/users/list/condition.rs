@@ -32,10 +32,10 @@ pub(super) fn push(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter, hidd
         Rows::Holders(_) => ("r.user_created_at", "coalesce(r.user_created_at, r.user_created_at)"),
     };
     if let Some(time) = filter.created_after {
-        to.push(" AND ").push(if hidden.after { covered } else { open }).push(" >= (SELECT ").bind(time).push(")");
+        to.push(" AND ").push(if hidden.after { covered } else { open }).push(" >= ").hide(time);
     }
     if let Some(time) = filter.created_before {
-        to.push(" AND ").push(if hidden.before { covered } else { open }).push(" < (SELECT ").bind(time).push(")");
+        to.push(" AND ").push(if hidden.before { covered } else { open }).push(" < ").hide(time);
     }
 }
 
@@ -48,10 +48,10 @@ fn of_users(to: &mut Statement, filter: &UserFilter, hidden: Hidden, now: DateTi
     });
     match filter.banned {
         Some(true) => {
-            to.push(" AND u.banned AND (u.ban_expires_at IS NULL OR u.ban_expires_at > ").bind(now).push(")");
+            to.push(" AND u.banned AND (u.ban_expires_at IS NULL OR u.ban_expires_at > ").hide(now).push(")");
         }
         Some(false) => {
-            to.push(" AND (NOT u.banned OR u.ban_expires_at <= ").bind(now).push(")");
+            to.push(" AND (NOT u.banned OR u.ban_expires_at <= ").hide(now).push(")");
         }
         None => {}
     }
@@ -65,7 +65,7 @@ fn of_users(to: &mut Statement, filter: &UserFilter, hidden: Hidden, now: DateTi
 
 /// A role's row knows the day on which its user's ban ends, `''` without a ban; on that day, the user's row knows more.
 fn of_holders(to: &mut Statement, role: &str, filter: &UserFilter, now: DateTime<Utc>) {
-    to.push(" WHERE r.role = ").bind(role);
+    to.push(" WHERE r.role = ").hide(role);
     to.push(match filter.deleted {
         DeletedFilter::Without => " AND r.user_deleted = FALSE",
         DeletedFilter::With => "",
@@ -74,14 +74,14 @@ fn of_holders(to: &mut Statement, role: &str, filter: &UserFilter, now: DateTime
     let today = now.date_naive().to_string();
     match filter.banned {
         Some(true) => {
-            to.push(" AND r.user_ban_day <> '' AND (r.user_ban_day > ").bind(today.as_str());
-            to.push(" OR r.user_ban_day = ").bind(today).push(" AND ");
+            to.push(" AND r.user_ban_day <> '' AND (r.user_ban_day > ").hide(today.as_str());
+            to.push(" OR r.user_ban_day = ").hide(today).push(" AND ");
             push_banned_later(to, now);
             to.push(")");
         }
         Some(false) => {
-            to.push(" AND (r.user_ban_day < ").bind(today.as_str());
-            to.push(" OR r.user_ban_day = ").bind(today).push(" AND NOT ");
+            to.push(" AND (r.user_ban_day < ").hide(today.as_str());
+            to.push(" OR r.user_ban_day = ").hide(today).push(" AND NOT ");
             push_banned_later(to, now);
             to.push(")");
         }
@@ -103,9 +103,9 @@ pub(in super::super) fn push_verified(to: &mut Statement, filter: &UserFilter, c
 pub(in super::super) fn push_roles(to: &mut Statement, filter: &UserFilter, id: &'static str) {
     if let Some((first, others)) = filter.roles.split_first() {
         to.push(" AND (SELECT count(*) FROM authfort_user_roles r WHERE r.user_id = ").push(id);
-        to.push(" AND r.role IN (").bind(first.as_str());
+        to.push(" AND r.role IN (").hide(first.as_str());
         for role in others {
-            to.push(", ").bind(role.as_str());
+            to.push(", ").hide(role.as_str());
         }
         to.push(")) > 0");
     }
@@ -113,6 +113,6 @@ pub(in super::super) fn push_roles(to: &mut Statement, filter: &UserFilter, id: 
 
 /// A subquery that gives a value is run for the row at hand; of `EXISTS`, a planner may make a table of all users.
 fn push_banned_later(to: &mut Statement, now: DateTime<Utc>) {
-    to.push("coalesce((SELECT b.ban_expires_at > ").bind(now);
+    to.push("coalesce((SELECT b.ban_expires_at > ").hide(now);
     to.push(" FROM authfort_users b WHERE b.id = r.user_id), FALSE)");
 }

@@ -76,7 +76,7 @@ impl Order {
     }
 
     /// Appends the condition that a row is past the cursor. Comparing (key, id) as one row value is one index seek, however
-    /// many keys are equal. The values are in subqueries, so that PostgreSQL's planner does not guess how many rows remain: it
+    /// many keys are equal. The values are hidden, so that PostgreSQL's planner does not guess how many rows remain: it
     /// looks at the key alone, and would sort them if it takes them for few.
     pub(super) fn push_past(self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>, cursor: &Cursor) {
         let key: Arg = match &cursor.key {
@@ -87,11 +87,7 @@ impl Order {
             SortKey::End => return,
         };
         to.push(" AND (").push(self.key(conn, rows)).push(", ").push(rows.id());
-        to.push(if self.up { ") > ((SELECT " } else { ") < ((SELECT " })
-            .bind(key)
-            .push("), (SELECT ")
-            .bind(cursor.id)
-            .push("))");
+        to.push(if self.up { ") > (" } else { ") < (" }).hide(key).push(", ").hide(cursor.id).push(")");
     }
 }
 

@@ -171,7 +171,7 @@ fn push_matches(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term
     let (before, after, value) = conn.search_match(term);
     to.push("(").push(before).bind(value).push(after);
     if let Some(id) = whole_id(term) {
-        to.push(" OR w.id = ").bind(id);
+        to.push(" OR w.id = ").hide(id);
     }
     to.push(")");
     if reading.walked() == Rows::Users {
@@ -203,7 +203,7 @@ fn push_hits(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &
         if let Some(id) = whole_id(term) {
             to.push(" UNION ");
             push_found(reading, to, conn, all_users, hits, |to| {
-                to.push("u.id = ").bind(id);
+                to.push("u.id = ").hide(id);
             });
         }
         return;
@@ -213,8 +213,7 @@ fn push_hits(reading: &Reading<'_>, to: &mut Statement, conn: &Conn<'_>, term: &
     for (at, key) in ["u.email_key", conn.name_key(false)].into_iter().enumerate() {
         to.push(if at == 0 { "" } else { " UNION " });
         push_found(reading, to, conn, all_users, hits, |to| {
-            to.push(key).push(" >= (SELECT ").bind(term).push(") AND ");
-            to.push(key).push(" < (SELECT ").bind(end.as_str()).push(")");
+            to.push(key).push(" >= ").hide(term).push(" AND ").push(key).push(" < ").hide(end.as_str());
         });
     }
 }
