@@ -16,6 +16,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 pub async fn prepare(database: Database, time: Duration, log: &std::path::Path) -> Outcome<Bench> {
     let database = Arc::new(database);
+    forget_former_runs(&database).await?;
     let day = Duration::from_hours(24);
     let auth = AuthFort::builder().access_ttl(day).connect(database.url()).await?;
     let admin = user(&auth, "bench.admin@example.com", Some("admin"), None).await?;
@@ -52,6 +53,25 @@ async fn user(auth: &AuthFort, email: &str, role: Option<&str>, password: Option
 pub async fn session(bench: &Bench, id: UserId) -> Outcome<(String, String)> {
     let tokens = bench.auth.create_session(id).await?.tokens;
     Ok((tokens.access_token.expose_secret().to_owned(), tokens.refresh_token.expose_secret().to_owned()))
+}
+
+/// What measurements before this one left in a kept database: the newest users of all, whom no search finds.
+async fn forget_former_runs(database: &Database) -> Outcome<()> {
+    const FORGET: &str = "UPDATE authfort_users SET banned = FALSE, banned_at = NULL, ban_reason = NULL WHERE ban_reason = 'bulk';
+        DELETE FROM authfort_user_roles WHERE role IN ('auditor', 'bulk');
+        DELETE FROM authfort_users WHERE email_key >= 'bulk.' AND email_key < 'bulk/';
+        DELETE FROM authfort_users WHERE email_key >= 'bench.' AND email_key < 'bench/'
+            AND email_key NOT LIKE 'bench.login.%' AND email_key NOT LIKE 'bench.admin@%';";
+    match database.link().await? {
+        Link::Sqlite(mut conn) => {
+            sqlx::raw_sql(FORGET).execute(&mut conn).await?;
+        }
+        Link::Postgres(mut conn) => {
+            sqlx::raw_sql(FORGET).execute(&mut conn).await?;
+            sqlx::raw_sql("VACUUM ANALYZE authfort_users").execute(&mut conn).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The floor's own kept total, the cheapest that there can be; answers how many users there are.
