@@ -12,6 +12,7 @@ mod machine;
 mod measure;
 mod pair;
 mod people;
+mod plot;
 mod report;
 mod server;
 mod setup;
@@ -52,7 +53,7 @@ enum Command {
         /// The JSON of the second.
         second: PathBuf,
     },
-    /// Writes the tables of a report into a document, between its two marks.
+    /// Writes the tables of a report into a document, between its two marks, and the plot into `images` beside it.
     Document {
         /// The JSON of the report.
         report: PathBuf,
@@ -247,8 +248,12 @@ fn compare(first: &Path, second: &Path) -> Outcome<()> {
 }
 
 fn document_tables(report: &Path, document: &Path) -> Outcome<()> {
-    let text = table::replaced(&fs::read_to_string(document)?, &table::tables(&read(report)?))?;
+    let report = read(report)?;
+    let text = table::replaced(&fs::read_to_string(document)?, &table::tables(&report))?;
     fs::write(document, text)?;
+    let images = document.parent().unwrap_or(Path::new("")).join("images");
+    fs::create_dir_all(&images)?;
+    fs::write(images.join("performance.svg"), plot::svg(&report))?;
     Ok(())
 }
 

@@ -59,6 +59,8 @@ both_engines! {
         assert!(written.success());
         let text = std::fs::read_to_string(&document).unwrap();
         assert!(text.starts_with("before\n") && text.ends_with("\nafter\n") && !text.contains("old"), "{text}");
+        let plot = std::fs::read_to_string(place.join("images/performance.svg")).unwrap();
+        assert!(plot.contains(">first page</text>") && plot.ends_with("</svg>\n"), "{plot}");
         std::fs::remove_dir_all(&place).unwrap();
     }
 }
