@@ -57,7 +57,8 @@ pub async fn session(bench: &Bench, id: UserId) -> Outcome<(String, String)> {
 
 /// What measurements before this one left in a kept database: the newest users of all, whom no search finds.
 async fn forget_former_runs(database: &Database) -> Outcome<()> {
-    const FORGET: &str = "UPDATE authfort_users SET banned = FALSE, banned_at = NULL, ban_reason = NULL WHERE ban_reason = 'bulk';
+    const FORGET: &str =
+        "UPDATE authfort_users SET banned = FALSE, banned_at = NULL, ban_reason = NULL WHERE ban_reason = 'bulk';
         DELETE FROM authfort_user_roles WHERE role IN ('auditor', 'bulk');
         DELETE FROM authfort_users WHERE email_key >= 'bulk.' AND email_key < 'bulk/';
         DELETE FROM authfort_users WHERE email_key >= 'bench.' AND email_key < 'bench/'
