@@ -1,8 +1,8 @@
 //! The floor: the best SQL for the same answer, in a bare loop on a connection of its own.
 //!
 //! The texts are in `floor/<engine>/<name>.sql`, so that they can be revised without reading any Rust. A value is written
-//! `:name`, numbered in the order of first use. Several statements, ended by `;` at a line's end, are one transaction. After
-//! the line `-- not timed` come statements that only make ready, or good again; after `-- timed`, again such as count.
+//! `:name`, numbered in the order of first use. Several statements, ended by `;` at a line's end, are one transaction. The line
+//! `-- then` begins another group of statements; one group is timed, the first unless another is chosen.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,23 +36,17 @@ floors!(
     "login",
     "many_bans",
     "many_roles",
-    "many_inserts",
-    "many_deletes",
+    "many_users",
 );
 
 #[derive(Clone)]
 pub struct Floor {
     database: Arc<Database>,
-    groups: Arc<[Group]>,
+    groups: Arc<[Vec<Statement>]>,
+    /// Which group is timed.
+    timed: usize,
     /// How many rows it must answer.
     rows: Option<usize>,
-}
-
-/// Statements that are timed, or not; several are one transaction.
-#[derive(Debug)]
-struct Group {
-    timed: bool,
-    statements: Vec<Statement>,
 }
 
 #[derive(Debug)]
@@ -66,7 +60,12 @@ impl Floor {
     pub fn new(database: &Arc<Database>, name: &str, rows: Option<usize>) -> Outcome<Self> {
         let texts = if database.engine() == Engine::Postgres { POSTGRES } else { SQLITE };
         let (_, text) = texts.iter().find(|(known, _)| *known == name).ok_or("an unknown floor")?;
-        Ok(Self { database: Arc::clone(database), groups: groups(text).into(), rows })
+        Ok(Self { database: Arc::clone(database), groups: groups(text).into(), timed: 0, rows })
+    }
+
+    /// Times another group of the statements.
+    pub fn timing(self, group: usize) -> Self {
+        Self { timed: group, ..self }
     }
 
     pub async fn prepare(&self) -> Outcome<Prepared> {
@@ -81,19 +80,19 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Runs all statements, and says how long those took that are timed.
+    /// Runs all statements, and says how long the group took that is timed.
     pub async fn run(&mut self, values: &[String]) -> Outcome<Duration> {
         let mut rows = 0;
         let mut time = Duration::ZERO;
         macro_rules! run {
             ($conn:expr, $begin:literal) => {
-                for group in self.floor.groups.iter() {
+                for (at, group) in self.floor.groups.iter().enumerate() {
                     let begun = Instant::now();
-                    let several = group.statements.len() > 1;
+                    let several = group.len() > 1;
                     if several {
                         sqlx::raw_sql($begin).execute(&mut *$conn).await?;
                     }
-                    for statement in &group.statements {
+                    for statement in group {
                         let mut query = sqlx::query(statement.text.clone());
                         for at in &statement.values {
                             query = query.bind(values.get(*at).map(String::as_str));
@@ -103,8 +102,8 @@ impl Prepared {
                     if several {
                         sqlx::raw_sql("COMMIT").execute(&mut *$conn).await?;
                     }
-                    if group.timed {
-                        time += begun.elapsed();
+                    if at == self.floor.timed {
+                        time = begun.elapsed();
                     }
                 }
             };
@@ -121,27 +120,15 @@ impl Prepared {
 }
 
 /// Splits the file and numbers its values: `:id` becomes `$1` wherever it stands; `::uuid` stays.
-fn groups(text: &str) -> Vec<Group> {
+fn groups(text: &str) -> Vec<Vec<Statement>> {
     let mut names: Vec<String> = Vec::new();
-    let mut parts = vec![(true, String::new())];
-    for line in text.lines() {
-        match (line.trim(), parts.last_mut()) {
-            ("-- timed", _) => parts.push((true, String::new())),
-            ("-- not timed", _) => parts.push((false, String::new())),
-            (note, _) if note.starts_with("--") => {}
-            (_, part) => part.into_iter().for_each(|(_, text)| text.extend([line, "\n"])),
-        }
-    }
-    let mut all = Vec::new();
-    for (timed, text) in parts {
+    let mut group = |text: &str| {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        let text = lines.join("\n");
         let pieces = text.split(";\n").map(|piece| piece.trim().trim_end_matches(';'));
-        let statements: Vec<Statement> =
-            pieces.filter(|piece| !piece.is_empty()).map(|piece| statement(piece, &mut names)).collect();
-        if !statements.is_empty() {
-            all.push(Group { timed, statements });
-        }
-    }
-    all
+        pieces.filter(|piece| !piece.is_empty()).map(|piece| statement(piece, &mut names)).collect()
+    };
+    text.split("-- then\n").map(&mut group).collect()
 }
 
 fn statement(text: &str, names: &mut Vec<String>) -> Statement {
@@ -187,16 +174,16 @@ mod tests {
     fn values_are_numbered_and_casts_stay() {
         let found =
             groups("-- a note\nSELECT :id::uuid, :term, :id, '{\"a\":null}';\nDELETE FROM t WHERE term = :term;\n");
-        let [Group { timed: true, statements }] = &found[..] else { panic!("{found:?}") };
+        let [statements] = &found[..] else { panic!("{found:?}") };
         let texts: Vec<&str> = statements.iter().map(|s| s.text.as_str()).collect();
         assert_eq!(texts, ["SELECT $1::uuid, $2, $1, '{\"a\":null}'", "DELETE FROM t WHERE term = $1"]);
         assert_eq!(statements[1].values, [1]);
     }
 
     #[test]
-    fn some_statements_are_not_timed() {
-        let found = groups("-- not timed\nINSERT;\n-- timed\nDELETE :id;\n-- not timed\nUPDATE :id;\nSELECT;\n");
-        let told: Vec<(bool, usize)> = found.iter().map(|group| (group.timed, group.statements.len())).collect();
-        assert_eq!(told, [(false, 1), (true, 1), (false, 2)]);
+    fn groups_share_their_values() {
+        let found = groups("INSERT;\n-- then\nDELETE :id;\n-- a note\nUPDATE :other, :id;\n");
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found[1][1].values, [1, 0]);
     }
 }

@@ -8,7 +8,7 @@ use std::{env, fs, thread};
 
 use uuid::Uuid;
 
-/// How long a server may take to start or to stop.
+/// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A PostgreSQL server with data of its own, removed on drop. It listens on the loopback interface and lets everybody in.
@@ -64,15 +64,12 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops the server at once, as if it had crashed.
-    ///
-    /// # Panics
-    /// If it does not stop.
+    /// Stops the server at once, as if it had crashed. (SIGQUIT, so that it ends its processes and removes its shared memory.)
     pub fn stop(&mut self) {
-        let Some(mut server) = self.server.take() else { return };
-        let id = server.id().to_string();
-        done(Command::new("kill").args(["-QUIT", &id]).output(), "kill");
-        server.wait().expect("the end of the server");
+        if let Some(mut server) = self.server.take() {
+            drop(Command::new("kill").args(["-QUIT", &server.id().to_string()]).status());
+            drop(server.wait());
+        }
     }
 
     /// Starts the server again, on the same port.
@@ -80,7 +77,8 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub fn start(&mut self) {
-        self.server = Some(self.run(self.port).expect("the server starts again; its log is above"));
+        self.server = self.run();
+        assert!(self.server.is_some(), "the PostgreSQL server did not start again: {}", self.log());
     }
 
     /// Makes a primary of a replica.
@@ -118,21 +116,21 @@ impl Cluster {
             )]
             let [.., high, low] = Uuid::now_v7().into_bytes();
             self.port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
-            if let Some(server) = self.run(self.port) {
-                self.server = Some(server);
+            self.server = self.run();
+            if self.server.is_some() {
                 return self;
             }
         }
         panic!("a PostgreSQL server did not start: {}", self.log());
     }
 
-    fn run(&self, port: u16) -> Option<Child> {
+    fn run(&self) -> Option<Child> {
         let data = self.data();
         let log = fs::File::create(self.directory.join("log")).expect("a log");
         let mut server = program("postgres")
             .arg("-D")
             .arg(&data)
-            .args(["-p", &port.to_string(), "-k", "", "-h", "127.0.0.1"])
+            .args(["-p", &self.port.to_string(), "-k", "", "-h", "127.0.0.1"])
             .args(["-c", "fsync=off", "-c", "max_connections=50", "-c", "shared_buffers=16MB"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -161,11 +159,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            // SIGQUIT, so that the server ends its processes and removes its shared memory.
-            drop(Command::new("kill").args(["-QUIT", &server.id().to_string()]).status());
-            drop(server.wait());
-        }
+        self.stop();
         drop(fs::remove_dir_all(&self.directory));
     }
 }

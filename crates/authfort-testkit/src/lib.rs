@@ -8,7 +8,8 @@
 //! | SQLite | a file in a directory of its own | the system's temporary directory |
 //! | PostgreSQL | `authfort_test_<unique>` | the server of [`POSTGRES_URL_VARIABLE`] |
 //!
-//! [`Cluster`] is a PostgreSQL server that can be stopped, or have a replica. [`SmallDisk`] is a file system that can be filled up. [`Relay`] is a network connection that can stop forwarding.
+//! [`Cluster`] is a PostgreSQL server that can be stopped, or have a replica. [`SmallDisk`] is a file system that can be
+//! filled up. [`Relay`] is a network connection that can stop forwarding.
 //!
 //! The database is empty; the test runs the migrations. The database is removed when its [`TestDatabase`] is dropped,
 //! also if the test panics. Only a killed process leaves a database behind; `scripts/test` removes those too, because

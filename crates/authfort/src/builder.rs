@@ -245,8 +245,8 @@ impl Builder {
         self
     }
 
-    /// Sets how far the replica of [`replica_url`](Self::replica_url) may be behind; 1 second unless set, at most an hour. With zero, a list has
-    /// all that was committed before the call, which costs a short query of the primary.
+    /// Sets how far the replica of [`replica_url`](Self::replica_url) may be behind; 1 second unless set, at most an hour.
+    /// With zero, a list has all that was committed before the call, which costs a short query of the primary.
     pub fn replica_lag(mut self, lag: Duration) -> Self {
         self.pool.replica_lag = Some(lag);
         self

@@ -247,19 +247,13 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let events = work.events;
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
-            let ticket = core.hooks().ticket();
-            tx.commit().await?;
-            note(write);
-            ticket.publish(events);
+            finish(write, tx, events).await?;
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
-            let ticket = core.hooks().ticket();
-            tx.commit().await?;
-            note(write);
-            ticket.publish(events);
+            finish(write, tx, events).await?;
             op.committed(core).await;
             Err(error)
         }
@@ -275,6 +269,15 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
             Err(error)
         }
     }
+}
+
+/// Commits, and tells hooks and lists.
+async fn finish<O: Operation>(write: &Write<O>, tx: Tx, events: Vec<Event>) -> Result<()> {
+    let ticket = write.core.hooks().ticket();
+    tx.commit().await?;
+    note(write);
+    ticket.publish(events);
+    Ok(())
 }
 
 /// Tells the lists of this process about a change.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::some_ids;
-use super::writes::{hex, id128, limited, ordered, people, victims};
+use super::writes::{Values, hex, id128, limited, ordered, people, two_events, victims};
 use crate::Outcome;
 use crate::database::{Database, Engine, Link};
 use crate::fill;
@@ -24,18 +24,17 @@ const MANY_ROWS: u64 = 100_000;
 /// How many it deletes from SQLite, whose search index overwrites what is deleted: milliseconds for each.
 const SQLITE_DELETED_ROWS: u64 = 1_000;
 
-type Values = Vec<Vec<String>>;
-
 pub async fn cases(bench: &Bench, users: u64, only: &dyn Fn(&str) -> bool) -> Outcome<Vec<Case>> {
     const SINGLE: [&str; 5] =
         ["SQL: insert", "SQL: ban and unban", "SQL: give and take a role", "SQL: delete", "SQL: login"];
-    const BULK: [(&str, &str); 4] = [
-        ("bulk SQL: ban", "many_bans"),
-        ("bulk SQL: give a role", "many_roles"),
-        ("bulk SQL: insert", "many_inserts"),
-        ("bulk SQL: delete", "many_deletes"),
+    // Each with its text, and the group of it that is timed.
+    const BULK: [(&str, &str, usize); 4] = [
+        ("bulk SQL: ban", "many_bans", 0),
+        ("bulk SQL: give a role", "many_roles", 0),
+        ("bulk SQL: insert", "many_users", 0),
+        ("bulk SQL: delete", "many_users", 1),
     ];
-    if !SINGLE.iter().chain(BULK.iter().map(|(name, _)| name)).any(|name| only(name)) {
+    if !SINGLE.iter().chain(BULK.iter().map(|(name, ..)| name)).any(|name| only(name)) {
         return Ok(Vec::new());
     }
     let bare = Arc::new(bench.database.beside());
@@ -52,8 +51,8 @@ pub async fn cases(bench: &Bench, users: u64, only: &dyn Fn(&str) -> bool) -> Ou
             let ids = some_ids(database, 400).await?;
             let (text, values) = match name {
                 "SQL: insert" => ("create", people(many, &format!("price.{}", dice.next()), &mut dice)),
-                "SQL: ban and unban" => ("ban", of_ids(&ids, many, &mut dice)),
-                "SQL: give and take a role" => ("role", of_ids(&ids, many, &mut dice)),
+                "SQL: ban and unban" => ("ban", two_events(&ids, many, &mut dice)),
+                "SQL: give and take a role" => ("role", two_events(&ids, many, &mut dice)),
                 "SQL: delete" => {
                     let victims = victims(database, many, &mut dice).await?;
                     ("delete", victims.into_iter().map(|id| vec![hex(id), id128(&mut dice)]).collect())
@@ -65,16 +64,17 @@ pub async fn cases(bench: &Bench, users: u64, only: &dyn Fn(&str) -> bool) -> Ou
         let case = Case::new(name, 1, side(&bench.database).await?).floor(BESIDE, side(&bare).await?);
         cases.push(limited(Case { served: Served::None, ..case }, many));
     }
-    for (name, text) in BULK {
+    for (name, text, timed) in BULK {
         if !only(name) {
             continue;
         }
-        let deletes = text == "many_inserts" || text == "many_deletes";
+        let deletes = text == "many_users";
         let few = deletes && bench.engine() == Engine::Sqlite;
         let rows = if few { SQLITE_DELETED_ROWS } else { MANY_ROWS }.min(users / 10);
         let side = async |database: &Arc<Database>| {
             let values = if deletes { vec![rows.to_string()] } else { between(database, rows).await? };
-            Ok::<_, crate::Fault>(Contestant::Sql(Floor::new(database, text, None)?, Jobs::cycle(vec![values])))
+            let floor = Floor::new(database, text, None)?.timing(timed);
+            Ok::<_, crate::Fault>(Contestant::Sql(floor, Jobs::cycle(vec![values])))
         };
         let case = Case::new(name, 1, side(&bench.database).await?).floor(BESIDE, side(&bare).await?);
         let case = case.bar(Bar::MedianToFloor(2.0));
@@ -83,16 +83,9 @@ pub async fn cases(bench: &Bench, users: u64, only: &dyn Fn(&str) -> bool) -> Ou
     Ok(cases)
 }
 
-/// A user, and an id for each of two events.
-fn of_ids(ids: &[Uuid], many: usize, dice: &mut Dice) -> Values {
-    let each = (0..many).filter_map(|at| ids.get(at % ids.len().max(1)));
-    each.map(|id| vec![hex(*id), ordered(dice), ordered(dice)]).collect()
-}
-
 /// A user, and a session, a token and an event.
 fn logins(ids: &[Uuid], many: usize, dice: &mut Dice) -> Values {
-    let each = (0..many).filter_map(|at| ids.get(at % ids.len().max(1)));
-    each.map(|id| vec![hex(*id), ordered(dice), id128(dice), ordered(dice)]).collect()
+    ids.iter().cycle().take(many).map(|id| vec![hex(*id), ordered(dice), id128(dice), ordered(dice)]).collect()
 }
 
 /// Two times between which so many users were created, with others on either side.

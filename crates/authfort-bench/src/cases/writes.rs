@@ -18,6 +18,9 @@ use crate::measure::{Bar, Bench, Case};
 use crate::people::Dice;
 use crate::setup::{PASSWORD, login_email};
 
+/// The values of each run of a text.
+pub type Values = Vec<Vec<String>>;
+
 /// What a side uses up at most, for each second that it works.
 const EACH_SECOND: usize = 1500;
 
@@ -55,10 +58,7 @@ pub async fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Outcome<Vec<Ca
         let ids = some_ids(&bench.database, 400).await?;
         let (mine, hands) = ids.split_at(ids.len() / 2);
         let subject = bans(bench, mine);
-        let value = |id: &Uuid, dice: &mut Dice| vec![hex(*id), ordered(dice), ordered(dice)];
-        // Each value once: an event's id is its own.
-        let values =
-            (0..many).filter_map(|at| hands.get(at % hands.len().max(1))).map(|id| value(id, &mut dice)).collect();
+        let values = two_events(hands, many, &mut dice);
         cases.push(limited(Case::new("ban and unban", 1, subject).floor("by hand", sql(bench, "ban", values)?), many));
     }
     if only("login") {
@@ -110,8 +110,13 @@ pub fn bans(bench: &Bench, ids: &[Uuid]) -> Contestant {
     Contestant::Http(bench.server.address, Jobs::cycle(ids.iter().map(both).collect()))
 }
 
+/// A user, and an id for each of two events: an event's id is its own.
+pub fn two_events(ids: &[Uuid], many: usize, dice: &mut Dice) -> Values {
+    ids.iter().cycle().take(many).map(|id| vec![hex(*id), ordered(dice), ordered(dice)]).collect()
+}
+
 /// What a user is created with by hand, and its two events.
-pub fn people(many: usize, unique: &str, dice: &mut Dice) -> Vec<Vec<String>> {
+pub fn people(many: usize, unique: &str, dice: &mut Dice) -> Values {
     let person = |at: usize| {
         let email = format!("bench.{unique}.{at}@example.com");
         let key = format!("{email}\njane doe");
@@ -129,7 +134,7 @@ fn job(requests: Vec<Request>) -> Arc<[Request]> {
     requests.into()
 }
 
-pub fn sql(bench: &Bench, name: &str, values: Vec<Vec<String>>) -> Outcome<Contestant> {
+pub fn sql(bench: &Bench, name: &str, values: Values) -> Outcome<Contestant> {
     Ok(Contestant::Sql(Floor::new(&bench.database, name, None)?, Jobs::once(values)))
 }
 

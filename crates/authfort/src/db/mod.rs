@@ -8,7 +8,7 @@
 //! | `read` | many connections, `query_only` | the pool | lists, lookups, health |
 //! | `write` | one connection, `BEGIN IMMEDIATE` | the pool | transactions |
 //! | `guard` | a few of its own, `query_only` | a few of its own | the guard: it never waits behind slow queries |
-//! | `replica` | | of another server, if configured | lists and counts |
+//! | `replica` | none | one of another server, if configured | lists and counts, while it keeps up |
 //!
 //! A pool of the application serves the first three purposes.
 
@@ -120,10 +120,13 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => options.check_no_replica().map(|()| self),
             #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => {
-                let replica = replica::Replica::of_options(options, &self).await?;
-                Ok(Self { replica, ..self })
-            }
+            Pool::Postgres(_) => match options.replica_url() {
+                Some(url) => {
+                    let replica = replica::Replica::open(url, options, &self).await?;
+                    Ok(Self { replica: Some(Arc::new(replica)), ..self })
+                }
+                None => Ok(self),
+            },
         }
     }
 

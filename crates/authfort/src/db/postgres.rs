@@ -12,7 +12,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::replica::Place;
+use super::replica::WalState;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result};
@@ -20,30 +20,29 @@ use crate::{Error, Result};
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = PgConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;
-    let base = parsed.application_name("authfort");
-    let prepared = options.prepared_statements();
-    let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(options.acquire_timeout());
-    let main = pool(options.max_connections());
-    // Without prepared statements, the sessions belong to a pooler, and to others.
-    let main = if prepared { main.after_connect(|conn, _| Box::pin(set_up(conn))) } else { main };
-    let main = main.connect_with(base.clone()).await.map_err(classify)?;
+    let parsed = parsed.application_name("authfort");
+    let main = general_pool(options).acquire_timeout(options.acquire_timeout());
+    let main = main.connect_with(parsed.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
-    let guard = pool(options.guard_connections()).test_before_acquire(false).connect_lazy_with(base);
-    let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared };
+    let guard = PgPoolOptions::new().max_connections(options.guard_connections());
+    let guard = guard.acquire_timeout(options.acquire_timeout()).test_before_acquire(false).connect_lazy_with(parsed);
+    let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared: options.prepared_statements() };
     Ok(Db::new(connections(main.clone()), connections(main), connections(guard)))
 }
 
 /// Makes the pool of a replica, which connects when it is used.
 pub(crate) fn replica(url: &str, options: &PoolOptions, patience: Duration) -> Result<Connections> {
     let parsed = replica_options(url)?.application_name("authfort");
-    let prepared = options.prepared_statements();
     // The query that asks for its position also tests the connection.
-    let pool = PgPoolOptions::new()
-        .max_connections(options.max_connections())
-        .acquire_timeout(patience)
-        .test_before_acquire(false);
-    let pool = if prepared { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool };
-    Ok(Connections { pool: Pool::Postgres(pool.connect_lazy_with(parsed)), prepared })
+    let pool = general_pool(options).acquire_timeout(patience).test_before_acquire(false).connect_lazy_with(parsed);
+    Ok(Connections { pool: Pool::Postgres(pool), prepared: options.prepared_statements() })
+}
+
+/// The options of a pool that serves lists.
+fn general_pool(options: &PoolOptions) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(options.max_connections());
+    // Without prepared statements, the sessions belong to a pooler, and to others.
+    if options.prepared_statements() { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool }
 }
 
 /// Parses the URL of a replica. The error does not repeat it: it may contain a password.
@@ -56,19 +55,14 @@ pub(crate) fn replica_options(url: &str) -> Result<PgConnectOptions> {
     }
 }
 
-/// Returns which database this server has, and how far its log is written, or replayed on a replica.
-pub(crate) async fn place(conn: &mut Conn<'_>, replica: bool) -> sqlx::Result<Place> {
-    // The two functions that give the position fail on the other kind of server, so the case must come first.
-    let text = if replica {
-        "SELECT CAST(s.system_identifier AS text) || '/' || current_database() AS identity,
-                CASE WHEN pg_is_in_recovery() THEN CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint) END AS position
-         FROM pg_control_system() s"
-    } else {
-        "SELECT CAST(s.system_identifier AS text) || '/' || current_database() AS identity,
-                CASE WHEN NOT pg_is_in_recovery() THEN CAST(pg_current_wal_lsn() - '0/0' AS bigint) END AS position
-         FROM pg_control_system() s"
-    };
-    sql!(conn, fetch_one, query_as::<_, Place>, text)
+/// Returns which database a server has, and how far its WAL is.
+pub(crate) async fn wal_state(conn: &mut Conn<'_>) -> sqlx::Result<WalState> {
+    // Each of the two functions fails, or gives nothing, on the other kind of server.
+    let text = "SELECT CAST(s.system_identifier AS text) || '/' || current_database() AS identity,
+             pg_is_in_recovery() AS in_recovery,
+             CAST(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0' AS bigint) AS lsn
+         FROM pg_control_system() s";
+    sql!(conn, fetch_one, query_as::<_, WalState>, text)
 }
 
 /// Compiling a plan costs more than any of this library's statements takes: a page of a large table has high estimates and

@@ -1,13 +1,13 @@
 //! A streaming replica of PostgreSQL, which answers lists while it keeps up.
 //!
-//! The position in the primary's log (WAL) says how far the replica must be: where the primary was at most [`lag`] ago,
-//! and after the last change of this process. The replica is asked for its own position on the connection that then runs
-//! the list. A replica that is behind, away or broken is no error: the primary answers instead.
+//! A position in the WAL (an LSN, log sequence number) says how far the replica must be: where the primary was at most
+//! [`lag`] ago, and after the last change of this process. The replica is asked how far it is on the connection that then
+//! runs the list. A replica that is behind, away or broken is no error: the primary answers instead.
 //!
 //! [`lag`]: Replica::lag
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -47,24 +47,33 @@ struct State {
     paused_until: Option<Instant>,
 }
 
-/// Where the primary was.
+/// How far the primary was.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    position: i64,
+    lsn: i64,
     /// A moment before the primary was asked.
     at: Instant,
-    /// The changes that the position includes.
+    /// The changes that come before this LSN.
     changes: u64,
 }
 
 row! {
-    /// A server's database, and its position in the log.
-    pub(crate) struct Place {
+    /// A server's database, and where it is in the WAL.
+    pub(crate) struct WalState {
         /// The identifier of the server's data, which a replica shares with its primary, and the name of the database.
         pub identity: String,
-        /// How far the log is written on a primary, or replayed on a replica; none if the server is not the kind that was
-        /// asked for.
-        pub position: Option<i64>,
+        /// Whether the server replays the WAL of another one: whether it is a replica.
+        pub in_recovery: bool,
+        /// The LSN (log sequence number), in bytes: how far the WAL is replayed on a replica, or written on a primary. None
+        /// on a replica that has replayed nothing.
+        pub lsn: Option<i64>,
+    }
+}
+
+impl WalState {
+    /// Returns how far a replica has replayed; none for a server that is none, such as one that was promoted.
+    fn replayed(&self) -> Option<i64> {
+        self.lsn.filter(|_| self.in_recovery)
     }
 }
 
@@ -72,24 +81,16 @@ row! {
 struct OfPrimary;
 
 impl ReadQuery for OfPrimary {
-    type Answer = Place;
+    type Answer = WalState;
 
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Place> {
-        postgres::place(conn, false).await.map_err(classify)
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<WalState> {
+        postgres::wal_state(conn).await.map_err(classify)
     }
 }
 
 impl Replica {
-    /// Opens the replica, if the options name one.
-    pub(super) async fn of_options(options: &PoolOptions, db: &Db) -> Result<Option<Arc<Self>>> {
-        match options.replica_url() {
-            Some(url) => Self::open(url, options, db).await.map(|replica| Some(Arc::new(replica))),
-            None => Ok(None),
-        }
-    }
-
     /// Opens the replica. One that cannot be reached now is used later; one of another database is refused.
-    async fn open(url: &str, options: &PoolOptions, db: &Db) -> Result<Self> {
+    pub(super) async fn open(url: &str, options: &PoolOptions, db: &Db) -> Result<Self> {
         let connections = postgres::replica(url, options, PATIENCE)?;
         let identity = db.on_read(&OfPrimary).await?.identity;
         let lag = options.replica_lag();
@@ -151,47 +152,48 @@ impl Replica {
         }
     }
 
-    /// Returns the position that the replica must have reached.
+    /// Returns the LSN that the replica must have replayed.
     async fn required(&self, db: &Db) -> Result<i64> {
         let changes = self.changes.load(Ordering::Acquire);
         let last = self.state().primary;
         if let Some(last) = last.filter(|last| last.changes == changes && last.at.elapsed() < self.lag) {
-            return Ok(last.position);
+            return Ok(last.lsn);
         }
         let at = Instant::now();
-        let place = db.on_read(&OfPrimary).await?;
-        let position = place.position.ok_or_else(|| Error::internal("the primary is itself a replica"))?;
-        self.state().primary = Some(Sample { position, at, changes });
-        Ok(position)
+        let primary = db.on_read(&OfPrimary).await?;
+        let lsn = primary.lsn.filter(|_| !primary.in_recovery);
+        let lsn = lsn.ok_or_else(|| Error::internal("the primary is itself a replica"))?;
+        self.state().primary = Some(Sample { lsn, at, changes });
+        Ok(lsn)
     }
 
-    /// Returns a connection on which that position can be read; `None` if the replica is too far behind.
+    /// Returns a connection to the replica that has replayed so much; `None` if the replica is too far behind.
     async fn caught_up(&self, required: i64) -> Result<Option<PooledConn>> {
-        let (mut conn, mut position) = self.connection().await?;
+        let (mut conn, mut replayed) = self.connection().await?;
         let mut waits = WAITS.iter();
         loop {
-            if position >= Some(required) {
+            if replayed >= Some(required) {
                 return Ok(Some(conn));
             }
-            let Some(wait) = waits.next().filter(|_| position.is_some()) else { break };
+            let Some(wait) = waits.next().filter(|_| replayed.is_some()) else { break };
             sleep(*wait).await;
-            position = postgres::place(&mut conn.conn(), true).await.map_err(classify)?.position;
+            replayed = postgres::wal_state(&mut conn.conn()).await.map_err(classify)?.replayed();
         }
-        tracing::debug!(?position, required, "the replica is behind; a list uses the primary");
+        tracing::debug!(?replayed, required, "the replica is behind; a list uses the primary");
         Ok(None)
     }
 
-    /// Returns a connection that works, and the position of the replica.
+    /// Returns a connection that works, and how far the replica has replayed.
     async fn connection(&self) -> Result<(PooledConn, Option<i64>)> {
         let mut attempts = Attempts::new(&self.connections);
         loop {
             let mut conn = attempts.connection().await.map_err(classify)?;
-            let place = match conn.begin_reading().await {
-                Ok(()) => postgres::place(&mut conn.conn(), true).await,
+            let found = match conn.begin_reading().await {
+                Ok(()) => postgres::wal_state(&mut conn.conn()).await,
                 Err(error) => Err(error),
             };
-            match place {
-                Ok(place) if place.identity == self.identity => return Ok((conn, place.position)),
+            match found {
+                Ok(found) if found.identity == self.identity => return Ok((conn, found.replayed())),
                 Ok(_) => {
                     return Err(Error::config("replica_url", "is not a replica of this database; correct its URL"));
                 }

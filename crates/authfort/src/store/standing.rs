@@ -28,6 +28,7 @@ pub(crate) async fn read(
     kid: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Option<Standing>> {
+    // The values are hidden from planners: see `Statement::hide`.
     let row = sql!(
         conn,
         fetch_optional,

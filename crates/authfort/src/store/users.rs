@@ -152,6 +152,7 @@ impl Profile {
 }
 
 pub(crate) async fn by_id(conn: &mut Conn<'_>, id: UserId) -> Result<Option<UserRow>> {
+    // The value is hidden from planners: see `Statement::hide`.
     const SQL: &str = concat!("SELECT ", columns!(), " FROM authfort_users u WHERE u.id = (SELECT $1)");
     sql!(conn, fetch_optional, query_as::<_, UserRow>, SQL, id).map_err(classify)
 }

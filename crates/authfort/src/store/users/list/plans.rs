@@ -11,7 +11,7 @@ use super::*;
 use crate::db::sql;
 use crate::{AuthFort, SortBy, SortOrder};
 
-/// No column is compared with a placeholder itself: see [`Statement::hide`]. PostgreSQL sees the term of an exact total.
+/// No column is compared with a placeholder itself: see [`Statement::hide`].
 fn check_hidden(statement: &str) {
     for bare in ["= $", "> $", "< $", "MATCH $", "IN ($", "LIMIT $", "OFFSET $"] {
         assert!(!statement.contains(bare), "{bare}\n{statement}");
