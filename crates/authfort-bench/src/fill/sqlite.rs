@@ -51,6 +51,6 @@ fn value(cell: &Cell) -> Value {
 }
 
 pub async fn settle(conn: &mut SqliteConnection) -> Outcome<()> {
-    sqlx::raw_sql("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").execute(conn).await?;
+    sqlx::raw_sql("PRAGMA analysis_limit = 400; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").execute(conn).await?;
     Ok(())
 }
