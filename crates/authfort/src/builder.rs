@@ -15,6 +15,7 @@ use crate::hooks::Hooks;
 use crate::keys::{RotateKeys, SealKeys};
 use crate::model::role::role_name;
 use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy};
+use crate::standings::Standings;
 use crate::tokens::{Algorithm, Keyring, Vault};
 use crate::work::Write;
 use crate::{AuthFort, Clock, Error, Result, store};
@@ -91,6 +92,8 @@ impl Default for Builder {
                 breach_check: None,
                 breach_failure: OnFailure::default(),
                 breach_timeout: BreachGuard::DEFAULT_TIMEOUT,
+                guard_staleness: Duration::from_secs(1),
+                guard_tokens: 100_000,
                 email_verification_ttl: Duration::from_hours(24),
                 password_reset_ttl: Duration::from_hours(1),
                 clock: Clock::system(),
@@ -141,6 +144,29 @@ impl Builder {
         breach_failure: OnFailure,
         /// Sets how long the breach check may take; 2 seconds unless set.
         breach_timeout: Duration,
+        /// Sets how long the guard may not know of a change of somebody's standing that another process made, or plain SQL,
+        /// or a transaction of the application; 1 second unless set, at most a minute. Such a change is a ban, a deletion, an
+        /// ended session, a new password, address or name, a role given or taken, a retired key. Changes that this service
+        /// makes and commits itself are known at once.
+        ///
+        /// The guard remembers the callers of the last requests, and follows a log of these changes in the database. While it
+        /// is not sure that it has read the log within this time, it asks the database for each request, and refuses
+        /// the request if the database does not answer. With zero, it remembers nothing and always asks.
+        ///
+        /// ```
+        /// # use std::time::Duration;
+        /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+        /// let auth = authfort::AuthFort::builder()
+        /// #   .algorithm(authfort::Algorithm::EdDsa)
+        ///     .guard_staleness(Duration::from_millis(200))
+        ///     .connect("sqlite::memory:")
+        ///     .await?;
+        /// # Ok(()) }
+        /// ```
+        guard_staleness: Duration,
+        /// Sets how many access tokens the guard remembers at most; 100,000 unless set, of about half a kilobyte each, and at
+        /// most ten million. It forgets those that were not used for longest.
+        guard_tokens: usize,
         /// Sets how long a token for email verification is valid; one day unless set.
         email_verification_ttl: Duration,
         /// Sets how long a token for a password reset is valid; one hour unless set.
@@ -332,6 +358,12 @@ impl Builder {
         if c.leeway > Duration::from_secs(30) {
             return Err(Error::config("leeway", "must be at most 30 seconds"));
         }
+        if c.guard_staleness > Duration::from_mins(1) {
+            return Err(Error::config("guard_staleness", "must be at most a minute"));
+        }
+        if !(1..=10_000_000).contains(&c.guard_tokens) {
+            return Err(Error::config("guard_tokens", "must be between 1 and 10,000,000"));
+        }
         if c.issuer.is_empty() || c.issuer.len() > 512 {
             return Err(Error::config("issuer", "must have 1 to 512 bytes"));
         }
@@ -385,7 +417,8 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     }
     db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
-    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules });
+    let standings = Standings::start(&db, config.guard_staleness, config.guard_tokens);
+    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

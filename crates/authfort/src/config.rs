@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub breach_check: Option<Arc<dyn BreachCheck>>,
     pub breach_failure: OnFailure,
     pub breach_timeout: Duration,
+    pub guard_staleness: Duration,
+    pub guard_tokens: usize,
     pub email_verification_ttl: Duration,
     pub password_reset_ttl: Duration,
     pub clock: Clock,

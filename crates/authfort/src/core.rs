@@ -10,6 +10,7 @@ use crate::db::Db;
 use crate::hooks::Hooks;
 use crate::model::actor::Actor;
 use crate::passwords::Passwords;
+use crate::standings::Standings;
 use crate::tokens::{Keyring, Rules};
 
 /// Cheap to clone.
@@ -26,6 +27,8 @@ pub(crate) struct Services {
     pub passwords: Passwords,
     pub keyring: Arc<Keyring>,
     pub rules: Rules,
+    /// None if the guard asks the database for each request.
+    pub standings: Option<Arc<Standings>>,
 }
 
 impl fmt::Debug for Core {
@@ -69,6 +72,10 @@ impl Core {
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.services.rules
+    }
+
+    pub(crate) fn standings(&self) -> Option<&Standings> {
+        self.services.standings.as_deref()
     }
 
     pub(crate) fn actor(&self) -> &Actor {

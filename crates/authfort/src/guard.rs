@@ -2,22 +2,28 @@
 //!
 //! The guard and the introspection both use this module, so they cannot differ. A token is valid while its signature,
 //! times, issuer and audience are valid, its key is not retired, its user exists and is not banned, its session is
-//! live, and its version is the user's. All but the signature is checked by one statement on a connection reserved for
-//! the guard, so a ban, a deletion, an ended session or a new password takes effect at once. The same statement reads
-//! address, name and roles as they are now; the ones in the token are for verifiers that do not query this service. If
-//! the database is unavailable, every request is refused.
+//! live, and its version is the user's. All but the signature is read by one statement on a connection reserved for
+//! the guard. The same statement reads address, name and roles as they are now; the ones in the token are for verifiers
+//! that do not query this service. If the database is unavailable, every request is refused.
+//!
+//! What was read for a request is [remembered](crate::standings) for the next ones, as long as it is certain that nothing
+//! has changed. The introspection always reads.
 
-use crate::access::Confirm;
 use crate::core::Core;
+use crate::crypto::sha256;
 use crate::model::claims::Claims;
 use crate::model::principal::Principal;
-use crate::model::standing::Bearer;
+use crate::model::standing::{Bearer, Standing};
+use crate::standings::{Remembered, Standings};
 use crate::tokens::{VerifyError, verify};
 use crate::work::Before;
-use crate::{AuthFort, Result};
+use crate::{AuthFort, Error, Result, store};
 
 impl AuthFort {
     /// Authenticates the caller of a request by its access token.
+    ///
+    /// A call whose token was seen before needs no statement: see
+    /// [`guard_staleness`](crate::Builder::guard_staleness).
     ///
     /// # Errors
     /// - [`Error::TokenInvalid`](crate::Error::TokenInvalid) for a token that this service did not issue, or whose key
@@ -29,7 +35,11 @@ impl AuthFort {
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable) if the database does not answer: the request
     ///   is refused then.
     pub async fn authenticate(&self, token: &str) -> Result<Principal> {
-        authenticate(self.core(), token).await.map(|(_, principal)| principal)
+        let core = self.core();
+        match core.standings() {
+            Some(standings) => recall(core, standings, token).await,
+            None => authenticate(core, token).await.map(|(_, principal)| principal),
+        }
     }
 }
 
@@ -37,8 +47,38 @@ impl AuthFort {
 pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Principal)> {
     let now = core.now();
     let (claims, kid) = verified(core, token).await?;
-    let principal = core.db().on_guard(&Confirm { bearer: Bearer::from(&claims), kid: &kid, now }).await?;
+    let bearer = Bearer::from(&claims);
+    let principal = read(core, &bearer, &kid).await?.check(&bearer, now)?;
     Ok((claims, principal))
+}
+
+/// Returns the caller's current state, from what is remembered of the token if that is certain to be current.
+async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Principal> {
+    let now = core.now();
+    let digest = sha256(token.as_bytes());
+    let known = standings.recall(&digest);
+    let (bearer, kid) = match &known {
+        Some(known) if core.rules().has_expired(known.bearer.expires_at.timestamp(), now) => {
+            standings.forget(&digest);
+            return Err(Error::TokenExpired);
+        }
+        Some(known) if standings.is_current(known) => return known.standing.check(&known.bearer, now),
+        // The signature stays valid.
+        Some(known) => (known.bearer, known.kid.clone()),
+        None => {
+            let (claims, kid) = verified(core, token).await?;
+            (Bearer::from(&claims), kid)
+        }
+    };
+    let epoch = standings.epoch(bearer.user_id);
+    let standing = read(core, &bearer, &kid).await?;
+    let outcome = standing.check(&bearer, now);
+    standings.remember(digest, Remembered { bearer, kid, standing, epoch });
+    outcome
+}
+
+async fn read(core: &Core, bearer: &Bearer, kid: &str) -> Result<Standing> {
+    core.db().on_guard(&store::standing::Read { bearer, kid }).await?.ok_or(Error::TokenUserNotFound)
 }
 
 /// Returns the claims of a valid, unexpired token. The current state of its user is not checked.

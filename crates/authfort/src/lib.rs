@@ -56,6 +56,7 @@ mod passwords;
 mod revocation;
 mod roles;
 mod sessions;
+mod standings;
 mod store;
 mod tokens;
 mod users;

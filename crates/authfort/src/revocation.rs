@@ -20,16 +20,19 @@ use crate::{Result, SessionId, UserId, store};
 impl Work<'_> {
     /// Revokes the access tokens of a user. Sessions stay live, and a refresh returns a new token.
     pub(crate) async fn revoke_access_tokens(&mut self, user: UserId) -> Result<()> {
+        self.revokes = true;
         store::users::bump_token_version(&mut self.conn, user).await
     }
 
     /// Ends one session; returns 1, or 0 if it had already ended.
     pub(crate) async fn revoke_session(&mut self, session: SessionId) -> Result<u64> {
+        self.revokes = true;
         store::sessions::revoke(&mut self.conn, session, self.now).await
     }
 
     /// Ends all live sessions of a user, or all but one; returns how many.
     pub(crate) async fn revoke_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<u64> {
+        self.revokes = true;
         store::sessions::revoke_all(&mut self.conn, user, except, self.now).await
     }
 

@@ -157,7 +157,7 @@ impl<O: Joinable> Write<O> {
         match self.join(&mut conn).await {
             Ok((mut output, watched)) => {
                 Savepoint::release(&mut conn).await?;
-                note(&self);
+                tell_lists(&self);
                 if let Some((transaction, events)) = watched {
                     self.core.hooks().publish_when_committed(self.core.db().clone(), transaction, events);
                 }
@@ -244,16 +244,16 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let mut tx: Tx = core.db().begin().await?;
     let mut work = Work::new(core, tx.conn(), *if_version);
     let verdict = execute(op, &mut work).await;
-    let events = work.events;
+    let Work { events, revokes, .. } = work;
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
-            finish(write, tx, events).await?;
+            finish(write, tx, events, revokes).await?;
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
-            finish(write, tx, events).await?;
+            finish(write, tx, events, revokes).await?;
             op.committed(core).await;
             Err(error)
         }
@@ -271,18 +271,23 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     }
 }
 
-/// Commits, and tells hooks and lists.
-async fn finish<O: Operation>(write: &Write<O>, tx: Tx, events: Vec<Event>) -> Result<()> {
+/// Commits, and tells the guard, lists and hooks.
+async fn finish<O: Operation>(write: &Write<O>, tx: Tx, events: Vec<Event>, revokes: bool) -> Result<()> {
     let ticket = write.core.hooks().ticket();
-    tx.commit().await?;
-    note(write);
+    let committed = tx.commit().await;
+    // Also after an error: the answer to the commit may have been lost.
+    if let Some(standings) = write.core.standings().filter(|_| revokes || write.op.changes_users()) {
+        standings.changed();
+    }
+    committed?;
+    tell_lists(write);
     ticket.publish(events);
     Ok(())
 }
 
 /// Tells the lists of this process about a change.
-fn note<O: Operation>(write: &Write<O>) {
-    if write.op.shows_in_lists() {
+fn tell_lists<O: Operation>(write: &Write<O>) {
+    if write.op.changes_users() {
         write.core.db().changed();
     }
 }

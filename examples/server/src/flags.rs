@@ -46,6 +46,11 @@ pub struct Flags {
         value_parser = trimmed::<u64>)]
     pub replica_lag: u64,
 
+    /// How late the guard may learn of a change by another node, in seconds; with 0 it asks the database each time
+    #[arg(long, env = "AUTHFORT_GUARD_STALENESS", value_name = "SECONDS", default_value = "1",
+        value_parser = trimmed::<u64>)]
+    pub guard_staleness: u64,
+
     /// The address to listen on
     #[arg(long, env = "AUTHFORT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000",
         value_parser = trimmed::<SocketAddr>)]

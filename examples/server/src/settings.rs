@@ -75,6 +75,7 @@ impl Settings {
             .session_ttl(refresh_ttl.saturating_mul(3).min(LONGEST_SESSION))
             .signup(flags.signup.is_on())
             .prepared_statements(flags.prepared_statements.is_on())
+            .guard_staleness(Duration::from_secs(flags.guard_staleness))
             .password_policy(policy());
         let builder = match &self.replica_url {
             Some(url) => builder.replica_url(url.clone()).replica_lag(Duration::from_secs(flags.replica_lag)),

@@ -178,7 +178,8 @@ both_engines! {
     }
 
     async fn defect_33_a_request_is_authenticated_once_however_many_ask(db: TestDatabase) {
-        let app = App::new(&db).await;
+        // It remembers nothing between requests, so that each one has to ask.
+        let app = App::with(&db, |builder| builder.guard_staleness(std::time::Duration::ZERO), |layer| layer).await;
         let admin = app.admin().await;
         let many = async |a: CurrentUser, b: Option<CurrentUser>, c: RequireRole<Admin>, _: Auth, d: CurrentUser| {
             assert!([&b.unwrap().email, &c.email, &d.email].iter().all(|email| **email == a.email));

@@ -18,6 +18,7 @@ pub(crate) mod dynamic;
 mod error;
 pub(crate) mod migrate;
 mod pool;
+pub(crate) mod position;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod reconnect;

@@ -12,6 +12,8 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
+use super::dynamic::Statement;
+use super::position::Position;
 use super::replica::WalState;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
@@ -346,6 +348,22 @@ pub(crate) const BAN_DAY: &str = "authfort_ban_day(u.banned, u.ban_expires_at)";
 
 pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
     day.and_time(chrono::NaiveTime::MIN).and_utc().into()
+}
+
+/// The start of the server; one that was promoted or restored is another process.
+pub(crate) const SERVER: &str = "CAST(pg_postmaster_start_time() AS text)";
+
+pub(crate) const POSITION: &str = "CAST(pg_current_snapshot() AS text)";
+
+pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
+    // The first condition is for the index.
+    to.push("c.writer >= pg_snapshot_xmin(CAST(").hide(position.0.as_str());
+    to.push(" AS pg_snapshot)) AND NOT pg_visible_in_snapshot(c.writer, CAST(").hide(position.0.as_str());
+    to.push(" AS pg_snapshot)) ORDER BY c.writer");
+}
+
+pub(crate) fn push_seen(to: &mut Statement, position: &Position) {
+    to.push("c.writer < pg_snapshot_xmin(CAST(").hide(position.0.as_str()).push(" AS pg_snapshot))");
 }
 
 #[cfg(test)]

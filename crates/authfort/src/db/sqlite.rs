@@ -14,6 +14,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub(crate) use blocking::blocking_table;
 
+use super::dynamic::Statement;
+use super::position::Position;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
@@ -254,6 +256,18 @@ pub(crate) const BAN_DAY: &str = "u.ban_day";
 /// As text, like the times: the day alone sorts before all times of that day, however they are written.
 pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
     day.to_string().into()
+}
+
+pub(crate) fn push_position(to: &mut Statement, log: &'static str) {
+    to.push("coalesce((SELECT CAST(q.seq AS TEXT) FROM sqlite_sequence q WHERE q.name = '").push(log).push("'), '0')");
+}
+
+pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
+    to.push("c.id > CAST(").hide(position.0.as_str()).push(" AS INTEGER) ORDER BY c.id");
+}
+
+pub(crate) fn push_seen(to: &mut Statement, position: &Position) {
+    to.push("c.id <= CAST(").hide(position.0.as_str()).push(" AS INTEGER)");
 }
 
 #[cfg(test)]

@@ -54,10 +54,12 @@ pub(crate) struct Standing {
     pub ban_expires_at: Option<DateTime<Utc>>,
     /// Whether the user was anonymized.
     pub deleted: bool,
-    /// Whether the session of the token is live.
-    pub session_live: bool,
-    /// Whether the key of the token verifies; true if no key was named.
-    pub key_live: bool,
+    /// When the session of the token expires; none if it is revoked, or not this user's.
+    pub session_expires_at: Option<DateTime<Utc>>,
+    /// Whether the key of the token exists; true if no key was named.
+    pub key_known: bool,
+    /// When that key stops verifying, if that is known already.
+    pub key_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Standing {
@@ -66,17 +68,17 @@ impl Standing {
     ///
     /// # Errors
     /// The first reason to refuse the token, in the order that clients need.
-    pub(crate) fn check(self, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
+    pub(crate) fn check(&self, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
         if self.deleted {
             return Err(Error::TokenUserNotFound);
         }
-        if !self.key_live {
+        if !self.key_known || self.key_expires_at.is_some_and(|at| at <= now) {
             return Err(Error::TokenInvalid);
         }
         if ban_lasts(self.banned, self.ban_expires_at, now) {
             return Err(Error::UserBanned);
         }
-        if !self.session_live {
+        if self.session_expires_at.is_none_or(|at| at <= now) {
             return Err(Error::SessionRevoked);
         }
         if self.token_version != bearer.token_version {
@@ -85,9 +87,9 @@ impl Standing {
         Ok(Principal {
             user_id: bearer.user_id,
             session_id: bearer.session_id,
-            email: self.email,
-            name: self.name,
-            roles: self.roles,
+            email: self.email.clone(),
+            name: self.name.clone(),
+            roles: self.roles.clone(),
             expires_at: bearer.expires_at,
             token_version: bearer.token_version,
         })
@@ -111,8 +113,9 @@ mod tests {
             banned: false,
             ban_expires_at: None,
             deleted: false,
-            session_live: true,
-            key_live: true,
+            session_expires_at: Some(at(900)),
+            key_known: true,
+            key_expires_at: None,
         }
     }
 
@@ -130,9 +133,9 @@ mod tests {
     fn each_reason_against_a_token_has_its_own_answer() {
         assert_eq!(code(standing()), "ok");
         assert_eq!(code(Standing { deleted: true, ..standing() }), "user_not_found");
-        assert_eq!(code(Standing { key_live: false, ..standing() }), "token_invalid");
+        assert_eq!(code(Standing { key_known: false, ..standing() }), "token_invalid");
         assert_eq!(code(Standing { banned: true, ..standing() }), "user_banned");
-        assert_eq!(code(Standing { session_live: false, ..standing() }), "session_revoked");
+        assert_eq!(code(Standing { session_expires_at: None, ..standing() }), "session_revoked");
         assert_eq!(code(Standing { token_version: 4, ..standing() }), "token_version_mismatch");
         assert_eq!(code(Standing { token_version: 2, ..standing() }), "token_version_mismatch");
     }
@@ -146,10 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_and_a_key_hold_until_their_end_and_not_at_it() {
+        let session_until = |second| Standing { session_expires_at: Some(at(second)), ..standing() };
+        assert_eq!(code(session_until(101)), "ok");
+        assert_eq!(code(session_until(100)), "session_revoked");
+        let key_until = |second| Standing { key_expires_at: Some(at(second)), ..standing() };
+        assert_eq!(code(key_until(101)), "ok");
+        assert_eq!(code(key_until(100)), "token_invalid");
+    }
+
+    #[test]
     fn of_several_reasons_the_one_that_no_refresh_cures_is_told() {
-        let all = || Standing { banned: true, session_live: false, token_version: 9, ..standing() };
+        let all = || Standing { banned: true, session_expires_at: None, token_version: 9, ..standing() };
         assert_eq!(code(all()), "user_banned");
-        assert_eq!(code(Standing { key_live: false, ..all() }), "token_invalid");
-        assert_eq!(code(Standing { deleted: true, key_live: false, ..all() }), "user_not_found");
+        assert_eq!(code(Standing { key_known: false, ..all() }), "token_invalid");
+        assert_eq!(code(Standing { deleted: true, key_known: false, ..all() }), "user_not_found");
     }
 }

@@ -48,7 +48,7 @@ impl Joinable for CreateSession {}
 impl Operation for CreateSession {
     type Output = SignedIn;
 
-    fn shows_in_lists(&self) -> bool {
+    fn changes_users(&self) -> bool {
         false
     }
 

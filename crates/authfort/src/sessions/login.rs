@@ -108,7 +108,7 @@ impl Login {
 impl Operation for Login {
     type Output = LoginOutcome;
 
-    fn shows_in_lists(&self) -> bool {
+    fn changes_users(&self) -> bool {
         false
     }
 

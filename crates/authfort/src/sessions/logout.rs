@@ -46,7 +46,7 @@ impl Operation for EndSession {
     /// Whether a live session was ended.
     type Output = bool;
 
-    fn shows_in_lists(&self) -> bool {
+    fn changes_users(&self) -> bool {
         false
     }
 

@@ -146,7 +146,7 @@ impl Refresh {
 impl Operation for Refresh {
     type Output = SignedIn;
 
-    fn shows_in_lists(&self) -> bool {
+    fn changes_users(&self) -> bool {
         false
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod keys;
 pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod standing;
+pub(crate) mod standing_changes;
 pub(crate) mod users;
 pub(crate) mod verification;
 

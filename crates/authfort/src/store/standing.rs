@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::users::role_list;
 use crate::Result;
-use crate::db::{Conn, classify, row, sql};
+use crate::db::{Conn, ReadQuery, classify, row, sql};
 use crate::model::standing::{Bearer, Standing};
 
 row! {
@@ -16,18 +16,14 @@ row! {
         banned: bool,
         ban_expires_at: Option<DateTime<Utc>>,
         deleted: bool,
-        session_live: bool,
-        key_live: bool,
+        session_expires_at: Option<DateTime<Utc>>,
+        key_known: bool,
+        key_expires_at: Option<DateTime<Utc>>,
     }
 }
 
-/// Reads the standing of a bearer; none if the user does not exist. If no key is named, the key counts as live.
-pub(crate) async fn read(
-    conn: &mut Conn<'_>,
-    bearer: &Bearer,
-    kid: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<Option<Standing>> {
+/// Reads the standing of a bearer; none if the user does not exist. If no key is named, it counts as known.
+pub(crate) async fn read(conn: &mut Conn<'_>, bearer: &Bearer, kid: Option<&str>) -> Result<Option<Standing>> {
     // The values are hidden from planners: see `Statement::hide`.
     let row = sql!(
         conn,
@@ -35,15 +31,14 @@ pub(crate) async fn read(
         query_as::<_, StandingRow>,
         "SELECT u.email, u.name, u.token_version, u.banned, u.ban_expires_at, u.deleted_at IS NOT NULL AS deleted,
              (SELECT string_agg(r.role, ',') FROM authfort_user_roles r WHERE r.user_id = u.id) AS roles,
-             EXISTS (SELECT 1 FROM authfort_sessions s
-                 WHERE s.id = (SELECT $2) AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > (SELECT $4)) AS session_live,
-             $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k
-                 WHERE k.kid = (SELECT $3) AND (k.expires_at IS NULL OR k.expires_at > (SELECT $4))) AS key_live
+             (SELECT s.expires_at FROM authfort_sessions s
+                 WHERE s.id = (SELECT $2) AND s.user_id = u.id AND s.revoked_at IS NULL) AS session_expires_at,
+             $3 IS NULL OR EXISTS (SELECT 1 FROM authfort_signing_keys k WHERE k.kid = (SELECT $3)) AS key_known,
+             (SELECT k.expires_at FROM authfort_signing_keys k WHERE k.kid = (SELECT $3)) AS key_expires_at
          FROM authfort_users u WHERE u.id = (SELECT $1)",
         bearer.user_id,
         bearer.session_id,
-        kid,
-        now
+        kid
     )
     .map_err(classify)?;
     Ok(row.map(|row: StandingRow| Standing {
@@ -54,7 +49,22 @@ pub(crate) async fn read(
         banned: row.banned,
         ban_expires_at: row.ban_expires_at,
         deleted: row.deleted,
-        session_live: row.session_live,
-        key_live: row.key_live,
+        session_expires_at: row.session_expires_at,
+        key_known: row.key_known,
+        key_expires_at: row.key_expires_at,
     }))
+}
+
+/// [`read`] as the guard's query, which may run again on another connection.
+pub(crate) struct Read<'a> {
+    pub bearer: &'a Bearer,
+    pub kid: &'a str,
+}
+
+impl ReadQuery for Read<'_> {
+    type Answer = Option<Standing>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Standing>> {
+        read(conn, self.bearer, Some(self.kid)).await
+    }
 }

@@ -67,6 +67,12 @@ impl Rules {
         let leeway = i64::try_from(leeway.as_secs()).map_err(Error::internal)?;
         Ok(Self { issuer, audience, leeway })
     }
+
+    /// Returns whether a token with this `exp` has expired, which is in seconds since 1970.
+    pub(crate) fn has_expired(&self, exp: i64, now: DateTime<Utc>) -> bool {
+        // RFC 7519 §4.1.4: in the second of `exp` the token has expired.
+        now.timestamp() >= exp.saturating_add(self.leeway)
+    }
 }
 
 /// Why a token was refused.
@@ -129,15 +135,13 @@ pub(crate) fn verify(
 
     let payload = base64url_decode(segments.payload).and_then(|json| Payload::read(&json));
     let Payload { claims, nbf } = payload.ok_or(VerifyError::Invalid)?;
-    let now = now.timestamp();
     if claims.iss != rules.issuer
         || claims.aud != rules.audience
-        || nbf.is_some_and(|nbf| nbf > now.saturating_add(rules.leeway))
+        || nbf.is_some_and(|nbf| nbf > now.timestamp().saturating_add(rules.leeway))
     {
         return Err(VerifyError::Invalid);
     }
-    // RFC 7519 §4.1.4: in the second of `exp` the token has expired.
-    if now >= claims.exp.saturating_add(rules.leeway) {
+    if rules.has_expired(claims.exp, now) {
         return Err(VerifyError::Expired);
     }
     Ok(claims)

@@ -46,9 +46,10 @@ pub trait Operation: Send + Sync + 'static {
         None
     }
 
-    /// Whether the next list of this process has to show the change. Not the frequent ones that change no user.
+    /// Whether it changes users or what they may do, so that the next list and the next guard of this process have to
+    /// know. Not the frequent changes, of sessions.
     #[doc(hidden)]
-    fn shows_in_lists(&self) -> bool {
+    fn changes_users(&self) -> bool {
         true
     }
 

@@ -22,11 +22,13 @@ pub struct Work<'a> {
     pub(crate) if_version: Option<i64>,
     pub(super) events: Vec<Event>,
     reauthorized: bool,
+    /// Whether it revokes access tokens or sessions.
+    pub(crate) revokes: bool,
 }
 
 impl<'a> Work<'a> {
     pub(super) fn new(core: &'a Core, conn: Conn<'a>, if_version: Option<i64>) -> Self {
-        Self { core, now: core.now(), conn, if_version, events: Vec::new(), reauthorized: false }
+        Self { core, now: core.now(), conn, if_version, events: Vec::new(), reauthorized: false, revokes: false }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
@@ -81,7 +83,7 @@ impl<'a> Work<'a> {
                 if bearer.expires_at + delta(self.core.config().leeway) <= self.now {
                     return Err(Error::TokenExpired);
                 }
-                let caller = confirm(&mut self.conn, bearer, None, self.now).await?;
+                let caller = confirm(&mut self.conn, bearer, self.now).await?;
                 if let Some(role) = role.filter(|role| !caller.has_role(role)) {
                     return Err(Error::InsufficientRole { role: role.to_owned() });
                 }

@@ -124,7 +124,7 @@ both_engines! {
 
     async fn tokens_of_a_leaked_key_are_cut_at_once_on_every_node(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
-        let elsewhere = builder(&clock).connect(db.url()).await.unwrap();
+        let elsewhere = builder(&clock).guard_staleness(Duration::ZERO).connect(db.url()).await.unwrap();
         user(&auth, EMAIL).await;
         let older = auth.login(EMAIL, PASSWORD).await.unwrap().signed_in().unwrap();
         auth.rotate_keys().await.unwrap();

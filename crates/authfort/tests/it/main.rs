@@ -27,6 +27,7 @@ mod replicas;
 mod roles;
 mod searches;
 mod sessions;
+mod standings;
 mod start;
 mod statements;
 mod support;

@@ -5,18 +5,23 @@ use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use authfort::sqlx::postgres::PgPoolOptions;
-use authfort::{AuthFort, Error};
+use authfort::{AuthFort, Builder, Clock, Error};
 use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
 use chrono::TimeDelta;
 
 use crate::statements::counted;
-use crate::support::{builder, clock, user};
+use crate::support::{clock, user};
 use crate::tokens::{kid, kids, with_kid};
 use crate::tools::{Raw, access, code, guard};
 
 const EMAIL: &str = "jane@example.com";
 /// How long a call waits for a connection.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The guard asks the database for each request. What it remembers is in `standings`.
+fn builder(clock: &Clock) -> Builder {
+    crate::support::builder(clock).guard_staleness(Duration::ZERO)
+}
 
 /// Fifty requests at once are all unanswerable, and in time.
 async fn all_fail_in_time(auth: &AuthFort, token: impl Fn(u32) -> String) {

@@ -1,0 +1,127 @@
+//! What the guard remembers, so that a request of a caller it knows needs no statement.
+//!
+//! The guard remembers, by the digest of a whole token, that its signature is valid, and the [`Standing`] of its user. The
+//! standing is checked for each request, so that a token, a session or a ban ends by the clock without a message. Whatever
+//! else ends a standing is a commit, and each one is in a log in the database (`authfort_standing_changes`), which each
+//! process [follows](follow). So:
+//!
+//! - What was read of a user is dropped once a change of this user is read from the log. What is read meanwhile is dropped
+//!   too: see [`Epochs`].
+//! - The log was read up to some moment. What is remembered is used only if that moment is at most [`Builder::guard_staleness`]
+//!   ago, and after the last change of this process. If it is not, each request asks the database.
+//!
+//! [`Builder::guard_staleness`]: crate::Builder::guard_staleness
+
+mod epochs;
+mod follow;
+mod freshness;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use tokio::sync::Notify;
+
+pub(crate) use self::epochs::Epoch;
+use self::epochs::Epochs;
+use self::freshness::Freshness;
+use crate::UserId;
+use crate::db::Db;
+use crate::model::standing::{Bearer, Standing};
+
+/// The SHA-256 of a token.
+pub(crate) type Digest = [u8; 32];
+
+/// A token whose signature is valid, and the standing of its user as it was read.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub bearer: Bearer,
+    pub kid: String,
+    pub standing: Standing,
+    /// That of the user before the standing was read.
+    pub epoch: Epoch,
+}
+
+pub(crate) struct Standings {
+    tokens: Cache<Digest, Arc<Remembered>>,
+    epochs: Epochs,
+    freshness: Freshness,
+    /// Ends a wait of the task that follows the log.
+    wake: Arc<Notify>,
+    /// Whether anybody asked since the log was read.
+    asked: AtomicBool,
+}
+
+impl fmt::Debug for Standings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standings").field("tokens", &self.tokens.len()).finish_non_exhaustive()
+    }
+}
+
+impl Standings {
+    /// Begins to follow the log. With a staleness of zero, nothing is remembered.
+    pub(crate) fn start(db: &Db, staleness: Duration, most_tokens: usize) -> Option<Arc<Self>> {
+        if staleness.is_zero() {
+            return None;
+        }
+        let standings = Arc::new(Self {
+            tokens: Cache::new(most_tokens),
+            epochs: Epochs::new(),
+            freshness: Freshness::new(staleness),
+            wake: Arc::default(),
+            asked: AtomicBool::new(false),
+        });
+        follow::spawn(&standings, db.clone(), staleness);
+        Some(standings)
+    }
+
+    /// Returns what is remembered of a token. Whether it can be used, [`is_current`](Self::is_current) tells.
+    pub(crate) fn recall(&self, token: &Digest) -> Option<Arc<Remembered>> {
+        self.tokens.get(token)
+    }
+
+    /// Returns whether nothing has changed since this was read, as far as the bound on staleness asks.
+    pub(crate) fn is_current(&self, remembered: &Remembered) -> bool {
+        // Mostly only read, so that processors do not fight for it.
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        // In this order: an epoch that was looked at before the log was read would prove nothing.
+        let sure = self.freshness.is_sure();
+        if !sure {
+            self.wake.notify_one();
+        }
+        sure && self.epochs.of(remembered.bearer.user_id) == remembered.epoch
+    }
+
+    /// Returns the epoch of a user. Call it before reading the standing that is then remembered.
+    pub(crate) fn epoch(&self, user: UserId) -> Epoch {
+        self.epochs.of(user)
+    }
+
+    /// Remembers a token, if changes of what was read of it are logged: an absent session or key may yet be added.
+    pub(crate) fn remember(&self, token: Digest, read: Remembered) {
+        if read.standing.session_expires_at.is_some() && read.standing.key_known {
+            self.tokens.insert(token, Arc::new(read));
+        }
+    }
+
+    pub(crate) fn forget(&self, token: &Digest) {
+        self.tokens.remove(token);
+    }
+
+    /// Says that this process committed a change of somebody's standing: nothing is used until the log was read again.
+    pub(crate) fn changed(&self) {
+        self.freshness.require(Instant::now());
+        self.wake.notify_one();
+    }
+}
+
+impl Drop for Standings {
+    fn drop(&mut self) {
+        // The task finds that there is nobody left to follow for.
+        self.wake.notify_one();
+    }
+}

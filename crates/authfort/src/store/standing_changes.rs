@@ -1,0 +1,197 @@
+//! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migration 6 write it.
+
+use crate::db::dynamic::{Statement, run};
+use crate::db::position::Position;
+use crate::db::{Conn, Db, ReadQuery, classify, row};
+use crate::{Result, UserId};
+
+const LOG: &str = "authfort_standing_changes";
+/// More changes than this are not told one by one.
+const MOST: u16 = 1_000;
+
+row! {
+    struct ChangeRow {
+        position: String,
+        server: String,
+        is_change: Option<bool>,
+        user_id: Option<UserId>,
+    }
+}
+
+/// What a reader has not seen before, and where it is then.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub position: Position,
+    /// The server of this position: see [`Conn::server`].
+    pub server: String,
+    pub changed: Changed,
+}
+
+/// Whose standing was changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Users(Vec<UserId>),
+    /// All users, or too many to tell.
+    Everybody,
+}
+
+/// Reads what was committed since a position; without one, only where a reader begins.
+pub(crate) struct ChangesSince<'a>(pub Option<&'a Position>);
+
+impl ReadQuery for ChangesSince<'_> {
+    type Answer = Changes;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Changes> {
+        // One statement, and so one snapshot. The changes are on the right of the join, so that there is a row without any.
+        let mut statement = Statement::new("SELECT s.position, s.server, c.is_change, c.user_id FROM (SELECT ");
+        conn.push_position(&mut statement, LOG);
+        statement.push(" AS position, ").push(conn.server()).push(" AS server) s LEFT JOIN ");
+        statement.push("(SELECT TRUE AS is_change, c.user_id FROM authfort_standing_changes c WHERE ");
+        match self.0 {
+            Some(position) => conn.push_unseen(&mut statement, position),
+            None => drop(statement.push("FALSE")),
+        }
+        statement.push(" LIMIT ").number(i64::from(MOST) + 1).push(") c ON TRUE");
+        let rows: Vec<ChangeRow> =
+            run!(conn, fetch_all, sqlx::query_as::<_, ChangeRow>, statement).map_err(classify)?;
+
+        let logged = || rows.iter().filter(|row| row.is_change.is_some());
+        let everybody = logged().count() > usize::from(MOST) || logged().any(|row| row.user_id.is_none());
+        let users = logged().filter_map(|row| row.user_id).collect();
+        let changed = if everybody { Changed::Everybody } else { Changed::Users(users) };
+        let first = rows.into_iter().next().ok_or_else(|| crate::Error::internal("a join without its left side"))?;
+        Ok(Changes { position: Position(first.position), server: first.server, changed })
+    }
+}
+
+/// Deletes what every reader has seen who is at this position or at a later one; returns how many.
+pub(crate) async fn forget_seen(db: &Db, position: &Position) -> Result<u64> {
+    let mut tx = db.begin().await?;
+    let mut conn = tx.conn();
+    let mut statement = Statement::new("DELETE FROM authfort_standing_changes AS c WHERE ");
+    conn.push_seen(&mut statement, position);
+    let deleted = run!(&mut conn, execute, statement).map_err(classify)?;
+    tx.commit().await?;
+    Ok(deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use authfort_testkit::{Engine, TestDatabase, both_engines, run};
+
+    use super::*;
+    use crate::db::sql;
+    use crate::{Algorithm, AuthFort};
+
+    async fn service(db: &TestDatabase) -> AuthFort {
+        AuthFort::builder().algorithm(Algorithm::EdDsa).connect(db.url()).await.unwrap()
+    }
+
+    async fn since(auth: &AuthFort, position: Option<&Position>) -> Changes {
+        auth.core().db().on_guard(&ChangesSince(position)).await.unwrap()
+    }
+
+    async fn logged(auth: &AuthFort) -> i64 {
+        let mut reading = auth.core().db().read().await.unwrap();
+        sql!(&mut reading.conn(), fetch_one, query_scalar, "SELECT count(*) FROM authfort_standing_changes").unwrap()
+    }
+
+    async fn write(conn: &mut Conn<'_>, number: i64) {
+        let text = match conn {
+            Conn::Sqlite(_) => {
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                 INSERT INTO authfort_standing_changes (user_id) SELECT randomblob(16) FROM n"
+            }
+            Conn::Postgres(..) => {
+                "INSERT INTO authfort_standing_changes (user_id) SELECT gen_random_uuid() FROM generate_series(1, $1)"
+            }
+        };
+        sql!(conn, execute, text, number).unwrap();
+    }
+
+    /// Forgets so many changes, and returns the position at which all were seen. Other tests have transactions on the same
+    /// server: while they are open, not everything that was committed before counts as seen.
+    async fn forget(auth: &AuthFort, number: u64) -> Position {
+        let mut forgotten = 0;
+        loop {
+            let position = since(auth, None).await.position;
+            forgotten += forget_seen(auth.core().db(), &position).await.unwrap();
+            assert!(forgotten <= number, "{forgotten}");
+            if forgotten == number {
+                return position;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    both_engines! {
+        async fn a_reader_sees_each_change_once(db: TestDatabase) {
+            let auth = service(&db).await;
+            let mut last = since(&auth, None).await;
+            assert_eq!(last.changed, Changed::Users(Vec::new()), "a reader begins now");
+            let jane = auth.create_user("jane@example.com").role("editor").await.unwrap().id;
+            let john = auth.create_user("john@example.com").await.unwrap().id;
+            auth.ban_user(john).await.unwrap();
+            last = since(&auth, Some(&last.position)).await;
+            let Changed::Users(mut users) = last.changed else { panic!("{last:?}") };
+            users.sort();
+            users.dedup();
+            assert_eq!(users, [jane, john]);
+            last = since(&auth, Some(&last.position)).await;
+            assert_eq!(last.changed, Changed::Users(Vec::new()));
+            auth.rotate_keys().revoke_old_tokens().await.unwrap();
+            last = since(&auth, Some(&last.position)).await;
+            assert_eq!(last.changed, Changed::Everybody);
+        }
+
+        async fn too_many_changes_are_everybodys(db: TestDatabase) {
+            let auth = service(&db).await;
+            let last = since(&auth, None).await;
+            for (number, all) in [(i64::from(MOST), false), (1, true)] {
+                let mut tx = auth.core().db().begin().await.unwrap();
+                write(&mut tx.conn(), number).await;
+                tx.commit().await.unwrap();
+                assert_eq!(since(&auth, Some(&last.position)).await.changed == Changed::Everybody, all);
+            }
+        }
+
+        async fn only_what_every_reader_has_seen_is_forgotten(db: TestDatabase) {
+            let auth = service(&db).await;
+            let mut tx = auth.core().db().begin().await.unwrap();
+            write(&mut tx.conn(), 3).await;
+            tx.commit().await.unwrap();
+            let seen = forget(&auth, 3).await;
+            auth.create_user("jane@example.com").role("editor").await.unwrap();
+            assert_eq!(forget_seen(auth.core().db(), &seen).await.unwrap(), 0);
+            assert_eq!(logged(&auth).await, 1);
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_was_open_is_seen_later_and_not_forgotten() {
+        run(Engine::Postgres, async |db| {
+            let auth = service(&db).await;
+            let begin = since(&auth, None).await;
+            let mut late = auth.core().db().begin().await.unwrap();
+            write(&mut late.conn(), 2).await;
+            let mut early = auth.core().db().begin().await.unwrap();
+            write(&mut early.conn(), 3).await;
+            early.commit().await.unwrap();
+            let count = |changes: &Changes| match &changes.changed {
+                Changed::Users(users) => users.len(),
+                Changed::Everybody => usize::MAX,
+            };
+            let first = since(&auth, Some(&begin.position)).await;
+            assert_eq!(count(&first), 3);
+            let again = since(&auth, Some(&first.position)).await;
+            assert_eq!(count(&again), 0);
+            late.commit().await.unwrap();
+            let last = since(&auth, Some(&again.position)).await;
+            assert_eq!(count(&last), 2);
+            assert_eq!(count(&since(&auth, Some(&last.position)).await), 0);
+            // While it was open, no position could tell that its rows were seen.
+            assert_eq!(forget_seen(auth.core().db(), &again.position).await.unwrap(), 0);
+            forget(&auth, 5).await;
+        });
+    }
+}

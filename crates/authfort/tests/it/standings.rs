@@ -1,0 +1,266 @@
+//! What the guard remembers: a known caller costs no statement, and a change is known in time, on every node.
+
+use std::time::{Duration, Instant};
+
+use authfort::{AuthFort, SignedIn};
+use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
+use chrono::TimeDelta;
+
+use crate::raw;
+use crate::statements::counted;
+use crate::support::{PASSWORD, builder, clock, service, user};
+use crate::tools::{Raw, access, guard, refresh};
+
+/// Long enough that a slow machine is still sure of what it remembers.
+const MINUTE: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_millis(300);
+
+async fn node(db: &TestDatabase, staleness: Duration) -> AuthFort {
+    builder(&clock()).guard_staleness(staleness).connect(db.url()).await.unwrap()
+}
+
+async fn signed_in(auth: &AuthFort, email: &str) -> SignedIn {
+    let id = user(auth, email).await.id;
+    auth.create_session(id).await.unwrap()
+}
+
+/// Asks until the answer needs no statement, and returns it.
+async fn warm(auth: &AuthFort, token: &str) -> &'static str {
+    loop {
+        if let (answer, 0) = counted(guard(auth, token)).await {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Asks until the answer is the expected one. Another one may come only for as long as the bound allows.
+async fn within_bound<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, mut ask: impl AsyncFnMut() -> T) {
+    let acknowledged = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let answer = ask().await;
+        if answer == expected {
+            return;
+        }
+        assert!(asked.duration_since(acknowledged) <= BOUND, "{what}: {answer:?} after the bound");
+    }
+}
+
+both_engines! {
+    async fn a_known_caller_costs_no_statement(db: TestDatabase) {
+        let auth = node(&db, MINUTE).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        let principal = auth.authenticate(access(&jane)).await.unwrap();
+        assert_eq!((principal.user_id, principal.email.as_str()), (jane.user.id, "jane@example.com"));
+        // Another token of hers is another caller.
+        let other = auth.create_session(jane.user.id).await.unwrap();
+        assert!(counted(guard(&auth, access(&other))).await.1 > 0);
+        assert_eq!(warm(&auth, access(&other)).await, "ok");
+    }
+
+    async fn without_staleness_each_request_asks(db: TestDatabase) {
+        let auth = node(&db, Duration::ZERO).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        for _ in 0..3 {
+            assert_eq!(counted(guard(&auth, access(&jane))).await, ("ok", 1));
+        }
+    }
+
+    async fn a_change_of_this_node_is_known_at_once(db: TestDatabase) {
+        let auth = node(&db, MINUTE).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        let (id, token) = (jane.user.id, access(&jane));
+        warm(&auth, token).await;
+        auth.add_role(id, "editor").immediate(false).await.unwrap();
+        assert!(auth.authenticate(token).await.unwrap().has_role("editor"));
+        warm(&auth, token).await;
+        auth.remove_role(id, "editor").immediate(false).await.unwrap();
+        assert!(!auth.authenticate(token).await.unwrap().has_role("editor"));
+        warm(&auth, token).await;
+        auth.update_user(id).name("Jane").await.unwrap();
+        assert_eq!(auth.authenticate(token).await.unwrap().name.as_deref(), Some("Jane"));
+        warm(&auth, token).await;
+        auth.logout(refresh(&jane)).await.unwrap();
+        assert_eq!(guard(&auth, token).await, "session_revoked");
+
+        let again = auth.create_session(id).await.unwrap();
+        warm(&auth, access(&again)).await;
+        auth.ban_user(id).await.unwrap();
+        assert_eq!(guard(&auth, access(&again)).await, "user_banned");
+        // A refusal is remembered as well, where a change of it is logged; her session has ended.
+        auth.unban_user(id).await.unwrap();
+        assert_eq!(guard(&auth, access(&again)).await, "session_revoked");
+
+        let last = auth.create_session(id).await.unwrap();
+        warm(&auth, access(&last)).await;
+        auth.delete_user(id).await.unwrap();
+        assert_eq!(guard(&auth, access(&last)).await, "user_not_found");
+    }
+
+    async fn a_change_of_another_node_is_known_within_the_bound(db: TestDatabase) {
+        let (here, there) = (node(&db, BOUND).await, node(&db, BOUND).await);
+        let mut number = 0;
+        let mut next = async || {
+            number += 1;
+            let jane = signed_in(&there, &format!("jane{number}@example.com")).await;
+            assert_eq!(warm(&here, access(&jane)).await, "ok");
+            jane
+        };
+
+        let jane = next().await;
+        there.ban_user(jane.user.id).await.unwrap();
+        within_bound("ban", "user_banned", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.delete_user(jane.user.id).await.unwrap();
+        within_bound("delete", "user_not_found", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.delete_user(jane.user.id).anonymize().await.unwrap();
+        within_bound("anonymize", "user_not_found", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.set_password(jane.user.id, "another horse battery").await.unwrap();
+        within_bound("password", "session_revoked", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.revoke_session(jane.user.id, jane.session_id).await.unwrap();
+        within_bound("session", "session_revoked", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.logout(refresh(&jane)).await.unwrap();
+        within_bound("logout", "session_revoked", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        let seen = async || {
+            let jane = here.authenticate(access(&jane)).await.unwrap();
+            (jane.email, jane.name, jane.roles)
+        };
+        let expected = |email: &str, name: Option<&str>, roles: &[&str]| {
+            (email.to_owned(), name.map(ToOwned::to_owned), roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>())
+        };
+        there.add_role(jane.user.id, "editor").immediate(false).await.unwrap();
+        let email = jane.user.email.as_str();
+        within_bound("role", expected(email, None, &["editor"]), seen).await;
+        there.remove_role(jane.user.id, "editor").immediate(false).await.unwrap();
+        within_bound("role taken", expected(email, None, &[]), seen).await;
+        there.update_user(jane.user.id).name("Jane").await.unwrap();
+        within_bound("name", expected(email, Some("Jane"), &[]), seen).await;
+        there.update_user(jane.user.id).email("new@example.com").await.unwrap();
+        within_bound("address", "session_revoked", async || guard(&here, access(&jane)).await).await;
+
+        let jane = next().await;
+        there.rotate_keys().revoke_old_tokens().await.unwrap();
+        within_bound("keys", "token_invalid", async || guard(&here, access(&jane)).await).await;
+    }
+
+    async fn plain_sql_and_the_applications_transaction_are_known_within_the_bound(db: TestDatabase) {
+        let auth = node(&db, BOUND).await;
+        let mut raw = Raw::open(&db).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        warm(&auth, access(&jane)).await;
+        raw.execute("UPDATE authfort_users SET banned = TRUE").await;
+        within_bound("ban", "user_banned", async || guard(&auth, access(&jane)).await).await;
+        assert_eq!(warm(&auth, access(&jane)).await, "user_banned");
+        raw.execute("UPDATE authfort_users SET banned = FALSE").await;
+        within_bound("unban", "ok", async || guard(&auth, access(&jane)).await).await;
+        warm(&auth, access(&jane)).await;
+        raw.execute("INSERT INTO authfort_user_roles (user_id, role, created_at) SELECT id, 'editor', created_at FROM authfort_users").await;
+        within_bound("role", true, async || auth.authenticate(access(&jane)).await.unwrap().has_role("editor")).await;
+        warm(&auth, access(&jane)).await;
+        raw.execute("DELETE FROM authfort_user_roles").await;
+        within_bound("no role", false, async || auth.authenticate(access(&jane)).await.unwrap().has_role("editor")).await;
+        warm(&auth, access(&jane)).await;
+        raw.execute("DELETE FROM authfort_sessions").await;
+        within_bound("session", "session_revoked", async || guard(&auth, access(&jane)).await).await;
+
+        let again = auth.create_session(jane.user.id).await.unwrap();
+        warm(&auth, access(&again)).await;
+        let host = raw::Raw::open(&db, 1).await;
+        let mut tx = host.begin().await;
+        auth.ban_user(jane.user.id).in_tx(tx.conn()).await.unwrap();
+        tx.commit().await.unwrap();
+        within_bound("in_tx", "user_banned", async || guard(&auth, access(&again)).await).await;
+
+        let other = signed_in(&auth, "john@example.com").await;
+        warm(&auth, access(&other)).await;
+        raw.execute("DELETE FROM authfort_users").await;
+        within_bound("delete", "user_not_found", async || guard(&auth, access(&other)).await).await;
+    }
+
+    async fn signing_in_and_refreshing_are_no_changes(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let mut raw = Raw::open(&db).await;
+        user(&auth, "jane@example.com").await;
+        let logged = "SELECT count(*) FROM authfort_standing_changes";
+        let before = raw.count(logged).await;
+        let signed_in = auth.login("jane@example.com", PASSWORD).await.unwrap().signed_in().unwrap();
+        auth.refresh(refresh(&signed_in)).await.unwrap();
+        assert_eq!(raw.count(logged).await, before);
+        auth.logout(refresh(&signed_in)).await.unwrap();
+        assert!(raw.count(logged).await > before);
+    }
+
+    async fn what_ends_by_the_clock_needs_no_statement(db: TestDatabase) {
+        let clock = clock();
+        let auth = builder(&clock).guard_staleness(MINUTE).connect(db.url()).await.unwrap();
+        let mut raw = Raw::open(&db).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        let ban = "UPDATE authfort_users SET banned = TRUE, ban_expires_at = '2030-01-01T12:05:00+00:00'";
+        raw.execute(ban).await;
+        assert_eq!(warm(&auth, access(&jane)).await, "user_banned");
+        clock.advance(TimeDelta::minutes(5));
+        assert_eq!(counted(guard(&auth, access(&jane))).await, ("ok", 0));
+        raw.execute("UPDATE authfort_sessions SET expires_at = '2030-01-01T12:10:00+00:00'").await;
+        // Not sooner than this change is known: the next one shows it.
+        auth.update_user(jane.user.id).name("Jane").await.unwrap();
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        clock.advance(TimeDelta::minutes(5));
+        assert_eq!(counted(guard(&auth, access(&jane))).await, ("session_revoked", 0));
+        clock.advance(TimeDelta::minutes(5));
+        assert_eq!(counted(guard(&auth, access(&jane))).await, ("token_expired", 0));
+    }
+}
+
+#[test]
+fn a_transaction_that_commits_late_is_not_missed() {
+    run(Engine::Postgres, async |db| {
+        let auth = node(&db, BOUND).await;
+        let (late, early) = (signed_in(&auth, "late@example.com").await, signed_in(&auth, "early@example.com").await);
+        let mut first = Raw::open(&db).await;
+        first.execute("BEGIN").await;
+        first.execute("UPDATE authfort_users SET banned = TRUE WHERE email = 'late@example.com'").await;
+        warm(&auth, access(&late)).await;
+        warm(&auth, access(&early)).await;
+        let mut second = Raw::open(&db).await;
+        second.execute("UPDATE authfort_users SET banned = TRUE WHERE email = 'early@example.com'").await;
+        within_bound("early", "user_banned", async || guard(&auth, access(&early)).await).await;
+        assert_eq!(warm(&auth, access(&late)).await, "ok");
+        first.execute("COMMIT").await;
+        within_bound("late", "user_banned", async || guard(&auth, access(&late)).await).await;
+    });
+}
+
+#[test]
+fn a_node_that_hears_nothing_lets_nobody_through() {
+    run(Engine::Postgres, async |db| {
+        let there = node(&db, BOUND).await;
+        let jane = signed_in(&there, "jane@example.com").await;
+        let john = signed_in(&there, "john@example.com").await;
+        let relay = Relay::to(db.url()).await;
+        let options = builder(&clock()).guard_staleness(BOUND).acquire_timeout(Duration::from_millis(200));
+        let here = options.connect(relay.url()).await.unwrap();
+        warm(&here, access(&jane)).await;
+        warm(&here, access(&john)).await;
+        relay.fall_silent();
+        there.ban_user(john.user.id).await.unwrap();
+        within_bound("john", "database_unavailable", async || guard(&here, access(&john)).await).await;
+        within_bound("jane", "database_unavailable", async || guard(&here, access(&jane)).await).await;
+        relay.go_on();
+        while guard(&here, access(&jane)).await != "ok" {}
+        assert_eq!(guard(&here, access(&john)).await, "user_banned");
+        assert_eq!(warm(&here, access(&jane)).await, "ok");
+    });
+}
