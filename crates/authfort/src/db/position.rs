@@ -20,6 +20,7 @@ pub(crate) struct Position(pub String);
 
 impl Conn<'_> {
     /// Appends the position of a reader who reads the log with this very statement.
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "a snapshot is one of all tables"))]
     pub(crate) fn push_position(&self, to: &mut Statement, log: &'static str) {
         match self {
             #[cfg(feature = "sqlite")]

@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    fn code(standing: Standing) -> &'static str {
+    fn code(standing: &Standing) -> &'static str {
         let bearer = Bearer {
             user_id: UserId::new(at(0)),
             session_id: SessionId::new(at(0)),
@@ -131,38 +131,38 @@ mod tests {
 
     #[test]
     fn each_reason_against_a_token_has_its_own_answer() {
-        assert_eq!(code(standing()), "ok");
-        assert_eq!(code(Standing { deleted: true, ..standing() }), "user_not_found");
-        assert_eq!(code(Standing { key_known: false, ..standing() }), "token_invalid");
-        assert_eq!(code(Standing { banned: true, ..standing() }), "user_banned");
-        assert_eq!(code(Standing { session_expires_at: None, ..standing() }), "session_revoked");
-        assert_eq!(code(Standing { token_version: 4, ..standing() }), "token_version_mismatch");
-        assert_eq!(code(Standing { token_version: 2, ..standing() }), "token_version_mismatch");
+        assert_eq!(code(&standing()), "ok");
+        assert_eq!(code(&Standing { deleted: true, ..standing() }), "user_not_found");
+        assert_eq!(code(&Standing { key_known: false, ..standing() }), "token_invalid");
+        assert_eq!(code(&Standing { banned: true, ..standing() }), "user_banned");
+        assert_eq!(code(&Standing { session_expires_at: None, ..standing() }), "session_revoked");
+        assert_eq!(code(&Standing { token_version: 4, ..standing() }), "token_version_mismatch");
+        assert_eq!(code(&Standing { token_version: 2, ..standing() }), "token_version_mismatch");
     }
 
     #[test]
     fn a_ban_holds_until_its_end_and_not_at_it() {
         let banned_until = |second| Standing { banned: true, ban_expires_at: Some(at(second)), ..standing() };
-        assert_eq!(code(banned_until(101)), "user_banned");
-        assert_eq!(code(banned_until(100)), "ok");
-        assert_eq!(code(Standing { ban_expires_at: Some(at(900)), ..standing() }), "ok");
+        assert_eq!(code(&banned_until(101)), "user_banned");
+        assert_eq!(code(&banned_until(100)), "ok");
+        assert_eq!(code(&Standing { ban_expires_at: Some(at(900)), ..standing() }), "ok");
     }
 
     #[test]
     fn a_session_and_a_key_hold_until_their_end_and_not_at_it() {
         let session_until = |second| Standing { session_expires_at: Some(at(second)), ..standing() };
-        assert_eq!(code(session_until(101)), "ok");
-        assert_eq!(code(session_until(100)), "session_revoked");
+        assert_eq!(code(&session_until(101)), "ok");
+        assert_eq!(code(&session_until(100)), "session_revoked");
         let key_until = |second| Standing { key_expires_at: Some(at(second)), ..standing() };
-        assert_eq!(code(key_until(101)), "ok");
-        assert_eq!(code(key_until(100)), "token_invalid");
+        assert_eq!(code(&key_until(101)), "ok");
+        assert_eq!(code(&key_until(100)), "token_invalid");
     }
 
     #[test]
     fn of_several_reasons_the_one_that_no_refresh_cures_is_told() {
         let all = || Standing { banned: true, session_expires_at: None, token_version: 9, ..standing() };
-        assert_eq!(code(all()), "user_banned");
-        assert_eq!(code(Standing { key_known: false, ..all() }), "token_invalid");
-        assert_eq!(code(Standing { deleted: true, key_known: false, ..all() }), "user_not_found");
+        assert_eq!(code(&all()), "user_banned");
+        assert_eq!(code(&Standing { key_known: false, ..all() }), "token_invalid");
+        assert_eq!(code(&Standing { deleted: true, key_known: false, ..all() }), "user_not_found");
     }
 }
