@@ -54,7 +54,7 @@ CREATE TRIGGER authfort_user_roles_standing_emptied AFTER TRUNCATE ON authfort_u
     FOR EACH STATEMENT EXECUTE FUNCTION authfort_standing_changed();
 
 CREATE TRIGGER authfort_sessions_standing_updated AFTER UPDATE ON authfort_sessions FOR EACH ROW
-    WHEN (old.user_id <> new.user_id OR old.revoked_at IS DISTINCT FROM new.revoked_at OR old.expires_at > new.expires_at)
+    WHEN ((old.id, old.user_id) <> (new.id, new.user_id) OR old.revoked_at IS DISTINCT FROM new.revoked_at OR old.expires_at > new.expires_at)
     EXECUTE FUNCTION authfort_standing_changed();
 -- A session that has ended can be removed without telling anybody.
 CREATE TRIGGER authfort_sessions_standing_deleted AFTER DELETE ON authfort_sessions FOR EACH ROW

@@ -1,5 +1,6 @@
 -- A record of what changes somebody's standing: whether their access tokens are valid, and for what. The processes follow it,
--- and forget what they remember of these users. Triggers write it, so plain SQL counts too.
+-- and forget what they remember of these users. Triggers write it, so plain SQL counts too; but for `REPLACE`, which deletes
+-- without telling the triggers (`ON CONFLICT DO UPDATE` tells).
 
 -- AUTOINCREMENT: a number is never used again.
 CREATE TABLE authfort_standing_changes (
@@ -29,8 +30,8 @@ CREATE TRIGGER authfort_user_roles_standing_deleted AFTER DELETE ON authfort_use
     INSERT INTO authfort_standing_changes (user_id) VALUES (old.user_id);
 END;
 
-CREATE TRIGGER authfort_sessions_standing_updated AFTER UPDATE OF user_id, expires_at, revoked_at ON authfort_sessions
-WHEN old.user_id <> new.user_id OR old.revoked_at IS NOT new.revoked_at OR old.expires_at > new.expires_at BEGIN
+CREATE TRIGGER authfort_sessions_standing_updated AFTER UPDATE OF id, user_id, expires_at, revoked_at ON authfort_sessions
+WHEN (old.id, old.user_id) <> (new.id, new.user_id) OR old.revoked_at IS NOT new.revoked_at OR old.expires_at > new.expires_at BEGIN
     INSERT INTO authfort_standing_changes (user_id) VALUES (old.user_id);
 END;
 -- A session that has ended can be removed without telling anybody.

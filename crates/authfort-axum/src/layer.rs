@@ -309,14 +309,13 @@ impl Caller {
     }
 
     async fn ask(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
-        let principal = match bearer(&parts.headers)? {
-            Some(token) => Some(self.shared.auth.authenticate(token).await?),
-            None => self.by_cookie(parts).await?,
-        };
-        Ok(principal.map(Arc::new))
+        match bearer(&parts.headers)? {
+            Some(token) => Ok(Some(self.shared.auth.authenticate(token).await?)),
+            None => self.by_cookie(parts).await,
+        }
     }
 
-    async fn by_cookie(&self, parts: &Parts) -> Result<Option<Principal>, Rejection> {
+    async fn by_cookie(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
         let Some(cookies) = &self.shared.cookies else { return Ok(None) };
         let tokens = cookies.access(&parts.headers)?;
         if tokens.is_empty() {
@@ -361,8 +360,8 @@ impl Caller {
 
 /// Returns the caller of the valid token, so that an old or planted token among several does not lock the user out. If
 /// more than one is valid, the token of the newest sign-in wins: a user who has just signed in acts as that user.
-async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Principal> {
-    let (mut newest, mut refusal) = (None::<Principal>, Error::TokenInvalid);
+async fn newest_that_counts(auth: &AuthFort, tokens: Vec<&str>) -> Result<Arc<Principal>> {
+    let (mut newest, mut refusal) = (None::<Arc<Principal>>, Error::TokenInvalid);
     for token in tokens {
         match auth.authenticate(token).await {
             Ok(principal) => {

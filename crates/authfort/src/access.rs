@@ -2,6 +2,8 @@
 //! change does it again under its locks. Both call [`Standing::check`](crate::model::standing::Standing::check), so they
 //! cannot differ.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::db::Conn;
@@ -10,6 +12,6 @@ use crate::model::standing::Bearer;
 use crate::{Error, Result, store};
 
 /// Reads the standing of a bearer with one statement and checks it. The token's key is not checked.
-pub(crate) async fn confirm(conn: &mut Conn<'_>, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
-    store::standing::read(conn, bearer, None).await?.ok_or(Error::TokenUserNotFound)?.check(bearer, now)
+pub(crate) async fn confirm(conn: &mut Conn<'_>, bearer: &Bearer, now: DateTime<Utc>) -> Result<Arc<Principal>> {
+    store::standing::read(conn, bearer, None).await?.ok_or(Error::TokenUserNotFound)?.check(now).cloned()
 }

@@ -145,7 +145,7 @@ impl Builder {
         /// Sets how long the breach check may take; 2 seconds unless set.
         breach_timeout: Duration,
         /// Sets how long the guard may not know of a change of somebody's standing that another process made, or plain SQL,
-        /// or a transaction of the application; 1 second unless set, at most a minute. Such a change is a ban, a deletion, an
+        /// or a transaction of the application; 1 second unless set, between 10 milliseconds and a minute. Such a change is a ban, a deletion, an
         /// ended session, a new password, address or name, a role given or taken, a retired key. Changes that this service
         /// makes and commits itself are known at once.
         ///
@@ -278,6 +278,23 @@ impl Builder {
         self
     }
 
+    /// Sets whether the service listens to notifications of PostgreSQL (`LISTEN`), on one connection of its own; on unless set,
+    /// and off with [`prepared_statements(false)`](Self::prepared_statements), unless there is a
+    /// [`listen_url`](Self::listen_url). With them, a change by another node is known within milliseconds; without them,
+    /// or if one is lost, within [`guard_staleness`](Self::guard_staleness).
+    pub fn notifications(mut self, on: bool) -> Self {
+        self.pool.notifications = Some(on);
+        self
+    }
+
+    /// Sets the URL at which the service listens to [notifications](Self::notifications); that of the database unless set.
+    /// Behind a pooler in transaction mode it must lead to the server itself, since a pooler passes no notification on. Only
+    /// for PostgreSQL.
+    pub fn listen_url(mut self, url: impl Into<SecretString>) -> Self {
+        self.pool.listen = Some(url.into());
+        self
+    }
+
     /// Sets whether missing migrations run at the start; on unless set. If off, an incomplete schema is refused.
     pub fn migrate(mut self, on: bool) -> Self {
         self.migrate = on;
@@ -315,7 +332,8 @@ impl Builder {
     }
 
     async fn start(self, db: Db) -> Result<AuthFort> {
-        match start(db.clone(), self.config, &self.pool, self.migrate).await {
+        // On the heap: futures that hold this one stay small.
+        match Box::pin(start(db.clone(), self.config, &self.pool, self.migrate)).await {
             Err(error) => Err(db.explain(error).await),
             Ok(core) => Ok(AuthFort::new(core)),
         }
@@ -358,8 +376,10 @@ impl Builder {
         if c.leeway > Duration::from_secs(30) {
             return Err(Error::config("leeway", "must be at most 30 seconds"));
         }
-        if c.guard_staleness > Duration::from_mins(1) {
-            return Err(Error::config("guard_staleness", "must be at most a minute"));
+        if !c.guard_staleness.is_zero()
+            && !(Duration::from_millis(10)..=Duration::from_mins(1)).contains(&c.guard_staleness)
+        {
+            return Err(Error::config("guard_staleness", "must be zero, or between 10 milliseconds and a minute"));
         }
         if !(1..=10_000_000).contains(&c.guard_tokens) {
             return Err(Error::config("guard_tokens", "must be between 1 and 10,000,000"));
@@ -405,7 +425,7 @@ impl fmt::Debug for Builder {
 /// Migrates the schema and makes sure that a key exists. Everything that depends on the options alone is checked before
 /// anything is written.
 async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Result<Core> {
-    let db = db.with_replica(pool).await?;
+    let db = db.with_replica(pool).await?.with_notifications(pool)?;
     let passwords = config.passwords()?;
     let rules = config.rules()?;
     let keyring = Arc::new(Keyring::new(db.clone(), Vault::new(config.secret.as_ref())?));
@@ -418,7 +438,8 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
     let standings = Standings::start(&db, config.guard_staleness, config.guard_tokens);
-    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings });
+    let tasks = crate::standings::delete_old(&db);
+    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, tasks });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::db::Db;
@@ -29,6 +30,9 @@ pub(crate) struct Services {
     pub rules: Rules,
     /// None if the guard asks the database for each request.
     pub standings: Option<Arc<Standings>>,
+    /// What runs beside the calls, and ends with this.
+    #[expect(dead_code, reason = "the tasks are aborted when it is dropped")]
+    pub tasks: JoinSet<()>,
 }
 
 impl fmt::Debug for Core {

@@ -9,6 +9,8 @@
 //! What was read for a request is [remembered](crate::standings) for the next ones, as long as it is certain that nothing
 //! has changed. The introspection always reads.
 
+use std::sync::Arc;
+
 use crate::core::Core;
 use crate::crypto::sha256;
 use crate::model::claims::Claims;
@@ -34,7 +36,7 @@ impl AuthFort {
     ///   [`Error::TokenVersionMismatch`](crate::Error::TokenVersionMismatch) if the user's standing changed.
     /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable) if the database does not answer: the request
     ///   is refused then.
-    pub async fn authenticate(&self, token: &str) -> Result<Principal> {
+    pub async fn authenticate(&self, token: &str) -> Result<Arc<Principal>> {
         let core = self.core();
         match core.standings() {
             Some(standings) => recall(core, standings, token).await,
@@ -44,27 +46,30 @@ impl AuthFort {
 }
 
 /// Returns the token's claims, and the caller's current state.
-pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Principal)> {
+pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Arc<Principal>)> {
     let now = core.now();
     let (claims, kid) = verified(core, token).await?;
-    let bearer = Bearer::from(&claims);
-    let principal = read(core, &bearer, &kid).await?.check(&bearer, now)?;
-    Ok((claims, principal))
+    let standing = read(core, &Bearer::from(&claims), &kid).await?;
+    let caller = standing.check(now)?;
+    Ok((claims, Arc::clone(caller)))
 }
 
 /// Returns the caller's current state, from what is remembered of the token if that is certain to be current.
-async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Principal> {
+async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<Principal>> {
     let now = core.now();
     let digest = sha256(token.as_bytes());
     let known = standings.recall(&digest);
     let (bearer, kid) = match &known {
-        Some(known) if core.rules().has_expired(known.bearer.expires_at.timestamp(), now) => {
+        Some(known) if core.rules().has_expired(known.standing.caller.expires_at.timestamp(), now) => {
             standings.forget(&digest);
             return Err(Error::TokenExpired);
         }
-        Some(known) if standings.is_current(known) => return known.standing.check(&known.bearer, now),
+        // A refresh may have extended the session, which is not logged.
+        Some(known) if standings.is_current(known) && known.standing.session_lasts(now) => {
+            return known.standing.check(now).cloned();
+        }
         // The signature stays valid.
-        Some(known) => (known.bearer, known.kid.clone()),
+        Some(known) => (Bearer::from(&*known.standing.caller), known.kid.clone()),
         None => {
             let (claims, kid) = verified(core, token).await?;
             (Bearer::from(&claims), kid)
@@ -72,8 +77,8 @@ async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Princ
     };
     let epoch = standings.epoch(bearer.user_id);
     let standing = read(core, &bearer, &kid).await?;
-    let outcome = standing.check(&bearer, now);
-    standings.remember(digest, Remembered { bearer, kid, standing, epoch });
+    let outcome = standing.check(now).cloned();
+    standings.remember(digest, Remembered { kid, standing, epoch });
     outcome
 }
 

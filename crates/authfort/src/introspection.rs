@@ -65,9 +65,9 @@ impl AuthFort {
             Ok((claims, principal)) => Ok(Introspection::Active(Box::new(ActiveToken {
                 active: true,
                 sub: principal.user_id,
-                email: principal.email,
-                name: principal.name,
-                roles: principal.roles,
+                email: principal.email.clone(),
+                name: principal.name.clone(),
+                roles: principal.roles.clone(),
                 token_version: claims.ver,
                 exp: claims.exp,
                 iat: claims.iat,

@@ -46,6 +46,16 @@ pub struct Flags {
         value_parser = trimmed::<u64>)]
     pub replica_lag: u64,
 
+    /// Where to listen to PostgreSQL's notifications, if DATABASE_URL leads to a pooler; pass a URL with a password by the
+    /// variable or the file
+    #[arg(long, env = "AUTHFORT_LISTEN_URL", value_name = "URL", hide_env_values = true,
+        value_parser = trimmed::<String>)]
+    pub listen_url: Option<String>,
+
+    /// A file with that URL
+    #[arg(long, env = "AUTHFORT_LISTEN_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
+    pub listen_url_file: Option<PathBuf>,
+
     /// How late the guard may learn of a change by another node, in seconds; with 0 it asks the database each time
     #[arg(long, env = "AUTHFORT_GUARD_STALENESS", value_name = "SECONDS", default_value = "1",
         value_parser = trimmed::<u64>)]
@@ -158,7 +168,7 @@ impl Flags {
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Self::from_arg_matches(matches)?;
         let is_flag = |url: &&str| matches.value_source(url) == Some(ValueSource::CommandLine);
-        flags.exposed_urls = ["database_url", "replica_url"].into_iter().filter(is_flag).collect();
+        flags.exposed_urls = ["database_url", "replica_url", "listen_url"].into_iter().filter(is_flag).collect();
         Ok(flags)
     }
 }

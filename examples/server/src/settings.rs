@@ -23,6 +23,7 @@ pub struct Settings {
     pub flags: Flags,
     pub database_url: SecretString,
     replica_url: Option<SecretString>,
+    listen_url: Option<SecretString>,
     pub admin_email: String,
     pub admin_password: Option<SecretString>,
     secret: Option<SecretString>,
@@ -36,6 +37,7 @@ impl Settings {
         let mut faults = Faults::default();
         let database_url = faults.take(database_url(&flags)).unwrap_or_default();
         let replica_url = faults.take(replica_url(&flags));
+        let listen_url = faults.take(listen_url(&flags));
         let secret = faults.take(secrets::read("AUTHFORT_SECRET", flags.secret_file.as_deref()));
         let introspect_secret = secrets::read("AUTHFORT_INTROSPECT_SECRET", flags.introspect_secret_file.as_deref());
         let introspect_secret = faults.take(introspect_secret);
@@ -51,6 +53,7 @@ impl Settings {
             flags,
             database_url,
             replica_url: replica_url.flatten(),
+            listen_url: listen_url.flatten(),
             admin_email,
             admin_password,
             secret: secret.flatten(),
@@ -79,6 +82,10 @@ impl Settings {
             .password_policy(policy());
         let builder = match &self.replica_url {
             Some(url) => builder.replica_url(url.clone()).replica_lag(Duration::from_secs(flags.replica_lag)),
+            None => builder,
+        };
+        let builder = match &self.listen_url {
+            Some(url) => builder.listen_url(url.clone()),
             None => builder,
         };
         match &self.secret {
@@ -149,6 +156,11 @@ fn database_url(flags: &Flags) -> Result<SecretString, String> {
 fn replica_url(flags: &Flags) -> Result<Option<SecretString>, String> {
     let is_flag = flags.exposed_urls.contains(&"replica_url");
     url("AUTHFORT_REPLICA_URL", "--replica-url", is_flag, (&flags.replica_url, &flags.replica_url_file))
+}
+
+fn listen_url(flags: &Flags) -> Result<Option<SecretString>, String> {
+    let is_flag = flags.exposed_urls.contains(&"listen_url");
+    url("AUTHFORT_LISTEN_URL", "--listen-url", is_flag, (&flags.listen_url, &flags.listen_url_file))
 }
 
 /// Reads a URL from its flag or variable, or from its file.

@@ -17,6 +17,8 @@ pub(crate) mod diagnosis;
 pub(crate) mod dynamic;
 mod error;
 pub(crate) mod migrate;
+#[cfg(feature = "postgres")]
+mod notifications;
 mod pool;
 pub(crate) mod position;
 #[cfg(feature = "postgres")]
@@ -55,6 +57,8 @@ pub(crate) struct Db {
     guard: Connections,
     #[cfg(feature = "postgres")]
     replica: Option<Arc<replica::Replica>>,
+    #[cfg(feature = "postgres")]
+    notifications: Option<notifications::Notifications>,
 }
 
 impl Db {
@@ -65,6 +69,8 @@ impl Db {
             guard,
             #[cfg(feature = "postgres")]
             replica: None,
+            #[cfg(feature = "postgres")]
+            notifications: None,
         }
     }
 
@@ -128,6 +134,29 @@ impl Db {
                 }
                 None => Ok(self),
             },
+        }
+    }
+
+    /// Prepares to listen to notifications, unless the options say otherwise. Nothing connects yet.
+    pub(crate) fn with_notifications(self, options: &PoolOptions) -> Result<Self> {
+        match &self.write.pool {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => options.check_no_listen_url().map(|()| self),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => {
+                let listen = postgres::listen_options(pool, options)?;
+                Ok(Self { notifications: listen.map(notifications::Notifications::open), ..self })
+            }
+        }
+    }
+
+    /// Calls back for each notification on a channel, and whenever one may have been missed. Returns if there are none: on
+    /// SQLite, or if they are switched off.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, unused_variables, reason = "SQLite has none"))]
+    pub(crate) async fn listen(&self, channel: &str, heard: impl Fn()) {
+        #[cfg(feature = "postgres")]
+        if let Some(notifications) = &self.notifications {
+            notifications.listen(channel, heard).await;
         }
     }
 
@@ -199,6 +228,10 @@ impl Db {
         #[cfg(feature = "postgres")]
         if let Some(replica) = &self.replica {
             replica.close().await;
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(notifications) = &self.notifications {
+            notifications.close().await;
         }
     }
 }

@@ -68,6 +68,9 @@ pub(crate) struct PoolOptions {
     /// Its `Debug` does not show the URL, which may contain a password.
     pub replica: Option<SecretString>,
     pub replica_lag: Option<Duration>,
+    pub notifications: Option<bool>,
+    /// Its `Debug` does not show the URL, which may contain a password.
+    pub listen: Option<SecretString>,
 }
 
 /// A pool, and how statements are sent through it.
@@ -110,9 +113,29 @@ impl PoolOptions {
         self.replica_lag.unwrap_or(Duration::from_secs(1))
     }
 
+    #[cfg(feature = "postgres")]
+    pub(crate) fn listen_url(&self) -> Option<&str> {
+        self.listen.as_ref().map(secrecy::ExposeSecret::expose_secret)
+    }
+
+    /// Whether to listen to notifications. A connection through a pooler that changes the server's session hears nothing.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn notifications(&self) -> bool {
+        self.notifications.unwrap_or(self.listen.is_some() || self.prepared_statements())
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         #[cfg(feature = "postgres")]
-        self.replica_url().map(super::postgres::replica_options).transpose()?;
+        for (field, url) in [("replica_url", self.replica_url()), ("listen_url", self.listen_url())] {
+            url.map(|url| super::postgres::further_options(field, url)).transpose()?;
+        }
+        if self.listen.is_some() && self.notifications == Some(false) {
+            return Err(Error::config("listen_url", "means nothing if notifications are off; leave one of them out"));
+        }
+        #[cfg(not(feature = "postgres"))]
+        if self.listen.is_some() {
+            return Err(Error::config("listen_url", "needs the feature postgres: only PostgreSQL sends notifications"));
+        }
         #[cfg(not(feature = "postgres"))]
         if self.replica.is_some() {
             return Err(Error::config("replica_url", "needs the feature postgres: only PostgreSQL has replicas"));
@@ -144,6 +167,15 @@ impl PoolOptions {
     pub(crate) fn check_no_replica(&self) -> Result<()> {
         match self.replica {
             Some(_) => Err(Error::config("replica_url", "is only for PostgreSQL; leave it out with SQLite")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses the URL of a listener with an engine that sends no notifications.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn check_no_listen_url(&self) -> Result<()> {
+        match self.listen {
+            Some(_) => Err(Error::config("listen_url", "is only for PostgreSQL; leave it out with SQLite")),
             None => Ok(()),
         }
     }

@@ -18,6 +18,15 @@ use super::sqlite;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position(pub String);
 
+impl Position {
+    /// Returns whether this position, read later than the other one, is before it: the log was replaced by an older one. Only
+    /// a file can be; a server then starts anew.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        let number = |position: &Self| position.0.parse::<i64>().ok();
+        number(self) < number(other)
+    }
+}
+
 impl Conn<'_> {
     /// Appends the position of a reader who reads the log with this very statement.
     #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "a snapshot is one of all tables"))]
@@ -41,24 +50,35 @@ impl Conn<'_> {
         }
     }
 
-    /// Appends the condition that a reader at this position, or at a later one, has seen the row `c` of the log.
-    pub(crate) fn push_seen(&self, to: &mut Statement, position: &Position) {
+    /// Appends a statement that deletes rows of the log which every reader at this position, or at a later one, has seen: at
+    /// most so many.
+    pub(crate) fn push_delete_seen(&self, to: &mut Statement, log: &'static str, position: &Position, limit: i64) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => sqlite::push_seen(to, position),
+            Self::Sqlite(_) => sqlite::push_delete_seen(to, log, position, limit),
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::push_seen(to, position),
+            Self::Postgres(..) => postgres::push_delete_seen(to, log, position, limit),
         }
     }
 
-    /// Returns an expression that changes with the server: a promoted replica, or a restored backup, may have lost what
-    /// a reader has seen, and numbers its transactions anew.
-    pub(crate) fn server(&self) -> &'static str {
+    /// Returns an expression that changes with the server, and one that changes with the connection. A promoted replica may
+    /// have lost what a reader has seen, and so may a server that recovers from a crash, which closes all connections.
+    pub(crate) fn server(&self) -> (&'static str, &'static str) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => "''",
+            Self::Sqlite(_) => ("''", "''"),
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::SERVER,
+            Self::Postgres(..) => (postgres::SERVER, postgres::CONNECTION),
+        }
+    }
+
+    /// Returns the time by the database's clock, in seconds since 1970.
+    pub(crate) fn seconds(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "CAST(strftime('%s', 'now') AS bigint)",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => "CAST(extract(epoch FROM clock_timestamp()) AS bigint)",
         }
     }
 }

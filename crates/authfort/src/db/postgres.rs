@@ -34,7 +34,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 
 /// Makes the pool of a replica, which connects when it is used.
 pub(crate) fn replica(url: &str, options: &PoolOptions, patience: Duration) -> Result<Connections> {
-    let parsed = replica_options(url)?.application_name("authfort");
+    let parsed = further_options("replica_url", url)?.application_name("authfort");
     // The query that asks for its position also tests the connection.
     let pool = general_pool(options).acquire_timeout(patience).test_before_acquire(false).connect_lazy_with(parsed);
     Ok(Connections { pool: Pool::Postgres(pool), prepared: options.prepared_statements() })
@@ -47,13 +47,24 @@ fn general_pool(options: &PoolOptions) -> PgPoolOptions {
     if options.prepared_statements() { pool.after_connect(|conn, _| Box::pin(set_up(conn))) } else { pool }
 }
 
-/// Parses the URL of a replica. The error does not repeat it: it may contain a password.
-pub(crate) fn replica_options(url: &str) -> Result<PgConnectOptions> {
+/// Parses a URL beside that of the database. The error does not repeat it: it may contain a password.
+pub(crate) fn further_options(field: &'static str, url: &str) -> Result<PgConnectOptions> {
     if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let parsed = PgConnectOptions::from_str(url);
-        parsed.map_err(|_| Error::config("replica_url", "is no PostgreSQL URL; write postgres://user@host/database"))
+        parsed.map_err(|_| Error::config(field, "is no PostgreSQL URL; write postgres://user@host/database"))
     } else {
-        Err(Error::config("replica_url", "must begin with postgres:"))
+        Err(Error::config(field, "must begin with postgres:"))
+    }
+}
+
+/// Returns where to listen to notifications: at the URL for that, else where the pool connects.
+pub(crate) fn listen_options(pool: &PgPool, options: &PoolOptions) -> Result<Option<PgConnectOptions>> {
+    if !options.notifications() {
+        return Ok(None);
+    }
+    match options.listen_url() {
+        Some(url) => Ok(Some(further_options("listen_url", url)?.application_name("authfort"))),
+        None => Ok(Some(pool.connect_options().as_ref().clone())),
     }
 }
 
@@ -350,20 +361,25 @@ pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
     day.and_time(chrono::NaiveTime::MIN).and_utc().into()
 }
 
-/// The start of the server; one that was promoted or restored is another process.
+/// The start of the server; one that was promoted is another process.
 pub(crate) const SERVER: &str = "CAST(pg_postmaster_start_time() AS text)";
+
+pub(crate) const CONNECTION: &str = "CAST(pg_backend_pid() AS text)";
 
 pub(crate) const POSITION: &str = "CAST(pg_current_snapshot() AS text)";
 
 pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
-    // The first condition is for the index.
+    // The first two conditions are for the index. Rows beyond the second were restored from another server.
     to.push("c.writer >= pg_snapshot_xmin(CAST(").hide(position.0.as_str());
-    to.push(" AS pg_snapshot)) AND NOT pg_visible_in_snapshot(c.writer, CAST(").hide(position.0.as_str());
+    to.push(" AS pg_snapshot)) AND c.writer < pg_snapshot_xmax(pg_current_snapshot())");
+    to.push(" AND NOT pg_visible_in_snapshot(c.writer, CAST(").hide(position.0.as_str());
     to.push(" AS pg_snapshot)) ORDER BY c.writer");
 }
 
-pub(crate) fn push_seen(to: &mut Statement, position: &Position) {
-    to.push("c.writer < pg_snapshot_xmin(CAST(").hide(position.0.as_str()).push(" AS pg_snapshot))");
+pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {
+    to.push("DELETE FROM ").push(log).push(" WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM ").push(log);
+    to.push(" c WHERE c.writer < pg_snapshot_xmin(CAST(").hide(position.0.as_str()).push(" AS pg_snapshot))");
+    to.push(" OR c.writer >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT ").number(limit).push("))");
 }
 
 #[cfg(test)]

@@ -266,8 +266,9 @@ pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
     to.push("c.id > CAST(").hide(position.0.as_str()).push(" AS INTEGER) ORDER BY c.id");
 }
 
-pub(crate) fn push_seen(to: &mut Statement, position: &Position) {
-    to.push("c.id <= CAST(").hide(position.0.as_str()).push(" AS INTEGER)");
+pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {
+    to.push("DELETE FROM ").push(log).push(" WHERE id IN (SELECT c.id FROM ").push(log).push(" c WHERE c.id <= CAST(");
+    to.hide(position.0.as_str()).push(" AS INTEGER) LIMIT ").number(limit).push(")");
 }
 
 #[cfg(test)]

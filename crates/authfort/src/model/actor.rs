@@ -1,6 +1,7 @@
 //! On whose behalf a call is made. Every event that the call writes names the actor.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::standing::Bearer;
 use crate::{Principal, SessionId, UserId};
@@ -93,6 +94,12 @@ impl From<UserId> for Actor {
 /// The caller of a request, in their session. Each change that such an actor makes reauthorizes the caller in its own
 /// transaction: a request that was delayed fails if the user was banned, lost a required role, or if the session was
 /// ended or the token expired in the meantime.
+impl From<&Arc<Principal>> for Actor {
+    fn from(principal: &Arc<Principal>) -> Self {
+        Self::from(&**principal)
+    }
+}
+
 impl From<&Principal> for Actor {
     fn from(principal: &Principal) -> Self {
         Self { bearer: Some(principal.into()), ..Self::user(principal.user_id).session(principal.session_id) }

@@ -1,5 +1,7 @@
 //! Decides whether an access token is valid from its user's standing, without any I/O.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::claims::Claims;
@@ -45,10 +47,8 @@ impl From<&Principal> for Bearer {
 /// The current state of a user, a session and a key, on which an access token depends.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    pub email: String,
-    pub name: Option<String>,
-    /// Sorted.
-    pub roles: Vec<String>,
+    /// The bearer, with the address, name and roles of now.
+    pub caller: Arc<Principal>,
     pub token_version: i64,
     pub banned: bool,
     pub ban_expires_at: Option<DateTime<Utc>>,
@@ -63,12 +63,16 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Decides whether the token of this bearer is valid, and returns the caller. Its signature, issuer and times are
+    pub(crate) fn session_lasts(&self, now: DateTime<Utc>) -> bool {
+        self.session_expires_at.is_some_and(|at| at > now)
+    }
+
+    /// Decides whether the token of the bearer is valid, and returns the caller. Its signature, issuer and times are
     /// checked before.
     ///
     /// # Errors
     /// The first reason to refuse the token, in the order that clients need.
-    pub(crate) fn check(&self, bearer: &Bearer, now: DateTime<Utc>) -> Result<Principal> {
+    pub(crate) fn check(&self, now: DateTime<Utc>) -> Result<&Arc<Principal>> {
         if self.deleted {
             return Err(Error::TokenUserNotFound);
         }
@@ -78,21 +82,13 @@ impl Standing {
         if ban_lasts(self.banned, self.ban_expires_at, now) {
             return Err(Error::UserBanned);
         }
-        if self.session_expires_at.is_none_or(|at| at <= now) {
+        if !self.session_lasts(now) {
             return Err(Error::SessionRevoked);
         }
-        if self.token_version != bearer.token_version {
+        if self.token_version != self.caller.token_version {
             return Err(Error::TokenVersionMismatch);
         }
-        Ok(Principal {
-            user_id: bearer.user_id,
-            session_id: bearer.session_id,
-            email: self.email.clone(),
-            name: self.name.clone(),
-            roles: self.roles.clone(),
-            expires_at: bearer.expires_at,
-            token_version: bearer.token_version,
-        })
+        Ok(&self.caller)
     }
 }
 
@@ -105,10 +101,17 @@ mod tests {
     }
 
     fn standing() -> Standing {
-        Standing {
+        let caller = Principal {
+            user_id: UserId::new(at(0)),
+            session_id: SessionId::new(at(0)),
             email: "jane@example.com".into(),
             name: None,
             roles: vec!["editor".into()],
+            expires_at: at(900),
+            token_version: 3,
+        };
+        Standing {
+            caller: Arc::new(caller),
             token_version: 3,
             banned: false,
             ban_expires_at: None,
@@ -120,13 +123,7 @@ mod tests {
     }
 
     fn code(standing: &Standing) -> &'static str {
-        let bearer = Bearer {
-            user_id: UserId::new(at(0)),
-            session_id: SessionId::new(at(0)),
-            token_version: 3,
-            expires_at: at(900),
-        };
-        standing.check(&bearer, at(100)).map_or_else(|error| error.code(), |_| "ok")
+        standing.check(at(100)).map_or_else(|error| error.code(), |_| "ok")
     }
 
     #[test]

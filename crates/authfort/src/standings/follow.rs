@@ -1,15 +1,16 @@
-//! The task that follows the log of changes, for one [`Standings`].
+//! The tasks that follow the log of changes.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Standings;
 use crate::db::Db;
-use crate::db::position::Position;
-use crate::store::standing_changes::{Changed, ChangesSince, forget_seen};
+use crate::store::standing_changes::{Changed, Changes, ChangesSince, forget_seen};
 use crate::{Error, Result};
 
 /// The log is read so many times within the bound on staleness, so that one slow reading does not exceed it.
@@ -19,29 +20,67 @@ const PAUSE: Duration = Duration::from_millis(1);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 /// After so many readings that nobody asked for, the log is read again when somebody asks.
 const IDLE_READINGS: u32 = 40;
-/// What was committed so long ago is deleted from the log.
+/// How often the log is shortened, by what is at least as old.
 const KEPT: Duration = Duration::from_mins(10);
-/// Whoever has not read the log for so long begins anew: what it has not seen may have been deleted.
+/// Whoever has not read the log for so long begins anew, by the database's clock: what it has not seen may have been
+/// deleted. Much shorter than the above, since the clock of the database may be set.
 const LONGEST_GAP: Duration = Duration::from_mins(5);
+/// The channel on which the triggers send a notification for each change.
+const CHANNEL: &str = "authfort_standing";
 
-pub(super) fn spawn(standings: &Arc<Standings>, db: Db, staleness: Duration) {
-    let (weak, wake) = (Arc::downgrade(standings), Arc::clone(&standings.wake));
-    tokio::spawn(async move {
-        let mut reader = Reader { db, place: None, keep: None, failing: false };
-        let mut idle = 0;
-        while let Some(next) = reader.step(&weak).await {
-            idle = if next.asked { 0 } else { idle + 1 };
-            sleep(next.pause).await;
-            if idle < IDLE_READINGS {
-                tokio::select! {
-                    () = sleep(staleness / READINGS) => {}
-                    () = wake.notified() => {}
-                }
-            } else {
-                wake.notified().await;
+/// Follows the log until the service is closed.
+pub(super) async fn follow(standings: Weak<Standings>, db: Db, wake: Arc<Notify>, staleness: Duration) {
+    let mut reader = Reader { db, last: None, connections: HashSet::new(), failing: false };
+    let mut idle = 0;
+    while let Some(next) = reader.step(&standings).await {
+        idle = if next.asked { 0 } else { idle + 1 };
+        sleep(next.pause).await;
+        if idle < IDLE_READINGS {
+            tokio::select! {
+                () = sleep(staleness / READINGS) => {}
+                () = wake.notified() => {}
             }
+        } else {
+            wake.notified().await;
         }
-    });
+    }
+}
+
+/// Reads the log as soon as a notification says that there is something new. It is a hint: without any, the log is read too.
+pub(super) async fn listen(db: Db, wake: Arc<Notify>) {
+    db.listen(CHANNEL, || wake.notify_one()).await;
+}
+
+/// Deletes what is old from the log, until the service is closed.
+pub(super) async fn delete_old(db: Db) {
+    let mut old: Option<Changes> = None;
+    loop {
+        match delete_seen(&db, old.take()).await {
+            Ok(now) => old = Some(now),
+            Err(error) if is_closed(&error) => return,
+            Err(error) => tracing::warn!(?error, "old rows of authfort_standing_changes are deleted later"),
+        }
+        sleep(KEPT).await;
+    }
+}
+
+/// Deletes what every reader has seen by now who was, or will be, at this position; returns the present one.
+async fn delete_seen(db: &Db, old: Option<Changes>) -> Result<Changes> {
+    let now = db.on_read(&ChangesSince(None)).await?;
+    // A little less than the pause, since clocks differ.
+    if let Some(old) = old.filter(|old| old.server == now.server && is_apart(old, &now, KEPT * 3 / 4)) {
+        forget_seen(db, &old.position).await?;
+    }
+    Ok(now)
+}
+
+/// Returns whether so much time is between two readings, by the database's clock.
+fn is_apart(old: &Changes, new: &Changes, time: Duration) -> bool {
+    new.seconds.saturating_sub(old.seconds).unsigned_abs() >= time.as_secs()
+}
+
+fn is_closed(error: &Error) -> bool {
+    matches!(error, Error::DatabaseUnavailable(sqlx::Error::PoolClosed))
 }
 
 struct Next {
@@ -52,18 +91,10 @@ struct Next {
 
 struct Reader {
     db: Db,
-    place: Option<Place>,
-    /// Where this reader was some time ago: what is older can be deleted.
-    keep: Option<Place>,
+    last: Option<Changes>,
+    /// Those that were used since this reader began anew.
+    connections: HashSet<String>,
     failing: bool,
-}
-
-/// What a reader has seen, and when it came there.
-#[derive(Clone)]
-struct Place {
-    position: Position,
-    server: String,
-    at: Instant,
 }
 
 impl Reader {
@@ -72,13 +103,13 @@ impl Reader {
         let standings = standings.upgrade()?;
         let asked = standings.asked.swap(false, Ordering::Relaxed);
         let outcome = self.read(&standings).await;
-        if let Err(Error::DatabaseUnavailable(sqlx::Error::PoolClosed)) = outcome {
-            return None;
-        }
-        if let Err(error) = &outcome
-            && !self.failing
-        {
-            tracing::warn!(?error, "the guard cannot follow changes; it asks the database for each request");
+        if let Err(error) = &outcome {
+            if is_closed(error) {
+                return None;
+            }
+            if !self.failing {
+                tracing::warn!(?error, "the guard cannot follow changes; it asks the database for each request");
+            }
         }
         self.failing = outcome.is_err();
         let pause = if self.failing { PAUSE_AFTER_FAILURE } else { PAUSE };
@@ -86,36 +117,31 @@ impl Reader {
     }
 
     async fn read(&mut self, standings: &Standings) -> Result<()> {
-        let at = Instant::now();
-        let last = self.place.as_ref().filter(|place| at.duration_since(place.at) < LONGEST_GAP);
-        let changes = self.db.on_guard(&ChangesSince(last.map(|place| &place.position))).await?;
-        match changes.changed {
-            Changed::Users(users) if last.is_some_and(|place| place.server == changes.server) => {
+        let new = self.db.on_guard(&ChangesSince(self.last.as_ref().map(|last| &last.position))).await?;
+        match &new.changed {
+            Changed::Users(users) if self.continues(&new) => {
                 for user in users {
-                    standings.epochs.advance(user);
+                    standings.epochs.advance(*user);
                 }
             }
-            // Also where this reader begins anew, and does not know what it has missed.
             _ => standings.epochs.advance_all(),
         }
-        standings.freshness.followed(at);
-        let place = Place { position: changes.position, server: changes.server, at };
-        self.place = Some(place.clone());
-        self.delete_old(place).await;
+        standings.freshness.followed(new.asked);
+        if self.last.as_ref().is_none_or(|last| last.server != new.server) {
+            self.connections.clear();
+        }
+        self.connections.insert(new.connection.clone());
+        self.last = Some(new);
         Ok(())
     }
 
-    /// Deletes what every reader has seen, or will not look for.
-    async fn delete_old(&mut self, place: Place) {
-        let old = self.keep.get_or_insert_with(|| place.clone());
-        if place.at.duration_since(old.at) < KEPT {
-            return;
-        }
-        if place.server == old.server
-            && let Err(error) = forget_seen(&self.db, &old.position).await
-        {
-            tracing::debug!(%error, "old changes are deleted later");
-        }
-        self.keep = Some(place);
+    /// Returns whether this reading has all that came after the last one. If not, nobody knows what was missed.
+    fn continues(&self, new: &Changes) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            last.server == new.server
+                && self.connections.contains(&new.connection)
+                && !new.position.is_before(&last.position)
+                && !is_apart(last, new, LONGEST_GAP)
+        })
     }
 }

@@ -17,19 +17,20 @@ mod follow;
 mod freshness;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 pub(crate) use self::epochs::Epoch;
 use self::epochs::Epochs;
 use self::freshness::Freshness;
 use crate::UserId;
 use crate::db::Db;
-use crate::model::standing::{Bearer, Standing};
+use crate::model::standing::Standing;
 
 /// The SHA-256 of a token.
 pub(crate) type Digest = [u8; 32];
@@ -37,7 +38,6 @@ pub(crate) type Digest = [u8; 32];
 /// A token whose signature is valid, and the standing of its user as it was read.
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    pub bearer: Bearer,
     pub kid: String,
     pub standing: Standing,
     /// That of the user before the standing was read.
@@ -52,6 +52,15 @@ pub(crate) struct Standings {
     wake: Arc<Notify>,
     /// Whether anybody asked since the log was read.
     asked: AtomicBool,
+    /// Ends them when it is dropped.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Deletes what is old from the log, whether or not anybody follows it, until the tasks are dropped.
+pub(crate) fn delete_old(db: &Db) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow::delete_old(db.clone()));
+    tasks
 }
 
 impl fmt::Debug for Standings {
@@ -72,8 +81,13 @@ impl Standings {
             freshness: Freshness::new(staleness),
             wake: Arc::default(),
             asked: AtomicBool::new(false),
+            tasks: Mutex::default(),
         });
-        follow::spawn(&standings, db.clone(), staleness);
+        let wake = || Arc::clone(&standings.wake);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow::follow(Arc::downgrade(&standings), db.clone(), wake(), staleness));
+        tasks.spawn(follow::listen(db.clone(), wake()));
+        *standings.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Some(standings)
     }
 
@@ -93,7 +107,7 @@ impl Standings {
         if !sure {
             self.wake.notify_one();
         }
-        sure && self.epochs.of(remembered.bearer.user_id) == remembered.epoch
+        sure && self.epochs.of(remembered.standing.caller.user_id) == remembered.epoch
     }
 
     /// Returns the epoch of a user. Call it before reading the standing that is then remembered.
@@ -105,6 +119,8 @@ impl Standings {
     pub(crate) fn remember(&self, token: Digest, read: Remembered) {
         if read.standing.session_expires_at.is_some() && read.standing.key_known {
             self.tokens.insert(token, Arc::new(read));
+        } else {
+            self.tokens.remove(&token);
         }
     }
 
@@ -115,13 +131,6 @@ impl Standings {
     /// Says that this process committed a change of somebody's standing: nothing is used until the log was read again.
     pub(crate) fn changed(&self) {
         self.freshness.require(Instant::now());
-        self.wake.notify_one();
-    }
-}
-
-impl Drop for Standings {
-    fn drop(&mut self) {
-        // The task finds that there is nobody left to follow for.
         self.wake.notify_one();
     }
 }

@@ -1,10 +1,13 @@
 //! The guard's query: user, roles, session and key in one statement.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::users::role_list;
 use crate::Result;
 use crate::db::{Conn, ReadQuery, classify, row, sql};
+use crate::model::principal::Principal;
 use crate::model::standing::{Bearer, Standing};
 
 row! {
@@ -42,9 +45,15 @@ pub(crate) async fn read(conn: &mut Conn<'_>, bearer: &Bearer, kid: Option<&str>
     )
     .map_err(classify)?;
     Ok(row.map(|row: StandingRow| Standing {
-        email: row.email,
-        name: row.name,
-        roles: role_list(row.roles.as_deref()),
+        caller: Arc::new(Principal {
+            user_id: bearer.user_id,
+            session_id: bearer.session_id,
+            roles: role_list(row.roles.as_deref()),
+            email: row.email,
+            name: row.name,
+            expires_at: bearer.expires_at,
+            token_version: bearer.token_version,
+        }),
         token_version: row.token_version,
         banned: row.banned,
         ban_expires_at: row.ban_expires_at,

@@ -1,18 +1,24 @@
 //! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migration 6 write it.
 
+use std::time::Instant;
+
 use crate::db::dynamic::{Statement, run};
 use crate::db::position::Position;
 use crate::db::{Conn, Db, ReadQuery, classify, row};
-use crate::{Result, UserId};
+use crate::{Error, Result, UserId};
 
 const LOG: &str = "authfort_standing_changes";
 /// More changes than this are not told one by one.
 const MOST: u16 = 1_000;
+/// How many are deleted by one statement.
+const SLICE: i64 = 5_000;
 
 row! {
     struct ChangeRow {
         position: String,
         server: String,
+        connection: String,
+        seconds: i64,
         is_change: Option<bool>,
         user_id: Option<UserId>,
     }
@@ -22,8 +28,13 @@ row! {
 #[derive(Debug)]
 pub(crate) struct Changes {
     pub position: Position,
-    /// The server of this position: see [`Conn::server`].
+    /// The server of this position, and the connection to it: see [`Conn::server`].
     pub server: String,
+    pub connection: String,
+    /// The time by the database's clock, in seconds.
+    pub seconds: i64,
+    /// A moment before the log was read.
+    pub asked: Instant,
     pub changed: Changed,
 }
 
@@ -42,10 +53,13 @@ impl ReadQuery for ChangesSince<'_> {
     type Answer = Changes;
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Changes> {
+        let asked = Instant::now();
         // One statement, and so one snapshot. The changes are on the right of the join, so that there is a row without any.
-        let mut statement = Statement::new("SELECT s.position, s.server, c.is_change, c.user_id FROM (SELECT ");
+        let mut statement = Statement::new("SELECT s.*, c.is_change, c.user_id FROM (SELECT ");
         conn.push_position(&mut statement, LOG);
-        statement.push(" AS position, ").push(conn.server()).push(" AS server) s LEFT JOIN ");
+        let (server, connection) = conn.server();
+        statement.push(" AS position, ").push(server).push(" AS server, ").push(connection).push(" AS connection, ");
+        statement.push(conn.seconds()).push(" AS seconds) s LEFT JOIN ");
         statement.push("(SELECT TRUE AS is_change, c.user_id FROM authfort_standing_changes c WHERE ");
         match self.0 {
             Some(position) => conn.push_unseen(&mut statement, position),
@@ -59,20 +73,27 @@ impl ReadQuery for ChangesSince<'_> {
         let everybody = logged().count() > usize::from(MOST) || logged().any(|row| row.user_id.is_none());
         let users = logged().filter_map(|row| row.user_id).collect();
         let changed = if everybody { Changed::Everybody } else { Changed::Users(users) };
-        let first = rows.into_iter().next().ok_or_else(|| crate::Error::internal("a join without its left side"))?;
-        Ok(Changes { position: Position(first.position), server: first.server, changed })
+        let first = rows.into_iter().next().ok_or_else(|| Error::internal("a join without its left side"))?;
+        let ChangeRow { position, server, connection, seconds, .. } = first;
+        Ok(Changes { position: Position(position), server, connection, seconds, asked, changed })
     }
 }
 
-/// Deletes what every reader has seen who is at this position or at a later one; returns how many.
+/// Deletes what every reader has seen who is at this position or at a later one, in slices; returns how many.
 pub(crate) async fn forget_seen(db: &Db, position: &Position) -> Result<u64> {
-    let mut tx = db.begin().await?;
-    let mut conn = tx.conn();
-    let mut statement = Statement::new("DELETE FROM authfort_standing_changes AS c WHERE ");
-    conn.push_seen(&mut statement, position);
-    let deleted = run!(&mut conn, execute, statement).map_err(classify)?;
-    tx.commit().await?;
-    Ok(deleted)
+    let mut deleted = 0;
+    loop {
+        let mut tx = db.begin().await?;
+        let mut conn = tx.conn();
+        let mut statement = Statement::default();
+        conn.push_delete_seen(&mut statement, LOG, position, SLICE);
+        let slice = run!(&mut conn, execute, statement).map_err(classify)?;
+        tx.commit().await?;
+        deleted += slice;
+        if slice < SLICE.unsigned_abs() {
+            return Ok(deleted);
+        }
+    }
 }
 
 #[cfg(test)]

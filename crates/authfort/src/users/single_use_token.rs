@@ -88,6 +88,10 @@ impl Operation for RequestToken {
     /// None if no user has the address, or there is nothing to verify.
     type Output = Option<IssuedToken>;
 
+    fn changes_users(&self) -> bool {
+        false
+    }
+
     async fn prepare(&mut self, _before: &mut Before<'_>) -> Result<()> {
         self.started = Some(tokio::time::Instant::now());
         Ok(())

@@ -11,7 +11,7 @@ use crate::raw::Raw;
 use crate::support::{admin, service, user};
 use crate::tools;
 
-async fn signed_in(auth: &AuthFort, email: &str) -> Principal {
+async fn signed_in(auth: &AuthFort, email: &str) -> std::sync::Arc<Principal> {
     let id = admin(auth, email).await.id;
     let tokens = auth.create_session(id).await.unwrap().tokens;
     auth.authenticate(tokens.access_token.expose_secret()).await.unwrap()

@@ -266,7 +266,7 @@ both_engines! {
         let seen = async || {
             let principal = auth.authenticate(access(&signed_in)).await.unwrap();
             let Introspection::Active(active) = auth.introspect(access(&signed_in)).await.unwrap() else { panic!() };
-            let facts = (principal.email, principal.name, principal.roles);
+            let facts = (principal.email.clone(), principal.name.clone(), principal.roles.clone());
             assert_eq!(facts, (active.email, active.name, active.roles));
             facts
         };

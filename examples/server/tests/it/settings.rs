@@ -24,6 +24,9 @@ async fn a_setting_that_cannot_be_stops_the_start_before_anything_is_written() {
         ("AUTHFORT_TRUSTED_PROXIES", "0.0.0.0/1, 128.0.0.0/1", "would let every client choose its own address"),
         ("DATABASE_URL", "mysql://jane:planted@localhost/x", "DATABASE_URL: must begin with sqlite: or postgres:"),
         ("AUTHFORT_REPLICA_URL", "sqlite://x:planted@y", "AUTHFORT_REPLICA_URL: must begin with postgres:"),
+        ("AUTHFORT_LISTEN_URL", "sqlite://x:planted@y", "AUTHFORT_LISTEN_URL: must begin with postgres:"),
+        ("AUTHFORT_LISTEN_URL", "postgres://jane:planted@localhost/x", "listen_url: is only for PostgreSQL"),
+        ("AUTHFORT_GUARD_STALENESS", "61", "AUTHFORT_GUARD_STALENESS: must be zero, or between"),
         ("AUTHFORT_REPLICA_URL", "postgres://jane:planted@localhost/x", "replica_url: is only for PostgreSQL"),
         ("AUTHFORT_HEAD_TIMEOUT", "0", "AUTHFORT_HEAD_TIMEOUT: must be between one second and an hour"),
         ("AUTHFORT_HEAD_BYTES", "100", "AUTHFORT_HEAD_BYTES: must be between 8192 and"),
@@ -51,7 +54,7 @@ both_engines! {
         for name in [
             "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE", "SECRET", "SECRET_FILE", "ISSUER", "REFRESH_TTL", "REFRESH_GRACE",
             "SIGNUP", "RATE_LIMIT", "COOKIE_SECURE", "INTROSPECT_SECRET", "INTROSPECT_SECRET_FILE", "ADMIN_EMAIL",
-            "REPLICA_URL", "REPLICA_URL_FILE", "REPLICA_LAG",
+            "REPLICA_URL", "REPLICA_URL_FILE", "REPLICA_LAG", "LISTEN_URL", "LISTEN_URL_FILE", "GUARD_STALENESS",
         ] {
             command.env(format!("AUTHFORT_{name}"), "");
         }
