@@ -52,6 +52,7 @@ fn file_settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> 
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     // Before the file is made.
     options.check_no_replica()?;
+    options.check_no_listen_url()?;
     let timeout = options.acquire_timeout();
     let pool = || SqlitePoolOptions::new().acquire_timeout(timeout).max_lifetime(None);
 

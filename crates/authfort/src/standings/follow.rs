@@ -119,7 +119,7 @@ impl Reader {
     async fn read(&mut self, standings: &Standings) -> Result<()> {
         let new = self.db.on_guard(&ChangesSince(self.last.as_ref().map(|last| &last.position))).await?;
         match &new.changed {
-            Changed::Users(users) if self.continues(&new) => {
+            Changed::Users(users) if continues(self.last.as_ref(), &self.connections, &new) => {
                 for user in users {
                     standings.epochs.advance(*user);
                 }
@@ -134,14 +134,55 @@ impl Reader {
         self.last = Some(new);
         Ok(())
     }
+}
 
-    /// Returns whether this reading has all that came after the last one. If not, nobody knows what was missed.
-    fn continues(&self, new: &Changes) -> bool {
-        self.last.as_ref().is_some_and(|last| {
-            last.server == new.server
-                && self.connections.contains(&new.connection)
-                && !new.position.is_before(&last.position)
-                && !is_apart(last, new, LONGEST_GAP)
-        })
+/// Returns whether this reading has all that came after the last one. If not, nobody knows what was missed.
+fn continues(last: Option<&Changes>, connections: &HashSet<String>, new: &Changes) -> bool {
+    last.is_some_and(|last| {
+        last.server == new.server
+            && connections.contains(&new.connection)
+            && !new.position.is_before(&last.position)
+            && !is_apart(last, new, LONGEST_GAP)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::db::position::Position;
+
+    fn reading(position: &str, server: &str, connection: &str, seconds: i64) -> Changes {
+        Changes {
+            position: Position(position.to_owned()),
+            server: server.to_owned(),
+            connection: connection.to_owned(),
+            seconds,
+            asked: Instant::now(),
+            changed: Changed::Users(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_reader_begins_anew_where_it_may_have_missed_something() {
+        let known = HashSet::from(["1".to_owned(), "2".to_owned()]);
+        let last = reading("10:12:", "a", "1", 1_000);
+        let next = |new: &Changes| continues(Some(&last), &known, new);
+        assert!(next(&reading("10:14:11", "a", "2", 1_299)));
+        assert!(!continues(None, &known, &reading("10:14:", "a", "1", 1_000)), "the first reading");
+        assert!(!next(&reading("10:14:", "b", "1", 1_000)), "another server");
+        assert!(!next(&reading("10:14:", "a", "3", 1_000)), "a new connection");
+        assert!(!next(&reading("10:14:", "a", "1", 1_300)), "five minutes later");
+        assert!(!next(&reading("10:14:", "a", "1", 700)), "a clock that was set back");
+    }
+
+    #[test]
+    fn a_reader_begins_anew_on_a_file_that_went_back() {
+        let known = HashSet::from([String::new()]);
+        let last = reading("7", "", "", 1_000);
+        let next = |position| continues(Some(&last), &known, &reading(position, "", "", 1_000));
+        assert!(next("7") && next("8") && next("10"));
+        assert!(!next("6"));
     }
 }

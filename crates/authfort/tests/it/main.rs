@@ -28,6 +28,7 @@ mod roles;
 mod searches;
 mod sessions;
 mod standings;
+mod standings_history;
 mod start;
 mod statements;
 mod support;

@@ -36,6 +36,16 @@ pub async fn count(auth: &AuthFort, user: UserId, r#type: &str) -> usize {
     log(auth, user).await.iter().filter(|(name, _)| name == r#type).count()
 }
 
+/// Numbers that look random and are the same in every run.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
 /// A connection of the test's own.
 pub enum Raw {
     Sqlite(SqliteConnection),

@@ -10,19 +10,10 @@ use futures_util::future::join_all;
 
 use crate::raw::Raw;
 use crate::support::{builder, clock, service};
+use crate::tools::Dice;
 
 const WRITERS: u64 = 8;
 const EACH: u64 = 125;
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 fn id(n: u64) -> UserId {
     UserId(uuid::Uuid::from_u128(u128::from(n)))
