@@ -19,7 +19,7 @@ use crate::Outcome;
 /// The database's name on a server.
 const NAME: &str = "authfort_bench";
 
-/// The schema, or the end of the file's name, of the database without totals and orders.
+/// The schema, or the end of the file's name, of the database without totals, orders and log.
 pub const BARE: &str = "authfort_bench_bare";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -15,7 +15,7 @@ use crate::load::{Contestant, Jobs};
 use crate::measure::{Bar, Bench, Case, Served};
 use crate::people::Dice;
 
-const BESIDE: &str = "without totals and orders";
+const BESIDE: &str = "without totals, orders and log";
 const EACH_SECOND: usize = 3000;
 
 /// How many users a statement of an operator changes, at most a tenth of all.
