@@ -81,7 +81,7 @@ enum Group {
     Search,
     /// Changes
     Writes,
-    /// The same SQL with the triggers and indexes of totals and orders, and without
+    /// The same SQL with the triggers and indexes of totals, orders and log, and without
     Price,
 }
 

@@ -145,9 +145,9 @@ impl Builder {
         /// Sets how long the breach check may take; 2 seconds unless set.
         breach_timeout: Duration,
         /// Sets how long the guard may not know of a change of somebody's standing that another process made, or plain SQL,
-        /// or a transaction of the application; 1 second unless set, between 10 milliseconds and a minute. Such a change is a ban, a deletion, an
-        /// ended session, a new password, address or name, a role given or taken, a retired key. Changes that this service
-        /// makes and commits itself are known at once.
+        /// or a transaction of the application; 1 second unless set, between 10 milliseconds and a minute. Such a change is a
+        /// ban, a deletion, an ended session, a new password, address or name, a role given or taken, a retired key. Changes
+        /// that this service makes and commits itself are known at once.
         ///
         /// The guard remembers the callers of the last requests, and follows a log of these changes in the database. While it
         /// is not sure that it has read the log within this time, it asks the database for each request, and refuses
@@ -425,7 +425,7 @@ impl fmt::Debug for Builder {
 /// Migrates the schema and makes sure that a key exists. Everything that depends on the options alone is checked before
 /// anything is written.
 async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Result<Core> {
-    let db = db.with_replica(pool).await?.with_notifications(pool)?;
+    let db = db.with_servers(pool).await?;
     let passwords = config.passwords()?;
     let rules = config.rules()?;
     let keyring = Arc::new(Keyring::new(db.clone(), Vault::new(config.secret.as_ref())?));
@@ -437,8 +437,7 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     }
     db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
-    let standings = Standings::start(&db, config.guard_staleness, config.guard_tokens);
-    let tasks = crate::standings::delete_old(&db);
+    let (standings, tasks) = Standings::start(&db, config.guard_staleness, config.guard_tokens);
     let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, tasks });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");

@@ -1,5 +1,5 @@
-//! What totals and orders cost a write: the same SQL on the library's tables, and beside them on tables with the same users
-//! and without the triggers and indexes of totals and orders.
+//! What totals, orders and the guard's log cost a write: the same SQL on the library's tables, and beside them on tables with
+//! the same users and without their triggers and indexes.
 
 use std::sync::Arc;
 

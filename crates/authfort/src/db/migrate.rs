@@ -34,7 +34,14 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![1 "0001_users", 2 "0002_sessions", 3 "0003_events", 4 "0004_totals", 5 "0005_orders", 6 "0006_standing_changes"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_users",
+    2 "0002_sessions",
+    3 "0003_events",
+    4 "0004_totals",
+    5 "0005_orders",
+    6 "0006_standing_changes",
+];
 
 /// How long a node waits for another node's migration.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(5);

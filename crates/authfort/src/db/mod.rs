@@ -120,32 +120,21 @@ impl Db {
         self.read.read(query).await
     }
 
-    /// Opens the replica, if the options name one.
+    /// Adds what PostgreSQL has beside the pools: a replica, if the options name one, and notifications, unless the options
+    /// say otherwise; nothing connects for them yet.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to connect"))]
-    pub(crate) async fn with_replica(self, options: &PoolOptions) -> Result<Self> {
+    pub(crate) async fn with_servers(self, options: &PoolOptions) -> Result<Self> {
         match &self.write.pool {
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => options.check_no_replica().map(|()| self),
-            #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => match options.replica_url() {
-                Some(url) => {
-                    let replica = replica::Replica::open(url, options, &self).await?;
-                    Ok(Self { replica: Some(Arc::new(replica)), ..self })
-                }
-                None => Ok(self),
-            },
-        }
-    }
-
-    /// Prepares to listen to notifications, unless the options say otherwise. Nothing connects yet.
-    pub(crate) fn with_notifications(self, options: &PoolOptions) -> Result<Self> {
-        match &self.write.pool {
-            #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => options.check_no_listen_url().map(|()| self),
+            Pool::Sqlite(_) => sqlite::check_options(options).map(|()| self),
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
-                let listen = postgres::listen_options(pool, options)?;
-                Ok(Self { notifications: listen.map(notifications::Notifications::open), ..self })
+                let notifications = postgres::listen_options(pool, options)?.map(notifications::Notifications::open);
+                let replica = match options.replica_url() {
+                    Some(url) => Some(Arc::new(replica::Replica::open(url, options, &self).await?)),
+                    None => None,
+                };
+                Ok(Self { replica, notifications, ..self })
             }
         }
     }

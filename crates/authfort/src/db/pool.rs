@@ -133,13 +133,7 @@ impl PoolOptions {
             return Err(Error::config("listen_url", "means nothing if notifications are off; leave one of them out"));
         }
         #[cfg(not(feature = "postgres"))]
-        if self.listen.is_some() {
-            return Err(Error::config("listen_url", "needs the feature postgres: only PostgreSQL sends notifications"));
-        }
-        #[cfg(not(feature = "postgres"))]
-        if self.replica.is_some() {
-            return Err(Error::config("replica_url", "needs the feature postgres: only PostgreSQL has replicas"));
-        }
+        self.check_no_server("needs the feature postgres")?;
         if self.replica.is_none() && self.replica_lag.is_some() {
             return Err(Error::config(
                 "replica_lag",
@@ -162,20 +156,12 @@ impl PoolOptions {
         Ok(())
     }
 
-    /// Refuses a replica of an engine that has none.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn check_no_replica(&self) -> Result<()> {
-        match self.replica {
-            Some(_) => Err(Error::config("replica_url", "is only for PostgreSQL; leave it out with SQLite")),
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses the URL of a listener with an engine that sends no notifications.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn check_no_listen_url(&self) -> Result<()> {
-        match self.listen {
-            Some(_) => Err(Error::config("listen_url", "is only for PostgreSQL; leave it out with SQLite")),
+    /// Refuses the URLs that only PostgreSQL has a use for.
+    #[cfg(any(feature = "sqlite", not(feature = "postgres")))]
+    pub(crate) fn check_no_server(&self, reason: &str) -> Result<()> {
+        let set = [("replica_url", self.replica.is_some()), ("listen_url", self.listen.is_some())];
+        match set.into_iter().find(|(_, set)| *set) {
+            Some((field, _)) => Err(Error::config(field, reason)),
             None => Ok(()),
         }
     }

@@ -49,10 +49,14 @@ fn file_settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> 
     Ok(settings.journal_mode(SqliteJournalMode::Wal))
 }
 
+/// Refuses the options that only a server has a use for.
+pub(crate) fn check_options(options: &PoolOptions) -> Result<()> {
+    options.check_no_server("is only for PostgreSQL; leave it out with SQLite")
+}
+
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     // Before the file is made.
-    options.check_no_replica()?;
-    options.check_no_listen_url()?;
+    check_options(options)?;
     let timeout = options.acquire_timeout();
     let pool = || SqlitePoolOptions::new().acquire_timeout(timeout).max_lifetime(None);
 

@@ -1,11 +1,10 @@
 //! The tasks that follow the log of changes.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Standings;
@@ -29,26 +28,36 @@ const LONGEST_GAP: Duration = Duration::from_mins(5);
 const CHANNEL: &str = "authfort_standing";
 
 /// Follows the log until the service is closed.
-pub(super) async fn follow(standings: Weak<Standings>, db: Db, wake: Arc<Notify>, staleness: Duration) {
-    let mut reader = Reader { db, last: None, connections: HashSet::new(), failing: false };
-    let mut idle = 0;
-    while let Some(next) = reader.step(&standings).await {
-        idle = if next.asked { 0 } else { idle + 1 };
-        sleep(next.pause).await;
+pub(super) async fn follow(standings: Arc<Standings>, db: Db, staleness: Duration) {
+    let mut reader = Reader { db, standings: &standings, last: None, connections: HashSet::new() };
+    let (mut idle, mut failing) = (0, false);
+    loop {
+        let asked = standings.asked.swap(false, Ordering::Relaxed);
+        idle = if asked { 0 } else { idle + 1 };
+        let outcome = reader.read().await;
+        match &outcome {
+            Err(error) if is_closed(error) => return,
+            Err(error) if !failing => {
+                tracing::warn!(?error, "the guard cannot follow changes; it asks the database for each request");
+            }
+            _ => {}
+        }
+        failing = outcome.is_err();
+        sleep(if failing { PAUSE_AFTER_FAILURE } else { PAUSE }).await;
         if idle < IDLE_READINGS {
             tokio::select! {
                 () = sleep(staleness / READINGS) => {}
-                () = wake.notified() => {}
+                () = standings.wake.notified() => {}
             }
         } else {
-            wake.notified().await;
+            standings.wake.notified().await;
         }
     }
 }
 
 /// Reads the log as soon as a notification says that there is something new. It is a hint: without any, the log is read too.
-pub(super) async fn listen(db: Db, wake: Arc<Notify>) {
-    db.listen(CHANNEL, || wake.notify_one()).await;
+pub(super) async fn listen(standings: Arc<Standings>, db: Db) {
+    db.listen(CHANNEL, || standings.wake.notify_one()).await;
 }
 
 /// Deletes what is old from the log, until the service is closed.
@@ -83,50 +92,26 @@ fn is_closed(error: &Error) -> bool {
     matches!(error, Error::DatabaseUnavailable(sqlx::Error::PoolClosed))
 }
 
-struct Next {
-    /// Whether anybody asked since the last reading.
-    asked: bool,
-    pause: Duration,
-}
-
-struct Reader {
+struct Reader<'a> {
     db: Db,
+    standings: &'a Standings,
     last: Option<Changes>,
-    /// Those that were used since this reader began anew.
+    /// Those to this server that were used before.
     connections: HashSet<String>,
-    failing: bool,
 }
 
-impl Reader {
-    /// Reads the log once; none if nobody needs it any more.
-    async fn step(&mut self, standings: &Weak<Standings>) -> Option<Next> {
-        let standings = standings.upgrade()?;
-        let asked = standings.asked.swap(false, Ordering::Relaxed);
-        let outcome = self.read(&standings).await;
-        if let Err(error) = &outcome {
-            if is_closed(error) {
-                return None;
-            }
-            if !self.failing {
-                tracing::warn!(?error, "the guard cannot follow changes; it asks the database for each request");
-            }
-        }
-        self.failing = outcome.is_err();
-        let pause = if self.failing { PAUSE_AFTER_FAILURE } else { PAUSE };
-        Some(Next { asked, pause })
-    }
-
-    async fn read(&mut self, standings: &Standings) -> Result<()> {
+impl Reader<'_> {
+    async fn read(&mut self) -> Result<()> {
         let new = self.db.on_guard(&ChangesSince(self.last.as_ref().map(|last| &last.position))).await?;
         match &new.changed {
             Changed::Users(users) if continues(self.last.as_ref(), &self.connections, &new) => {
                 for user in users {
-                    standings.epochs.advance(*user);
+                    self.standings.epochs.advance(*user);
                 }
             }
-            _ => standings.epochs.advance_all(),
+            _ => self.standings.epochs.advance_all(),
         }
-        standings.freshness.followed(new.asked);
+        self.standings.freshness.followed(new.began);
         if self.last.as_ref().is_none_or(|last| last.server != new.server) {
             self.connections.clear();
         }
@@ -159,7 +144,7 @@ mod tests {
             server: server.to_owned(),
             connection: connection.to_owned(),
             seconds,
-            asked: Instant::now(),
+            began: Instant::now(),
             changed: Changed::Users(Vec::new()),
         }
     }

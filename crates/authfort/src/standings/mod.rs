@@ -17,8 +17,8 @@ mod follow;
 mod freshness;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
@@ -49,18 +49,9 @@ pub(crate) struct Standings {
     epochs: Epochs,
     freshness: Freshness,
     /// Ends a wait of the task that follows the log.
-    wake: Arc<Notify>,
+    wake: Notify,
     /// Whether anybody asked since the log was read.
     asked: AtomicBool,
-    /// Ends them when it is dropped.
-    tasks: Mutex<JoinSet<()>>,
-}
-
-/// Deletes what is old from the log, whether or not anybody follows it, until the tasks are dropped.
-pub(crate) fn delete_old(db: &Db) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(follow::delete_old(db.clone()));
-    tasks
 }
 
 impl fmt::Debug for Standings {
@@ -70,25 +61,24 @@ impl fmt::Debug for Standings {
 }
 
 impl Standings {
-    /// Begins to follow the log. With a staleness of zero, nothing is remembered.
-    pub(crate) fn start(db: &Db, staleness: Duration, most_tokens: usize) -> Option<Arc<Self>> {
+    /// Begins to follow the log, and to delete what is old from it, until the tasks are dropped. With a staleness of zero,
+    /// nothing is remembered or followed.
+    pub(crate) fn start(db: &Db, staleness: Duration, most_tokens: usize) -> (Option<Arc<Self>>, JoinSet<()>) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow::delete_old(db.clone()));
         if staleness.is_zero() {
-            return None;
+            return (None, tasks);
         }
         let standings = Arc::new(Self {
             tokens: Cache::new(most_tokens),
             epochs: Epochs::new(),
             freshness: Freshness::new(staleness),
-            wake: Arc::default(),
+            wake: Notify::new(),
             asked: AtomicBool::new(false),
-            tasks: Mutex::default(),
         });
-        let wake = || Arc::clone(&standings.wake);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(follow::follow(Arc::downgrade(&standings), db.clone(), wake(), staleness));
-        tasks.spawn(follow::listen(db.clone(), wake()));
-        *standings.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
-        Some(standings)
+        tasks.spawn(follow::follow(Arc::clone(&standings), db.clone(), staleness));
+        tasks.spawn(follow::listen(Arc::clone(&standings), db.clone()));
+        (Some(standings), tasks)
     }
 
     /// Returns what is remembered of a token. Whether it can be used, [`is_current`](Self::is_current) tells.

@@ -34,7 +34,7 @@ pub(crate) struct Changes {
     /// The time by the database's clock, in seconds.
     pub seconds: i64,
     /// A moment before the log was read.
-    pub asked: Instant,
+    pub began: Instant,
     pub changed: Changed,
 }
 
@@ -53,7 +53,7 @@ impl ReadQuery for ChangesSince<'_> {
     type Answer = Changes;
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Changes> {
-        let asked = Instant::now();
+        let began = Instant::now();
         // One statement, and so one snapshot. The changes are on the right of the join, so that there is a row without any.
         let mut statement = Statement::new("SELECT s.*, c.is_change, c.user_id FROM (SELECT ");
         conn.push_position(&mut statement, LOG);
@@ -75,7 +75,7 @@ impl ReadQuery for ChangesSince<'_> {
         let changed = if everybody { Changed::Everybody } else { Changed::Users(users) };
         let first = rows.into_iter().next().ok_or_else(|| Error::internal("a join without its left side"))?;
         let ChangeRow { position, server, connection, seconds, .. } = first;
-        Ok(Changes { position: Position(position), server, connection, seconds, asked, changed })
+        Ok(Changes { position: Position(position), server, connection, seconds, began, changed })
     }
 }
 
