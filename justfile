@@ -41,3 +41,7 @@ bench *args:
 bench-short *args:
     cargo build --release --locked -p authfort-bench -p example-server
     target/release/authfort-bench run --users 20000 --seconds 0.2 {{ args }}
+
+# Measures what the guard costs inside the process: its check of a token, and a request through the router.
+bench-guard-steps *args:
+    cargo bench --locked -p authfort-bench --bench guard -- {{ args }}

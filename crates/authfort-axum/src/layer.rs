@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use tower_http::request_id::RequestId;
 
 use crate::axum_rejection;
+use crate::rejection::describe_metrics;
 use crate::{CookieOptions, Cookies, CrossSite, RateLimits, Rejection, TrustedProxies};
 
 /// A tower layer with the service and its HTTP options, from which the routers are built. Cheap to clone.
@@ -75,6 +76,7 @@ impl AuthLayer {
     /// # Ok(()) }
     /// ```
     pub fn new(auth: AuthFort) -> Self {
+        describe_metrics();
         let shared = Shared {
             auth,
             cookies: None,

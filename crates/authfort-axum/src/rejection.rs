@@ -304,8 +304,17 @@ struct Body<'a> {
     fields: &'a [FieldError],
 }
 
+/// The metric that counts refusals.
+const REFUSALS: &str = "authfort_http_refusals_total";
+
+/// Tells the recorder of the crate `metrics` what the counter means.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(REFUSALS, "Refused requests, by the code of the refusal");
+}
+
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
+        metrics::counter!(REFUSALS, "code" => self.code).increment(1);
         let body = Body { error: self.code, message: &self.message, fields: &self.fields };
         let mut response = (self.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();

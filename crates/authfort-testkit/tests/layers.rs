@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers of the core from the ground up, with their modules. `docs/architecture.md` draws them.
 const LAYERS: [(&str, &[&str]); 10] = [
-    ("base", &["clock", "crypto", "error", "id", "openapi"]),
+    ("base", &["clock", "crypto", "error", "id", "metrics", "openapi"]),
     ("model", &["model"]),
     ("db", &["db"]),
     ("store", &["store"]),

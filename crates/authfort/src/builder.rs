@@ -13,6 +13,7 @@ use crate::crypto::Sealer;
 use crate::db::{Db, Pool, PoolOptions, diagnosis};
 use crate::hooks::Hooks;
 use crate::keys::{RotateKeys, SealKeys};
+use crate::metrics::{self, GuardChecks};
 use crate::model::role::role_name;
 use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy};
 use crate::standings::Standings;
@@ -425,6 +426,7 @@ impl fmt::Debug for Builder {
 /// Migrates the schema and makes sure that a key exists. Everything that depends on the options alone is checked before
 /// anything is written.
 async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Result<Core> {
+    metrics::describe();
     let db = db.with_servers(pool).await?;
     let passwords = config.passwords()?;
     let rules = config.rules()?;
@@ -438,7 +440,8 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
     let (standings, tasks) = Standings::start(&db, config.guard_staleness, config.guard_tokens);
-    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, tasks });
+    let guard_checks = GuardChecks::new();
+    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::db::Db;
 use crate::hooks::Hooks;
+use crate::metrics::GuardChecks;
 use crate::model::actor::Actor;
 use crate::passwords::Passwords;
 use crate::standings::Standings;
@@ -30,6 +31,7 @@ pub(crate) struct Services {
     pub rules: Rules,
     /// None if the guard asks the database for each request.
     pub standings: Option<Arc<Standings>>,
+    pub guard_checks: GuardChecks,
     /// What runs beside the calls, and ends with this.
     #[expect(dead_code, reason = "the tasks are aborted when it is dropped")]
     pub tasks: JoinSet<()>,
@@ -80,6 +82,10 @@ impl Core {
 
     pub(crate) fn standings(&self) -> Option<&Standings> {
         self.services.standings.as_deref()
+    }
+
+    pub(crate) fn guard_checks(&self) -> &GuardChecks {
+        &self.services.guard_checks
     }
 
     pub(crate) fn actor(&self) -> &Actor {

@@ -16,7 +16,7 @@ use crate::crypto::sha256;
 use crate::model::claims::Claims;
 use crate::model::principal::Principal;
 use crate::model::standing::{Bearer, Standing};
-use crate::standings::{Remembered, Standings};
+use crate::standings::{Recalled, Remembered, Standings};
 use crate::tokens::{VerifyError, verify};
 use crate::work::Before;
 use crate::{AuthFort, Error, Result, store};
@@ -38,10 +38,12 @@ impl AuthFort {
     ///   is refused then.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Principal>> {
         let core = self.core();
-        match core.standings() {
+        let outcome = match core.standings() {
             Some(standings) => recall(core, standings, token).await,
             None => authenticate(core, token).await.map(|(_, principal)| principal),
-        }
+        };
+        core.guard_checks().count(&outcome);
+        outcome
     }
 }
 
@@ -58,19 +60,34 @@ pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Ar
 async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<Principal>> {
     let now = core.now();
     let digest = sha256(token.as_bytes());
-    let known = standings.recall(&digest);
-    let (bearer, kid) = match &known {
-        Some(known) if core.rules().has_expired(known.standing.caller.expires_at.timestamp(), now) => {
+    let check_expiry = |known: &Remembered, now| {
+        let expired = core.rules().has_expired(known.standing.caller.expires_at.timestamp(), now);
+        if expired {
             standings.forget(&digest);
             return Err(Error::TokenExpired);
         }
-        // A refresh may have extended the session, which is not logged.
-        Some(known) if standings.is_current(known) && known.standing.session_lasts(now) => {
-            return known.standing.check(now).cloned();
-        }
+        Ok(())
+    };
+    let check = |known: &Remembered, now| {
+        check_expiry(known, now)?;
+        known.standing.check(now).cloned()
+    };
+    let recalled = standings.recall(&digest, now);
+    standings.count(&recalled);
+    if let Recalled::Current(known) = &recalled {
+        return check(known, now);
+    }
+    let reading = standings.begin_reading(&digest).await;
+    // Another call may have read it meanwhile.
+    let now = core.now();
+    let (bearer, kid) = match standings.recall(&digest, now) {
+        Recalled::Current(known) => return check(&known, now),
         // The signature stays valid.
-        Some(known) => (Bearer::from(&*known.standing.caller), known.kid.clone()),
-        None => {
+        Recalled::Doubtful(known) => {
+            check_expiry(&known, now)?;
+            (Bearer::from(&*known.standing.caller), known.kid.clone())
+        }
+        Recalled::Nothing => {
             let (claims, kid) = verified(core, token).await?;
             (Bearer::from(&claims), kid)
         }
@@ -78,7 +95,7 @@ async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<P
     let epoch = standings.epoch(bearer.user_id);
     let standing = read(core, &bearer, &kid).await?;
     let outcome = standing.check(now).cloned();
-    standings.remember(digest, Remembered { kid, standing, epoch });
+    standings.remember(digest, Remembered { kid, standing, epoch }, reading);
     outcome
 }
 

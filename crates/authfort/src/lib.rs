@@ -49,6 +49,7 @@ mod hooks;
 mod id;
 mod introspection;
 mod keys;
+mod metrics;
 mod model;
 #[cfg(feature = "openapi")]
 mod openapi;

@@ -66,6 +66,10 @@ pub struct Flags {
         value_parser = trimmed::<SocketAddr>)]
     pub listen: SocketAddr,
 
+    /// The address at which Prometheus finds metrics, under /metrics; none unless given. Do not open it to clients
+    #[arg(long, env = "AUTHFORT_METRICS_LISTEN", value_name = "ADDRESS", value_parser = trimmed::<SocketAddr>)]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// The first administrator's address
     #[arg(long, env = "AUTHFORT_ADMIN_EMAIL", value_name = "EMAIL", default_value = "admin@example.com",
         value_parser = trimmed::<String>)]

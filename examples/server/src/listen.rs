@@ -50,7 +50,7 @@ pub struct Bounds {
 pub const LEAST_HEAD_BYTES: usize = 8192;
 
 /// Binds an address without listening on it yet, so no client can connect.
-pub fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
+pub fn bind(variable: &str, address: SocketAddr) -> Result<TcpSocket, String> {
     let bound = || -> io::Result<TcpSocket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         #[cfg(unix)]
@@ -58,15 +58,15 @@ pub fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
         socket.bind(address)?;
         Ok(socket)
     };
-    bound().map_err(|error| explain(address, &error))
+    bound().map_err(|error| explain(variable, address, &error))
 }
 
 /// Starts listening.
-pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, String> {
-    socket.listen(BACKLOG).map_err(|error| explain(address, &error))
+pub fn listen(variable: &str, socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, String> {
+    socket.listen(BACKLOG).map_err(|error| explain(variable, address, &error))
 }
 
-fn explain(address: SocketAddr, error: &io::Error) -> String {
+fn explain(variable: &str, address: SocketAddr, error: &io::Error) -> String {
     let cause = match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; stop it, or choose another port".into(),
         io::ErrorKind::AddrNotAvailable => {
@@ -77,7 +77,7 @@ fn explain(address: SocketAddr, error: &io::Error) -> String {
         }
         _ => error.to_string(),
     };
-    format!("AUTHFORT_LISTEN: {address}: {cause}")
+    format!("{variable}: {address}: {cause}")
 }
 
 impl Bounds {
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_port_that_cannot_be_had_is_explained() {
-        let said = |kind: io::ErrorKind| explain(SocketAddr::from(([127, 0, 0, 1], 80)), &io::Error::from(kind));
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let said = |kind: io::ErrorKind| explain("AUTHFORT_LISTEN", address, &io::Error::from(kind));
         assert!(said(io::ErrorKind::AddrInUse).starts_with("AUTHFORT_LISTEN: 127.0.0.1:80: another program"));
         assert!(said(io::ErrorKind::PermissionDenied).contains("may not use the port; choose one above 1023"));
     }

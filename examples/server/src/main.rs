@@ -4,6 +4,7 @@ mod bootstrap;
 mod demo;
 mod flags;
 mod listen;
+mod metrics;
 mod routes;
 mod secrets;
 mod settings;
@@ -17,8 +18,10 @@ use authfort::secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
 use flags::Flags;
+use metrics::Metrics;
 use settings::Settings;
 
+const LISTEN: &str = "AUTHFORT_LISTEN";
 /// The maximum time for running requests to finish after the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,8 @@ async fn main() -> ExitCode {
 async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     // Binds first, so that an address in use stops the start before anything is written; listens last, so that no
     // client waits for a server that is not ready.
-    let socket = listen::bind(settings.flags.listen)?;
+    let socket = listen::bind(LISTEN, settings.flags.listen)?;
+    let metrics = settings.flags.metrics_listen.map(Metrics::bind).transpose()?;
     let bounds = settings.bounds().within_descriptors();
     let auth = settings.builder().connect(settings.database_url.expose_secret()).await?;
     let app = routes::app(settings.layer(&auth)?);
@@ -62,7 +66,10 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if settings.flags.demo > 0 {
         demo::fill(&auth, settings.database_url.expose_secret(), settings.flags.demo).await?;
     }
-    let listener = listen::listen(socket, settings.flags.listen)?;
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics.serve(bounds)?);
+    }
+    let listener = listen::listen(LISTEN, socket, settings.flags.listen)?;
     let (stop, hurry) = (told_to_stop()?, told_to_stop()?);
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");

@@ -91,7 +91,7 @@ impl Db {
 
     /// Uses one pool for everything.
     pub(crate) fn of_pool(pool: Pool, prepared: bool) -> Self {
-        let all = Connections { pool, prepared };
+        let all = Connections::new("main", pool, prepared);
         Self::new(all.clone(), all.clone(), all)
     }
 

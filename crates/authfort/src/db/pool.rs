@@ -8,6 +8,7 @@ use super::Conn;
 #[cfg(feature = "postgres")]
 use super::postgres::PooledPg;
 use super::sql::either;
+use crate::metrics::PoolWait;
 use crate::{Error, Result};
 
 /// A pool of the application, of either engine.
@@ -77,12 +78,20 @@ pub(crate) struct PoolOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pub pool: Pool,
+    pub wait: PoolWait,
     /// Whether statements stay prepared on a connection. Only PostgreSQL uses it.
     #[cfg_attr(
         not(feature = "postgres"),
         expect(dead_code, reason = "only PostgreSQL prepares statements on a server")
     )]
     pub prepared: bool,
+}
+
+impl Connections {
+    /// The name is that of the pool in the metrics.
+    pub(crate) fn new(name: &'static str, pool: Pool, prepared: bool) -> Self {
+        Self { pool, prepared, wait: PoolWait::of(name) }
+    }
 }
 
 impl PoolOptions {

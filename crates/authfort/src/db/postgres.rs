@@ -28,8 +28,9 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     check_pool(&main).await?;
     let guard = PgPoolOptions::new().max_connections(options.guard_connections());
     let guard = guard.acquire_timeout(options.acquire_timeout()).test_before_acquire(false).connect_lazy_with(parsed);
-    let connections = |pool| Connections { pool: Pool::Postgres(pool), prepared: options.prepared_statements() };
-    Ok(Db::new(connections(main.clone()), connections(main), connections(guard)))
+    let connections = |name, pool| Connections::new(name, Pool::Postgres(pool), options.prepared_statements());
+    let main = connections("main", main);
+    Ok(Db::new(main.clone(), main, connections("guard", guard)))
 }
 
 /// Makes the pool of a replica, which connects when it is used.
@@ -37,7 +38,7 @@ pub(crate) fn replica(url: &str, options: &PoolOptions, patience: Duration) -> R
     let parsed = further_options("replica_url", url)?.application_name("authfort");
     // The query that asks for its position also tests the connection.
     let pool = general_pool(options).acquire_timeout(patience).test_before_acquire(false).connect_lazy_with(parsed);
-    Ok(Connections { pool: Pool::Postgres(pool), prepared: options.prepared_statements() })
+    Ok(Connections::new("replica", Pool::Postgres(pool), options.prepared_statements()))
 }
 
 /// The options of a pool that serves lists.

@@ -83,8 +83,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     // Opened now and kept open: on a full disk no connection can be opened, but an open one can still read.
     let guard = pool().max_connections(options.guard_connections()).min_connections(1).idle_timeout(None);
     let guard = open(&guard.test_before_acquire(false), &reader, timeout).await?;
-    let connections = |pool| Connections { pool: Pool::Sqlite(pool), prepared: true };
-    Ok(Db::new(connections(read), connections(write), connections(guard)))
+    let connections = |name, pool| Connections::new(name, Pool::Sqlite(pool), true);
+    Ok(Db::new(connections("read", read), connections("write", write), connections("guard", guard)))
 }
 
 /// Opens a pool on a SQLite file that the application shares with the service, for

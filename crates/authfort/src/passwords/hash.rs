@@ -29,6 +29,7 @@ use super::memory::Memory;
 use crate::{
     Error, Result,
     crypto::{constant_time_eq, random},
+    metrics::HashQueue,
 };
 
 const SALT_BYTES: usize = 16;
@@ -171,6 +172,7 @@ pub(crate) struct PasswordHasher {
     running: Arc<Semaphore>,
     /// One permit for each hash that runs or waits.
     places: Arc<Semaphore>,
+    queue: HashQueue,
 }
 
 impl std::fmt::Debug for PasswordHasher {
@@ -190,6 +192,7 @@ impl PasswordHasher {
             params,
             running: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits.saturating_add(queue))),
+            queue: HashQueue::new(),
         })
     }
 
@@ -250,8 +253,13 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce(&Memory) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            HashQueue::refuse();
+            return Err(Error::Overloaded);
+        };
+        let waiting = self.queue.wait();
         let permit = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        drop(waiting);
         let memory = Arc::clone(&self.memory);
         let task = tokio::task::spawn_blocking(move || {
             let result = work(&memory);

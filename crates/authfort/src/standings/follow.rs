@@ -102,9 +102,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&mut self) -> Result<()> {
+        // Before the answer, for it is then that what is remembered is oldest.
+        let metrics = &self.standings.metrics;
+        metrics.remembers(self.standings.tokens.len(), self.standings.freshness.age());
         let new = self.db.on_guard(&ChangesSince(self.last.as_ref().map(|last| &last.position))).await?;
         match &new.changed {
             Changed::Users(users) if continues(self.last.as_ref(), &self.connections, &new) => {
+                metrics.changes.increment(users.len() as u64);
                 for user in users {
                     self.standings.epochs.advance(*user);
                 }

@@ -35,6 +35,11 @@ impl Freshness {
         read != 0 && read >= required && now.saturating_sub(read) <= self.staleness
     }
 
+    /// Returns how long ago the log had been read; since the start if it never was.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_nanos(self.at(Instant::now()).saturating_sub(self.read.load(Ordering::Acquire)))
+    }
+
     /// Says that the log was read, and followed, after this moment.
     pub(super) fn followed(&self, moment: Instant) {
         self.read.fetch_max(self.at(moment), Ordering::Release);

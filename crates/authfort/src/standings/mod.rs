@@ -13,6 +13,7 @@
 //! [`Builder::guard_staleness`]: crate::Builder::guard_staleness
 
 mod epochs;
+mod flights;
 mod follow;
 mod freshness;
 
@@ -21,15 +22,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub(crate) use self::epochs::Epoch;
 use self::epochs::Epochs;
+use self::flights::{Flights, Reading};
 use self::freshness::Freshness;
 use crate::UserId;
 use crate::db::Db;
+use crate::metrics::GuardMemory;
 use crate::model::standing::Standing;
 
 /// The SHA-256 of a token.
@@ -44,14 +48,25 @@ pub(crate) struct Remembered {
     pub epoch: Epoch,
 }
 
+/// What is known of a token.
+pub(crate) enum Recalled {
+    /// Nothing has changed since this was read, as far as the bound on staleness asks.
+    Current(Arc<Remembered>),
+    /// Something may have changed.
+    Doubtful(Arc<Remembered>),
+    Nothing,
+}
+
 pub(crate) struct Standings {
     tokens: Cache<Digest, Arc<Remembered>>,
     epochs: Epochs,
     freshness: Freshness,
+    flights: Flights,
     /// Ends a wait of the task that follows the log.
     wake: Notify,
     /// Whether anybody asked since the log was read.
     asked: AtomicBool,
+    metrics: GuardMemory,
 }
 
 impl fmt::Debug for Standings {
@@ -73,31 +88,50 @@ impl Standings {
             tokens: Cache::new(most_tokens),
             epochs: Epochs::new(),
             freshness: Freshness::new(staleness),
+            flights: Flights::new(),
             wake: Notify::new(),
             asked: AtomicBool::new(false),
+            metrics: GuardMemory::new(),
         });
         tasks.spawn(follow::follow(Arc::clone(&standings), db.clone(), staleness));
         tasks.spawn(follow::listen(Arc::clone(&standings), db.clone()));
         (Some(standings), tasks)
     }
 
-    /// Returns what is remembered of a token. Whether it can be used, [`is_current`](Self::is_current) tells.
-    pub(crate) fn recall(&self, token: &Digest) -> Option<Arc<Remembered>> {
-        self.tokens.get(token)
-    }
-
-    /// Returns whether nothing has changed since this was read, as far as the bound on staleness asks.
-    pub(crate) fn is_current(&self, remembered: &Remembered) -> bool {
+    /// Returns what is known of a token.
+    pub(crate) fn recall(&self, token: &Digest, now: DateTime<Utc>) -> Recalled {
         // Mostly only read, so that processors do not fight for it.
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::Relaxed);
         }
-        // In this order: an epoch that was looked at before the log was read would prove nothing.
-        let sure = self.freshness.is_sure();
-        if !sure {
-            self.wake.notify_one();
+        let Some(known) = self.tokens.get(token) else { return Recalled::Nothing };
+        // In this order: an epoch that was looked at before the log was read would prove nothing. A refresh may have extended
+        // the session, which is not logged.
+        let current = self.freshness.is_sure()
+            && self.epochs.of(known.standing.caller.user_id) == known.epoch
+            && known.standing.session_lasts(now);
+        if current { Recalled::Current(known) } else { Recalled::Doubtful(known) }
+    }
+
+    /// Says that a call begins with this.
+    pub(crate) fn count(&self, recalled: &Recalled) {
+        match recalled {
+            Recalled::Current(_) => &self.metrics.hits,
+            Recalled::Nothing => &self.metrics.misses,
+            Recalled::Doubtful(_) if self.freshness.is_sure() => &self.metrics.changed,
+            Recalled::Doubtful(_) => &self.metrics.unsure,
         }
-        sure && self.epochs.of(remembered.standing.caller.user_id) == remembered.epoch
+        .increment(1);
+    }
+
+    /// Begins to read a standing, after other calls with the same token have. Look again then whether it is known. While
+    /// nothing is used that others have read, nobody waits for them.
+    pub(crate) async fn begin_reading(&self, token: &Digest) -> Reading<'_> {
+        if self.freshness.is_sure() {
+            return self.flights.join(token).await;
+        }
+        self.wake.notify_one();
+        Reading::alone()
     }
 
     /// Returns the epoch of a user. Call it before reading the standing that is then remembered.
@@ -106,9 +140,10 @@ impl Standings {
     }
 
     /// Remembers a token, if changes of what was read of it are logged: an absent session or key may yet be added.
-    pub(crate) fn remember(&self, token: Digest, read: Remembered) {
+    pub(crate) fn remember(&self, token: Digest, read: Remembered, reading: Reading<'_>) {
         if read.standing.session_expires_at.is_some() && read.standing.key_known {
             self.tokens.insert(token, Arc::new(read));
+            reading.done();
         } else {
             self.tokens.remove(&token);
         }

@@ -16,6 +16,7 @@ mod indexes;
 mod joined;
 mod keys;
 mod list;
+mod metrics;
 mod orders;
 mod outage;
 mod pages;

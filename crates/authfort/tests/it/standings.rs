@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use authfort::{AuthFort, SignedIn};
 use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 
 use crate::raw;
 use crate::statements::counted;
@@ -60,6 +61,32 @@ both_engines! {
         let other = auth.create_session(jane.user.id).await.unwrap();
         assert!(counted(guard(&auth, access(&other))).await.1 > 0);
         assert_eq!(warm(&auth, access(&other)).await, "ok");
+    }
+
+    async fn of_many_calls_with_one_token_one_asks(db: TestDatabase) {
+        let auth = node(&db, MINUTE).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        warm(&auth, access(&jane)).await;
+        let cold = auth.create_session(jane.user.id).await.unwrap();
+        let calls = join_all((0..100).map(|_| guard(&auth, access(&cold))));
+        let (answers, statements) = counted(calls).await;
+        assert!(answers.iter().all(|answer| *answer == "ok"));
+        assert_eq!(statements, 1);
+    }
+
+    async fn many_tokens_at_once_on_a_cold_node_cost_one_statement_each(db: TestDatabase) {
+        let there = node(&db, MINUTE).await;
+        let jane = signed_in(&there, "jane@example.com").await;
+        let mut tokens = Vec::new();
+        for _ in 0..99 {
+            tokens.push(there.create_session(jane.user.id).await.unwrap());
+        }
+        let cold = node(&db, MINUTE).await;
+        warm(&cold, access(&jane)).await;
+        let calls = join_all((0..990).map(|n| guard(&cold, access(&tokens[n % 99]))));
+        let (answers, statements) = counted(calls).await;
+        assert!(answers.iter().all(|answer| *answer == "ok"));
+        assert_eq!(statements, 99);
     }
 
     async fn without_staleness_each_request_asks(db: TestDatabase) {

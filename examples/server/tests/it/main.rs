@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod demo;
+mod metrics;
 mod settings;
 mod slow;
 mod start;

@@ -1,0 +1,129 @@
+//! What the service counts and measures, through the facade of the crate `metrics`: whoever installs a recorder before the
+//! service is built gets it. No value and no label says anything about a person.
+//!
+//! All names are here. What each request touches keeps its handles, since a recorder looks up a handle by name and labels.
+
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+use crate::Result;
+
+const CHECKS: &str = "authfort_guard_checks_total";
+const LOOKUPS: &str = "authfort_guard_lookups_total";
+const TOKENS: &str = "authfort_guard_tokens";
+const STALENESS: &str = "authfort_guard_staleness_seconds";
+const CHANGES: &str = "authfort_guard_changes_total";
+const POOL_WAIT: &str = "authfort_pool_wait_seconds";
+const HASHES_WAITING: &str = "authfort_password_hashes_waiting";
+const HASHES_REFUSED: &str = "authfort_password_hashes_refused_total";
+
+/// Tells the recorder what each name means.
+pub(crate) fn describe() {
+    describe_counter!(CHECKS, "Access tokens that the guard checked, by the outcome: ok, or the code of the error");
+    describe_counter!(
+        LOOKUPS,
+        "Checks of access tokens by the guard: hit (no statement was needed), miss (the token was not remembered), changed \
+         (its user's standing changed since), unsure (the log of changes was not read recently enough)"
+    );
+    describe_gauge!(TOKENS, "Access tokens that the guard remembers");
+    describe_gauge!(
+        STALENESS,
+        Unit::Seconds,
+        "How long ago the log of changes had been read when it was read last, or not"
+    );
+    describe_counter!(CHANGES, "Users whose changes were read from the log");
+    describe_histogram!(POOL_WAIT, Unit::Seconds, "How long a call waited for a connection to the database");
+    describe_gauge!(HASHES_WAITING, "Password hashes that wait for their turn");
+    describe_counter!(HASHES_REFUSED, "Password hashes that were refused because the queue was full");
+}
+
+/// Counts what the guard decides.
+pub(crate) struct GuardChecks {
+    ok: Counter,
+}
+
+impl GuardChecks {
+    pub(crate) fn new() -> Self {
+        Self { ok: counter!(CHECKS, "outcome" => "ok") }
+    }
+
+    pub(crate) fn count<T>(&self, outcome: &Result<T>) {
+        match outcome {
+            Ok(_) => self.ok.increment(1),
+            Err(error) => counter!(CHECKS, "outcome" => error.code()).increment(1),
+        }
+    }
+}
+
+/// What the guard's memory tells.
+pub(crate) struct GuardMemory {
+    pub hits: Counter,
+    pub misses: Counter,
+    pub changed: Counter,
+    pub unsure: Counter,
+    pub changes: Counter,
+    tokens: Gauge,
+    staleness: Gauge,
+}
+
+impl GuardMemory {
+    pub(crate) fn new() -> Self {
+        let lookups = |result: &'static str| counter!(LOOKUPS, "result" => result);
+        Self {
+            hits: lookups("hit"),
+            misses: lookups("miss"),
+            changed: lookups("changed"),
+            unsure: lookups("unsure"),
+            changes: counter!(CHANGES),
+            tokens: gauge!(TOKENS),
+            staleness: gauge!(STALENESS),
+        }
+    }
+
+    pub(crate) fn remembers(&self, tokens: usize, staleness: Duration) {
+        self.tokens.set(u32::try_from(tokens).unwrap_or(u32::MAX));
+        self.staleness.set(staleness);
+    }
+}
+
+/// How long calls wait for a connection of a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolWait(Histogram);
+
+impl PoolWait {
+    pub(crate) fn of(pool: &'static str) -> Self {
+        Self(histogram!(POOL_WAIT, "pool" => pool))
+    }
+
+    pub(crate) fn ended(&self, began: Instant) {
+        self.0.record(began.elapsed());
+    }
+}
+
+/// The queue of password hashes.
+#[derive(Debug, Clone)]
+pub(crate) struct HashQueue(Gauge);
+
+impl HashQueue {
+    pub(crate) fn new() -> Self {
+        Self(gauge!(HASHES_WAITING))
+    }
+
+    /// Counts a hash that waits, until the returned value is dropped.
+    pub(crate) fn wait(&self) -> impl Drop + use<> {
+        struct Waiting(Gauge);
+        impl Drop for Waiting {
+            fn drop(&mut self) {
+                self.0.decrement(1);
+            }
+        }
+        self.0.increment(1);
+        Waiting(self.0.clone())
+    }
+
+    pub(crate) fn refuse() {
+        counter!(HASHES_REFUSED).increment(1);
+    }
+}
