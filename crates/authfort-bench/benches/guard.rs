@@ -1,5 +1,5 @@
 //! What the guard costs inside the process, without sockets and without a database: `just bench-guard-steps`.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Setup {
     token: String,
     app: Router,
     /// Follows the log of changes.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 static RSA: LazyLock<Setup> = LazyLock::new(|| Setup::new(Algorithm::Rs256));
@@ -57,10 +57,10 @@ impl Setup {
         });
         let layer = AuthLayer::new(auth.clone());
         let app = Router::new().route(GUARDED, get(guarded)).layer(layer).route(OPEN, get(open));
-        let setup = Self { auth, token, app, _runtime: runtime };
+        let setup = Self { auth, token, app, runtime };
         while setup.auth.authenticate(&setup.token).now_or_never().is_none_or(|answer| answer.is_err()) {
             std::thread::sleep(Duration::from_millis(1));
-            let _ = setup._runtime.block_on(setup.auth.authenticate(&setup.token));
+            let _ = setup.runtime.block_on(setup.auth.authenticate(&setup.token));
         }
         setup
     }
