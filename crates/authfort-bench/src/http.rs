@@ -38,6 +38,13 @@ impl Request {
         Self::new("GET", path, Some(token), None)
     }
 
+    pub fn with_cookie(path: &str, cookie: &str) -> Self {
+        let mut request = Self::new("GET", path, None, None);
+        request.bytes.truncate(request.bytes.len() - 2);
+        request.bytes.extend(format!("Cookie: {cookie}\r\n\r\n").as_bytes());
+        request
+    }
+
     pub fn begins(self, begins: &'static str) -> Self {
         Self { begins, ..self }
     }

@@ -2,6 +2,7 @@
 //! says how far apart they are. `docs/performance.md` tells how to run it and what the figures mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to whoever runs it")]
 
+mod axum_login;
 mod cases;
 mod database;
 mod fill;
@@ -213,7 +214,7 @@ async fn one_engine(run: &Run, database: Database, log: &Path, report: &mut Repo
         (run.groups.is_empty() || run.groups.contains(&group))
             && (run.only.is_empty() || run.only.iter().any(|part| name.contains(part.as_str())))
     };
-    for case in cases::guard::cases(&bench, &|name| asked(Group::Guard, name)) {
+    for case in cases::guard::cases(&bench, &|name| asked(Group::Guard, name)).await? {
         let found = case.run(&bench).await;
         note(&mut |engine| engine.take(&found))?;
     }

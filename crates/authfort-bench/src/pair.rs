@@ -1,4 +1,5 @@
-//! One handler, mounted twice, behind the guard and without any: what the guard costs is the difference.
+//! One handler, mounted three times: behind the guard, without any, and behind that of axum-login. What the guard costs is the
+//! difference.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::Outcome;
+use crate::{Outcome, axum_login};
 
 authfort_axum::roles! {
     Admin = "admin";
@@ -29,6 +30,7 @@ async fn open() -> Json<Value> {
 pub async fn serve(url: &str, listen: SocketAddr) -> Outcome<()> {
     let auth = AuthFort::builder().migrate(false).connect(url).await?;
     let app = Router::new().route(GUARDED, get(guarded)).layer(AuthLayer::new(auth)).route(OPEN, get(open));
+    let app = app.merge(axum_login::app());
     let listener = tokio::net::TcpListener::bind(listen).await?;
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())

@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::core::Core;
 use crate::crypto::sha256;
 use crate::model::claims::Claims;
@@ -60,43 +62,43 @@ pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Ar
 async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<Principal>> {
     let now = core.now();
     let digest = sha256(token.as_bytes());
-    let check_expiry = |known: &Remembered, now| {
-        let expired = core.rules().has_expired(known.standing.caller.expires_at.timestamp(), now);
-        if expired {
+    let recalled = standings.recall(&digest, now);
+    standings.count(&recalled);
+    let (bearer, kid) = match recalled {
+        Recalled::Current(known) | Recalled::Doubtful(known) if has_expired(core, &known, now) => {
             standings.forget(&digest);
             return Err(Error::TokenExpired);
         }
-        Ok(())
-    };
-    let check = |known: &Remembered, now| {
-        check_expiry(known, now)?;
-        known.standing.check(now).cloned()
-    };
-    let recalled = standings.recall(&digest, now);
-    standings.count(&recalled);
-    if let Recalled::Current(known) = &recalled {
-        return check(known, now);
-    }
-    let reading = standings.begin_reading(&digest).await;
-    // Another call may have read it meanwhile.
-    let now = core.now();
-    let (bearer, kid) = match standings.recall(&digest, now) {
-        Recalled::Current(known) => return check(&known, now),
+        Recalled::Current(known) => return known.standing.check(now).cloned(),
         // The signature stays valid.
-        Recalled::Doubtful(known) => {
-            check_expiry(&known, now)?;
-            (Bearer::from(&*known.standing.caller), known.kid.clone())
-        }
+        Recalled::Doubtful(known) => (Bearer::from(&*known.standing.caller), known.kid.clone()),
         Recalled::Nothing => {
             let (claims, kid) = verified(core, token).await?;
             (Bearer::from(&claims), kid)
         }
     };
+    let reading = standings.begin_reading(&digest).await?;
+    let now = core.now();
+    if let Recalled::Current(known) = standings.recall(&digest, now)
+        && !has_expired(core, &known, now)
+    {
+        // Another call has read it meanwhile.
+        return known.standing.check(now).cloned();
+    }
     let epoch = standings.epoch(bearer.user_id);
-    let standing = read(core, &bearer, &kid).await?;
+    let standing = read(core, &bearer, &kid).await.inspect_err(|error| {
+        if let (Some(reading), Error::DatabaseUnavailable(_)) = (&reading, error) {
+            reading.failed();
+        }
+    })?;
     let outcome = standing.check(now).cloned();
-    standings.remember(digest, Remembered { kid, standing, epoch }, reading);
+    standings.remember(digest, Remembered { kid, standing, epoch });
+    drop(reading);
     outcome
+}
+
+fn has_expired(core: &Core, known: &Remembered, now: DateTime<Utc>) -> bool {
+    core.rules().has_expired(known.standing.caller.expires_at.timestamp(), now)
 }
 
 async fn read(core: &Core, bearer: &Bearer, kid: &str) -> Result<Standing> {

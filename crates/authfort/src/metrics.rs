@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-use crate::Result;
+use crate::{Error, Result};
 
 const CHECKS: &str = "authfort_guard_checks_total";
 const LOOKUPS: &str = "authfort_guard_lookups_total";
@@ -24,15 +24,11 @@ pub(crate) fn describe() {
     describe_counter!(CHECKS, "Access tokens that the guard checked, by the outcome: ok, or the code of the error");
     describe_counter!(
         LOOKUPS,
-        "Checks of access tokens by the guard: hit (no statement was needed), miss (the token was not remembered), changed \
-         (its user's standing changed since), unsure (the log of changes was not read recently enough)"
+        "What the guard knew of an access token: hit (all), miss (nothing), changed (its user's standing may have changed), \
+         unsure (the log of changes had not been read recently enough)"
     );
     describe_gauge!(TOKENS, "Access tokens that the guard remembers");
-    describe_gauge!(
-        STALENESS,
-        Unit::Seconds,
-        "How long ago the log of changes had been read when it was read last, or not"
-    );
+    describe_gauge!(STALENESS, Unit::Seconds, "How long ago the log of changes was read, when it was last tried");
     describe_counter!(CHANGES, "Users whose changes were read from the log");
     describe_histogram!(POOL_WAIT, Unit::Seconds, "How long a call waited for a connection to the database");
     describe_gauge!(HASHES_WAITING, "Password hashes that wait for their turn");
@@ -45,7 +41,21 @@ pub(crate) struct GuardChecks {
 }
 
 impl GuardChecks {
+    /// Known from the start, so that the first of them is seen as an increase.
+    const REFUSALS: [Error; 6] = [
+        Error::TokenInvalid,
+        Error::TokenExpired,
+        Error::TokenUserNotFound,
+        Error::UserBanned,
+        Error::SessionRevoked,
+        Error::TokenVersionMismatch,
+    ];
+
     pub(crate) fn new() -> Self {
+        let unavailable = Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut);
+        for error in Self::REFUSALS.iter().chain([&unavailable]) {
+            counter!(CHECKS, "outcome" => error.code()).absolute(0);
+        }
         Self { ok: counter!(CHECKS, "outcome" => "ok") }
     }
 
@@ -97,18 +107,28 @@ impl PoolWait {
         Self(histogram!(POOL_WAIT, "pool" => pool))
     }
 
-    pub(crate) fn ended(&self, began: Instant) {
-        self.0.record(began.elapsed());
+    /// Measures until the returned value is dropped, whether or not there was a connection.
+    pub(crate) fn begin(&self) -> impl Drop + use<'_> {
+        struct Waiting<'a>(&'a Histogram, Instant);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.record(self.1.elapsed());
+            }
+        }
+        Waiting(&self.0, Instant::now())
     }
 }
 
 /// The queue of password hashes.
 #[derive(Debug, Clone)]
-pub(crate) struct HashQueue(Gauge);
+pub(crate) struct HashQueue {
+    waiting: Gauge,
+    refused: Counter,
+}
 
 impl HashQueue {
     pub(crate) fn new() -> Self {
-        Self(gauge!(HASHES_WAITING))
+        Self { waiting: gauge!(HASHES_WAITING), refused: counter!(HASHES_REFUSED) }
     }
 
     /// Counts a hash that waits, until the returned value is dropped.
@@ -119,11 +139,29 @@ impl HashQueue {
                 self.0.decrement(1);
             }
         }
-        self.0.increment(1);
-        Waiting(self.0.clone())
+        self.waiting.increment(1);
+        Waiting(self.waiting.clone())
     }
 
-    pub(crate) fn refuse() {
-        counter!(HASHES_REFUSED).increment(1);
+    pub(crate) fn refuse(&self) {
+        self.refused.increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_counts_as_long_as_it_waits() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let queue = metrics::with_local_recorder(&recorder, HashQueue::new);
+        let says = |number| recorder.handle().render().contains(&format!("\n{HASHES_WAITING} {number}\n"));
+        let waiting = [queue.wait(), queue.wait()];
+        assert!(says(2));
+        drop(waiting);
+        assert!(says(0));
     }
 }

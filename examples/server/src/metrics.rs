@@ -16,7 +16,7 @@ const VARIABLE: &str = "AUTHFORT_METRICS_LISTEN";
 /// Prometheus's text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The upper bounds of histograms, in seconds.
-const BUCKETS: [f64; 9] = [0.000_01, 0.000_1, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
+const BUCKETS: [f64; 10] = [0.000_01, 0.000_1, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// How often values are sorted into histograms; until then they take memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// More connections than those who scrape have.

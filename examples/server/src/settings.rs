@@ -61,6 +61,7 @@ impl Settings {
             trusted_proxies,
         };
         faults.take(settings.check_bounds());
+        faults.take(settings.check_addresses());
         faults.check("cookie_secure", settings.cookies().check());
         faults.check("", settings.builder().check());
         if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
@@ -113,6 +114,19 @@ impl Settings {
             head_bytes: self.flags.head_bytes,
             connections: self.flags.max_connections,
         }
+    }
+
+    /// Before anything is written: the system tells it only when both listen.
+    fn check_addresses(&self) -> Result<(), String> {
+        let Some(metrics) = self.flags.metrics_listen else { return Ok(()) };
+        let listen = self.flags.listen;
+        let overlap = metrics.ip() == listen.ip() || metrics.ip().is_unspecified() || listen.ip().is_unspecified();
+        if metrics.port() != 0 && metrics.port() == listen.port() && overlap {
+            return Err(
+                "AUTHFORT_METRICS_LISTEN: must be another address than AUTHFORT_LISTEN; choose another port".into()
+            );
+        }
+        Ok(())
     }
 
     fn check_bounds(&self) -> Result<(), String> {

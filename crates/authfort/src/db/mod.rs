@@ -47,6 +47,7 @@ pub(crate) use tx::{Savepoint, Tx};
 
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -113,6 +114,11 @@ impl Db {
     /// Runs a query for the guard, on a connection that does not wait behind lists. See [`Connections::read`].
     pub(crate) async fn on_guard<Q: ReadQuery>(&self, query: &Q) -> Result<Q::Answer> {
         self.guard.read(query).await
+    }
+
+    /// The longest that a query for the guard takes, waiting included.
+    pub(crate) fn patience(&self) -> Duration {
+        self.guard.pool.acquire_timeout()
     }
 
     /// Runs a query on the general read pool. See [`Connections::read`].

@@ -21,14 +21,14 @@ impl Connections {
     /// Acquires a connection without an open transaction.
     async fn acquire(&self) -> sqlx::Result<PooledConn> {
         loop {
-            let began = Instant::now();
+            let waiting = self.wait.begin();
             let mut conn = match &self.pool {
                 #[cfg(feature = "sqlite")]
                 Pool::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
                 #[cfg(feature = "postgres")]
                 Pool::Postgres(pool) => PooledConn::Postgres(PooledPg::new(pool.acquire().await?, self.prepared)),
             };
-            self.wait.ended(began.into_std());
+            drop(waiting);
             if !conn.is_in_transaction() {
                 return Ok(conn);
             }

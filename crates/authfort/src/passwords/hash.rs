@@ -254,7 +254,7 @@ impl PasswordHasher {
         work: impl FnOnce(&Memory) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            HashQueue::refuse();
+            self.queue.refuse();
             return Err(Error::Overloaded);
         };
         let waiting = self.queue.wait();

@@ -1,52 +1,75 @@
 //! One reading for all calls that need the same at the same time.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Digest;
+use crate::{Error, Result};
 
-/// Calls with other tokens seldom share a lock with this one, and then wait for one reading.
-const LOCKS: usize = 64;
+/// The only message of a reading: the database is not available.
+#[derive(Debug, Clone, Copy)]
+struct Failed;
 
-/// Who reads the standing of a token holds the lock of its digest. In the lock is when a reading last ended in vain.
-pub(super) struct Flights([Mutex<Option<Instant>>; LOCKS]);
+/// The tokens whose standing is being read. The channel of a reading closes when it ends.
+pub(super) struct Flights {
+    readings: Mutex<HashMap<Digest, watch::Receiver<Option<Failed>>>>,
+    /// The longest that a call waits for another one.
+    patience: Duration,
+}
 
-/// A reading that has begun. Unless it is done, it ends in vain.
-pub(crate) struct Reading<'a>(Option<MutexGuard<'a, Option<Instant>>>);
+/// A reading that others may wait for, until it is dropped.
+pub(crate) struct Reading<'a> {
+    flights: &'a Flights,
+    token: Digest,
+    others: watch::Sender<Option<Failed>>,
+}
 
 impl Flights {
-    pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(None)))
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { readings: Mutex::default(), patience }
     }
 
-    /// Begins to read, after others have. Who waited in vain reads beside the others: so nobody waits more than twice as long
-    /// as it takes to find out that the database is away.
-    pub(super) async fn join(&self, token: &Digest) -> Reading<'_> {
-        let began = Instant::now();
-        let Some(lock) = self.0.get(usize::from(token[0]) % LOCKS) else { return Reading::alone() };
-        let held = lock.lock().await;
-        if held.is_some_and(|vain| vain >= began) { Reading::alone() } else { Reading(Some(held)) }
+    fn readings(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Failed>>>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a reading to hold while the standing of a token is read, or nothing after another call has read it. If nothing
+    /// came of that, each reads by itself: nobody waits for more than one other call.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`] if the other call has [failed](Reading::failed): to ask as well would take as long
+    ///   again.
+    pub(super) async fn join(&self, token: &Digest) -> Result<Option<Reading<'_>>> {
+        let mut other = {
+            let mut readings = self.readings();
+            let Some(other) = readings.get(token) else {
+                let (others, reading) = watch::channel(None);
+                readings.insert(*token, reading);
+                return Ok(Some(Reading { flights: self, token: *token, others }));
+            };
+            other.clone()
+        };
+        match timeout(self.patience, other.changed()).await {
+            Ok(Ok(())) => Err(Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut)),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
     }
 }
 
 impl Reading<'_> {
-    /// A reading for which nobody waits.
-    pub(super) fn alone() -> Self {
-        Self(None)
-    }
-
-    /// Says that what was read is remembered.
-    pub(super) fn done(mut self) {
-        self.0.take();
+    /// Says that the database is not available.
+    pub(crate) fn failed(&self) {
+        self.others.send_replace(Some(Failed));
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        if let Some(held) = &mut self.0 {
-            **held = Some(Instant::now());
-        }
+        self.flights.readings().remove(&self.token);
     }
 }
 
@@ -59,24 +82,11 @@ mod tests {
     const TOKEN: Digest = [7; 32];
 
     #[tokio::test]
-    async fn one_reads_after_the_other() {
-        let flights = Flights::new();
-        let first = flights.join(&TOKEN).await;
-        assert!(flights.join(&[8; 32]).await.0.is_some(), "another token");
-        let mut second = pin!(flights.join(&TOKEN));
-        tokio::select! {
-            biased;
-            _ = &mut second => panic!("the second did not wait"),
-            () = async {} => {}
-        }
-        first.done();
-        assert!(second.await.0.is_some());
-    }
-
-    #[tokio::test]
-    async fn whoever_waited_in_vain_reads_alone_and_who_comes_later_does_not() {
-        let flights = Flights::new();
-        let first = flights.join(&TOKEN).await;
+    async fn one_reads_while_the_others_wait_and_nobody_waits_twice() {
+        let flights = Flights::new(Duration::from_mins(1));
+        let reading = flights.join(&TOKEN).await.unwrap();
+        assert!(reading.is_some());
+        assert!(flights.join(&[8; 32]).await.unwrap().is_some(), "another token");
         let (mut second, mut third) = (pin!(flights.join(&TOKEN)), pin!(flights.join(&TOKEN)));
         tokio::select! {
             biased;
@@ -84,11 +94,33 @@ mod tests {
             _ = &mut third => panic!("the third did not wait"),
             () = async {} => {}
         }
-        drop(first);
-        assert!(second.await.0.is_none() && third.await.0.is_none());
-        // The clock may be coarse.
-        let now = Instant::now();
-        while Instant::now() == now {}
-        assert!(flights.join(&TOKEN).await.0.is_some());
+        drop(reading);
+        assert!(flights.join(&TOKEN).await.unwrap().is_some(), "who comes later reads");
+        assert!(second.await.unwrap().is_none() && third.await.unwrap().is_none());
+        assert!(flights.readings().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_longer_than_the_patience_for_a_call_that_does_not_go_on() {
+        let flights = Flights::new(Duration::from_millis(1));
+        let reading = flights.join(&TOKEN).await.unwrap();
+        assert!(flights.join(&TOKEN).await.unwrap().is_none());
+        drop(reading);
+    }
+
+    #[tokio::test]
+    async fn where_one_found_no_database_the_others_do_not_look_for_it() {
+        let flights = Flights::new(Duration::from_mins(1));
+        let reading = flights.join(&TOKEN).await.unwrap().unwrap();
+        let mut second = pin!(flights.join(&TOKEN));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("the second did not wait"),
+            () = async {} => {}
+        }
+        reading.failed();
+        drop(reading);
+        assert!(matches!(second.await, Err(Error::DatabaseUnavailable(_))));
+        assert!(flights.join(&TOKEN).await.unwrap().is_some(), "who comes later asks");
     }
 }

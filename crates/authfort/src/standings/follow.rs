@@ -102,7 +102,6 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&mut self) -> Result<()> {
-        // Before the answer, for it is then that what is remembered is oldest.
         let metrics = &self.standings.metrics;
         metrics.remembers(self.standings.tokens.len(), self.standings.freshness.age());
         let new = self.db.on_guard(&ChangesSince(self.last.as_ref().map(|last| &last.position))).await?;
@@ -116,6 +115,7 @@ impl Reader<'_> {
             _ => self.standings.epochs.advance_all(),
         }
         self.standings.freshness.followed(new.began);
+        metrics.remembers(self.standings.tokens.len(), self.standings.freshness.age());
         if self.last.as_ref().is_none_or(|last| last.server != new.server) {
             self.connections.clear();
         }

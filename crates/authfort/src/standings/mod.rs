@@ -31,10 +31,10 @@ pub(crate) use self::epochs::Epoch;
 use self::epochs::Epochs;
 use self::flights::{Flights, Reading};
 use self::freshness::Freshness;
-use crate::UserId;
 use crate::db::Db;
 use crate::metrics::GuardMemory;
 use crate::model::standing::Standing;
+use crate::{Result, UserId};
 
 /// The SHA-256 of a token.
 pub(crate) type Digest = [u8; 32];
@@ -88,7 +88,7 @@ impl Standings {
             tokens: Cache::new(most_tokens),
             epochs: Epochs::new(),
             freshness: Freshness::new(staleness),
-            flights: Flights::new(),
+            flights: Flights::new(db.patience()),
             wake: Notify::new(),
             asked: AtomicBool::new(false),
             metrics: GuardMemory::new(),
@@ -124,14 +124,18 @@ impl Standings {
         .increment(1);
     }
 
-    /// Begins to read a standing, after other calls with the same token have. Look again then whether it is known. While
-    /// nothing is used that others have read, nobody waits for them.
-    pub(crate) async fn begin_reading(&self, token: &Digest) -> Reading<'_> {
+    /// Says that a standing is going to be read: of several calls with one token, the first gets something to hold meanwhile,
+    /// and the others get nothing once that is dropped, and may find what it has remembered. While nothing is used that others
+    /// have read, nobody waits for them.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable) if the other call could not reach the database.
+    pub(crate) async fn begin_reading(&self, token: &Digest) -> Result<Option<Reading<'_>>> {
         if self.freshness.is_sure() {
             return self.flights.join(token).await;
         }
         self.wake.notify_one();
-        Reading::alone()
+        Ok(None)
     }
 
     /// Returns the epoch of a user. Call it before reading the standing that is then remembered.
@@ -140,10 +144,9 @@ impl Standings {
     }
 
     /// Remembers a token, if changes of what was read of it are logged: an absent session or key may yet be added.
-    pub(crate) fn remember(&self, token: Digest, read: Remembered, reading: Reading<'_>) {
+    pub(crate) fn remember(&self, token: Digest, read: Remembered) {
         if read.standing.session_expires_at.is_some() && read.standing.key_known {
             self.tokens.insert(token, Arc::new(read));
-            reading.done();
         } else {
             self.tokens.remove(&token);
         }

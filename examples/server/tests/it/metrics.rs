@@ -26,6 +26,7 @@ both_engines! {
             "# TYPE authfort_http_refusals_total counter",
             "authfort_http_refusals_total{code=\"token_missing\"} 1",
             "authfort_guard_checks_total{outcome=\"token_invalid\"} 1",
+            "authfort_guard_checks_total{outcome=\"database_unavailable\"} 0",
             "authfort_pool_wait_seconds_bucket",
         ] {
             assert!(text.contains(said), "no {said} in {text}");
@@ -43,5 +44,8 @@ async fn an_address_that_cannot_be_had_is_explained_before_anything_is_written()
     let address = taken.local_addr().unwrap().to_string();
     let text = refusal(folder.server().env("AUTHFORT_METRICS_LISTEN", &address));
     assert!(text.contains(&format!("AUTHFORT_METRICS_LISTEN: {address}: another program listens there")), "{text}");
+    let same = "127.0.0.1:49152";
+    let text = refusal(folder.server().env("AUTHFORT_LISTEN", same).env("AUTHFORT_METRICS_LISTEN", "0.0.0.0:49152"));
+    assert!(text.contains("AUTHFORT_METRICS_LISTEN: must be another address than AUTHFORT_LISTEN"), "{text}");
     assert_eq!(folder.names(), [""; 0]);
 }
