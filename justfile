@@ -16,6 +16,10 @@ test *args:
 pooler:
     scripts/test -p authfort --test pooler -- --ignored
 
+# Measures how soon three nodes know of a thousand bans, demotions and logouts each.
+soak:
+    scripts/test -p authfort --test it --release -- --ignored --nocapture three_nodes
+
 # Formats the code.
 fmt:
     cargo fmt --all

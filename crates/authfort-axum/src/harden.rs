@@ -14,19 +14,24 @@
 //! Every response has `X-Content-Type-Options: nosniff`, an `X-Request-Id`, and `Cache-Control: no-store` unless the
 //! handler sets another value. The request id is the one that a layer of the application has set (tower-http's
 //! `RequestId`); otherwise the `X-Request-Id` header of the request, if it has 1 to 128 letters, digits or `-_.:/+=`;
-//! otherwise a new one. Every log line written while the request is handled carries the id.
+//! otherwise a new one. Every log line written while the request is handled carries the id: it is in a span `request`, with
+//! the method, the route and the status as [OpenTelemetry names them](https://opentelemetry.io/docs/specs/semconv/http/http-spans/)
+//! (`http.request.method`, `http.route`, `http.response.status_code`, and `otel.name`, `otel.kind`, `otel.status_code` for
+//! the crate `tracing-opentelemetry`). The path, the query and the client's address are not in it.
 
 use std::any::Any;
+use std::fmt;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
-    http::{HeaderName, HeaderValue, header},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use tower_http::{catch_panic::CatchPanicLayer, request_id::RequestId};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::Rejection;
@@ -81,17 +86,67 @@ async fn mark(mut request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let id = request_id(&request);
-    // The span has the level `error`: a filter that drops the span would drop the id from the errors that it lets
-    // through.
-    let span = tracing::error_span!("authfort", request_id = ?id);
+    let span = span_of(&request, &id);
     request.extensions_mut().insert(RequestId::new(id.clone()));
 
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(REQUEST_ID).or_insert(id);
     response
+}
+
+/// The span of a request, with the attributes that OpenTelemetry's conventions give the span of an HTTP server. The route is
+/// the pattern that matched, without what the path has in its place, which may belong to a person.
+///
+/// It has the level `error`: a filter that drops the span would drop the id from the errors that it lets through.
+fn span_of(request: &Request, id: &HeaderValue) -> Span {
+    let method = known_method(request.method());
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    tracing::error_span!(
+        "request",
+        otel.name = %SpanName { method, route },
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method.unwrap_or("_OTHER"),
+        http.route = route,
+        http.response.status_code = Empty,
+        request_id = ?id,
+    )
+}
+
+/// Any other method is a text of the client's own.
+fn known_method(method: &Method) -> Option<&str> {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    KNOWN.contains(method).then(|| method.as_str())
+}
+
+/// The method and the route.
+struct SpanName<'a> {
+    method: Option<&'a str>,
+    route: Option<&'a str>,
+}
+
+impl fmt::Display for SpanName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method.unwrap_or("HTTP"))?;
+        self.route.map_or(Ok(()), |route| write!(f, " {route}"))
+    }
 }
 
 fn request_id(request: &Request) -> HeaderValue {

@@ -291,8 +291,8 @@ pub(crate) struct Caller {
 impl Caller {
     /// # Errors
     /// 500 if the layer is missing: a guard that cannot authenticate the caller refuses the request.
-    pub(crate) fn of(parts: &Parts) -> Result<Self, Rejection> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+    pub(crate) fn of(parts: &Parts) -> Result<&Self, Rejection> {
+        parts.extensions.get::<Self>().ok_or_else(|| {
             let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
             tracing::error!(
                 method = %parts.method,

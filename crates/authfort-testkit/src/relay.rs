@@ -1,4 +1,4 @@
-//! A network connection that can stop forwarding.
+//! A network connection that can stop forwarding, or lead elsewhere.
 
 use std::net::SocketAddr;
 
@@ -26,6 +26,7 @@ use url::Url;
 pub struct Relay {
     url: String,
     silent: watch::Sender<bool>,
+    server: watch::Sender<String>,
 }
 
 impl Relay {
@@ -35,7 +36,7 @@ impl Relay {
     /// If it cannot listen, or the URL names no server.
     pub async fn to(url: &str) -> Self {
         let mut url = Url::parse(url).expect("a URL");
-        let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+        let (server, now) = watch::channel(server_of(&url));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");
         url.set_ip_host(address.ip()).expect("a URL with a host");
@@ -43,15 +44,24 @@ impl Relay {
         let (silent, heard) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(join(client, server.clone(), heard.clone()));
+                tokio::spawn(join(client, now.clone(), heard.clone()));
             }
         });
-        Self { url: url.into(), silent }
+        Self { url: url.into(), silent, server }
     }
 
     /// Returns the URL to connect to.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Leads new connections to the server of another URL, and closes those to the old one, as when an address is given to
+    /// another machine.
+    ///
+    /// # Panics
+    /// If the URL names no server.
+    pub fn turn_to(&self, url: &str) {
+        self.server.send_replace(server_of(&Url::parse(url).expect("a URL")));
     }
 
     /// Stops forwarding.
@@ -65,13 +75,24 @@ impl Relay {
     }
 }
 
-async fn join(client: TcpStream, server: String, silent: watch::Receiver<bool>) {
+fn server_of(url: &Url) -> String {
+    format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432))
+}
+
+async fn join(client: TcpStream, mut server: watch::Receiver<String>, silent: watch::Receiver<bool>) {
+    let address = server.borrow_and_update().clone();
     if audible(&silent).await
-        && let Ok(server) = TcpStream::connect(server).await
+        && let Ok(stream) = TcpStream::connect(address).await
     {
         let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        tokio::join!(pass(from_client, to_server, silent.clone()), pass(from_server, to_client, silent));
+        let (from_server, to_server) = stream.into_split();
+        let both = async {
+            tokio::join!(pass(from_client, to_server, silent.clone()), pass(from_server, to_client, silent.clone()));
+        };
+        tokio::select! {
+            () = both => {}
+            _ = server.changed() => {}
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ResourceServer {
             Some((presented, secret))
                 if verify_slices_are_equal(presented.as_bytes(), secret.expose_secret().as_bytes()).is_ok() =>
             {
-                Ok(Self(caller))
+                Ok(Self(caller.clone()))
             }
             _ => Err(Rejection::unauthorized()),
         }

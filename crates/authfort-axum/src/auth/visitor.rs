@@ -84,8 +84,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
             caller.check_site_of_any_method(parts)?;
         }
         let auth = caller.act(parts, None, None);
-        let limits = Limits::of(&caller, parts);
-        Ok(Self { caller, auth, limits })
+        let limits = Limits::of(caller, parts);
+        Ok(Self { caller: caller.clone(), auth, limits })
     }
 }
 

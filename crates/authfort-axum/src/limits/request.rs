@@ -37,6 +37,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Limits {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self::of(&Caller::of(parts)?, parts))
+        Ok(Self::of(Caller::of(parts)?, parts))
     }
 }

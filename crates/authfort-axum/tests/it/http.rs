@@ -94,11 +94,11 @@ both_engines! {
         raw.execute("ALTER TABLE authfort_events RENAME TO hidden_events").await;
         let body = json!({"email": "new@example.com"});
         let before = raw.number("SELECT count(*) FROM authfort_users").await;
-        for (n, call) in [
-            app.get("/admin/events"),
-            app.post("/admin/users").json(&body),
-            app.post(&ban),
-            app.post("/auth/signup").json(&json!({"email": "x@example.com", "password": PASSWORD})),
+        for (n, (route, call)) in [
+            ("GET /admin/events", app.get("/admin/events")),
+            ("POST /admin/users", app.post("/admin/users").json(&body)),
+            ("POST /admin/users/{id}/ban", app.post(&ban)),
+            ("POST /auth/signup", app.post("/auth/signup").json(&json!({"email": "x@example.com", "password": PASSWORD}))),
         ]
         .into_iter()
         .enumerate()
@@ -110,7 +110,10 @@ both_engines! {
             assert_eq!(answer.json(), json!({"error": "internal", "message": "An internal error occurred."}));
             assert_eq!(answer.header("x-request-id"), Some(id.as_str()));
             let log = capture.text();
-            let told = |line: &str| line.contains("ERROR") && line.contains(&id) && line.contains("authfort_events");
+            let name = format!("request{{otel.name={route} otel.kind=\"server\"");
+            let told = |line: &str| {
+                ["ERROR", &id, "authfort_events", &name].into_iter().all(|said| line.contains(said))
+            };
             assert!(log.lines().any(told), "the log knows what it was, and of which request: {log}");
         }
         assert_eq!(raw.number("SELECT count(*) FROM authfort_users").await, before);

@@ -30,6 +30,8 @@ mod searches;
 mod sessions;
 mod standings;
 mod standings_history;
+mod standings_servers;
+mod standings_soak;
 mod start;
 mod statements;
 mod support;

@@ -1,0 +1,103 @@
+//! How soon the other nodes know of a change. `just soak` makes a thousand of each kind; the test run a few, and measures nothing.
+
+use std::time::{Duration, Instant};
+
+use authfort::{AuthFort, SignedIn};
+use authfort_testkit::{Engine, TestDatabase, run};
+
+use crate::support::{builder, clock, user};
+use crate::tools::{access, guard, refresh};
+
+/// What a node does, and the others are to know.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Ban,
+    Demotion,
+    Logout,
+}
+
+impl Change {
+    const ALL: [Self; 3] = [Self::Ban, Self::Demotion, Self::Logout];
+
+    async fn make(self, node: &AuthFort, of: &SignedIn) {
+        match self {
+            Self::Ban => drop(node.ban_user(of.user.id).await.unwrap()),
+            Self::Demotion => drop(node.remove_role(of.user.id, "editor").immediate(false).await.unwrap()),
+            Self::Logout => drop(node.logout(refresh(of)).await.unwrap()),
+        }
+    }
+
+    async fn is_known(self, node: &AuthFort, of: &SignedIn) -> bool {
+        match self {
+            Self::Ban => guard(node, access(of)).await == "user_banned",
+            Self::Demotion => !node.authenticate(access(of)).await.unwrap().has_role("editor"),
+            Self::Logout => guard(node, access(of)).await == "session_revoked",
+        }
+    }
+}
+
+/// Makes each change so many times on one of three nodes, and returns how long after its acknowledgement each of the others
+/// knew of it, the shortest first.
+async fn delays(db: &TestDatabase, times: usize, bound: Duration, notifications: bool) -> Vec<Duration> {
+    let node = async || {
+        let options = builder(&clock()).guard_staleness(bound).notifications(notifications);
+        options.connect(db.url()).await.unwrap()
+    };
+    let nodes = [node().await, node().await, node().await];
+    let mut delays = Vec::new();
+    for n in 0..times {
+        for change in Change::ALL {
+            let [there, others @ ..] = &nodes;
+            let id = user(there, &format!("{change:?}{n}@example.com")).await.id;
+            there.add_role(id, "editor").await.unwrap();
+            let session = there.create_session(id).await.unwrap();
+            for node in others {
+                assert!(!change.is_known(node, &session).await);
+            }
+            change.make(there, &session).await;
+            let acknowledged = Instant::now();
+            let known = async |node: &AuthFort| {
+                loop {
+                    let asked = Instant::now();
+                    if change.is_known(node, &session).await {
+                        return acknowledged.elapsed();
+                    }
+                    assert!(asked.duration_since(acknowledged) <= bound, "{change:?}: let through after the bound");
+                    tokio::time::sleep(Duration::from_micros(200)).await;
+                }
+            };
+            let [one, other] = others;
+            let (one, other) = tokio::join!(known(one), known(other));
+            delays.extend([one, other]);
+        }
+    }
+    delays.sort();
+    delays
+}
+
+#[test]
+fn three_nodes_know_of_each_change_within_the_bound() {
+    for notifications in [true, false] {
+        run(Engine::Postgres, async |db| {
+            let delays = delays(&db, 5, Duration::from_millis(300), notifications).await;
+            assert_eq!(delays.len(), 5 * 3 * 2);
+        });
+    }
+}
+
+#[test]
+#[ignore = "takes minutes and measures; run it with `just soak`"]
+fn three_nodes_know_of_a_thousand_changes_of_each_kind() {
+    for (notifications, limit) in [(true, Duration::from_millis(100)), (false, Duration::from_secs(1))] {
+        run(Engine::Postgres, async |db| {
+            let delays = delays(&db, 1000, Duration::from_secs(1), notifications).await;
+            let at = |share: usize| delays[(delays.len() - 1) * share / 1000];
+            let (median, p99, most) = (at(500), at(990), at(1000));
+            println!(
+                "notifications {notifications}: {} changes known after {median:?} (median), {p99:?} (p99), {most:?} (most)",
+                delays.len()
+            );
+            assert!(p99 <= limit, "{p99:?}");
+        });
+    }
+}
