@@ -116,7 +116,7 @@ fn span_of(request: &Request, id: &HeaderValue) -> Span {
         http.request.method = method.unwrap_or("_OTHER"),
         http.route = route,
         http.response.status_code = Empty,
-        request_id = ?id,
+        request_id = id.to_str().unwrap_or_default(),
     )
 }
 

@@ -1,7 +1,7 @@
 //! What the guard costs inside the process, without sockets and without a database: `just bench-guard-steps`.
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use authfort::secrecy::ExposeSecret;
@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use divan::Bencher;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ authfort_axum::roles! {
 
 const GUARDED: &str = "/guarded";
 const OPEN: &str = "/allowed";
+/// Behind a layer of axum's that adds an extension to the request, as every guard by a layer has to.
+const LAYERED: &str = "/layered";
 
 struct Setup {
     auth: AuthFort,
@@ -56,7 +58,8 @@ impl Setup {
             (auth, session.tokens.access_token.expose_secret().to_owned())
         });
         let layer = AuthLayer::new(auth.clone());
-        let app = Router::new().route(GUARDED, get(guarded)).layer(layer).route(OPEN, get(open));
+        let layered = Router::new().route(LAYERED, get(open)).layer(Extension(Arc::new(())));
+        let app = Router::new().route(GUARDED, get(guarded)).layer(layer).route(OPEN, get(open)).merge(layered);
         let setup = Self { auth, token, app, runtime };
         while setup.auth.authenticate(&setup.token).now_or_never().is_none_or(|answer| answer.is_err()) {
             std::thread::sleep(Duration::from_millis(1));
@@ -87,7 +90,7 @@ fn authenticate(bencher: Bencher<'_, '_>, algorithm: &str) {
 }
 
 /// A request through the router, to a handler behind the guard, and to the same handler without it.
-#[divan::bench(args = [GUARDED, OPEN])]
+#[divan::bench(args = [GUARDED, LAYERED, OPEN])]
 fn request(bencher: Bencher<'_, '_>, path: &str) {
     let setup: &Setup = &RSA;
     assert!(setup.answer(setup.request(path)).status().is_success());

@@ -91,7 +91,7 @@ async fn join(client: TcpStream, mut server: watch::Receiver<String>, silent: wa
         };
         tokio::select! {
             () = both => {}
-            _ = server.changed() => {}
+            Ok(()) = server.changed() => {}
         }
     }
 }

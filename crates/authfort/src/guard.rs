@@ -79,15 +79,18 @@ async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<P
     };
     let reading = standings.begin_reading(&digest).await?;
     let now = core.now();
-    if let Recalled::Current(known) = standings.recall(&digest, now)
-        && !has_expired(core, &known, now)
-    {
+    if core.rules().has_expired(bearer.expires_at.timestamp(), now) {
+        return Err(Error::TokenExpired);
+    }
+    if let Recalled::Current(known) = standings.recall(&digest, now) {
         // Another call has read it meanwhile.
         return known.standing.check(now).cloned();
     }
     let epoch = standings.epoch(bearer.user_id);
     let standing = read(core, &bearer, &kid).await.inspect_err(|error| {
-        if let (Some(reading), Error::DatabaseUnavailable(_)) = (&reading, error) {
+        if let (Some(reading), Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_))) =
+            (&reading, error)
+        {
             reading.failed();
         }
     })?;

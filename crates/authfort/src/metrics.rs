@@ -54,7 +54,7 @@ impl GuardChecks {
     pub(crate) fn new() -> Self {
         let unavailable = Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut);
         for error in Self::REFUSALS.iter().chain([&unavailable]) {
-            counter!(CHECKS, "outcome" => error.code()).absolute(0);
+            counter!(CHECKS, "outcome" => error.code()).increment(0);
         }
         Self { ok: counter!(CHECKS, "outcome" => "ok") }
     }

@@ -120,7 +120,8 @@ impl Settings {
     fn check_addresses(&self) -> Result<(), String> {
         let Some(metrics) = self.flags.metrics_listen else { return Ok(()) };
         let listen = self.flags.listen;
-        let overlap = metrics.ip() == listen.ip() || metrics.ip().is_unspecified() || listen.ip().is_unspecified();
+        let all = metrics.ip().is_unspecified() || listen.ip().is_unspecified();
+        let overlap = metrics.ip() == listen.ip() || all && metrics.is_ipv4() == listen.is_ipv4();
         if metrics.port() != 0 && metrics.port() == listen.port() && overlap {
             return Err(
                 "AUTHFORT_METRICS_LISTEN: must be another address than AUTHFORT_LISTEN; choose another port".into()

@@ -121,6 +121,17 @@ both_engines! {
         assert_eq!(app.post(&ban).by(&admin).send().await.status, 200, "and nothing is broken for good");
     }
 
+    async fn the_span_of_a_request_has_nothing_of_the_clients_own(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let capture = Capture::start();
+        let call = app.call("FOO", "/auth/nowhere/planted@example.com?token=planted");
+        assert_eq!(call.header("x-request-id", "span-1").send().await.status, 404);
+        let log = capture.text();
+        let span = log.lines().find(|line| line.contains("span-1")).unwrap();
+        assert!(span.contains("request{otel.name=HTTP otel.kind=\"server\" http.request.method=\"_OTHER\""), "{span}");
+        assert!(!log.lines().any(|line| line.contains("span-1") && line.contains("planted")), "{log}");
+    }
+
     async fn without_its_database_everything_is_503(db: TestDatabase) {
         let app = App::with(&db, |options| options.acquire_timeout(Duration::from_secs(2)), |layer| layer).await;
         let admin = app.admin().await;

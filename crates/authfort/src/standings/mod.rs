@@ -48,6 +48,9 @@ pub(crate) struct Remembered {
     pub epoch: Epoch,
 }
 
+/// So much longer than a reading may take, a call waits for another one, so that it hears of its failure.
+const LEAD: Duration = Duration::from_millis(250);
+
 /// What is known of a token.
 pub(crate) enum Recalled {
     /// Nothing has changed since this was read, as far as the bound on staleness asks.
@@ -88,7 +91,7 @@ impl Standings {
             tokens: Cache::new(most_tokens),
             epochs: Epochs::new(),
             freshness: Freshness::new(staleness),
-            flights: Flights::new(db.patience()),
+            flights: Flights::new(db.patience() + LEAD),
             wake: Notify::new(),
             asked: AtomicBool::new(false),
             metrics: GuardMemory::new(),
