@@ -4,17 +4,18 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use axum_login::{
     AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, AuthzBackend, UserId, permission_required,
 };
-use serde_json::{Value, json};
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
+use crate::pair::open;
+
 /// As long as the paths of the pair.
-pub const PATH: &str = "/signdin";
+pub const PATH: &str = "/members";
 /// Answers the value of a session's cookie.
 pub const LOGIN: &str = "/login";
 
@@ -70,15 +71,11 @@ async fn login(mut session: AuthSession<Backend>) -> Result<String, StatusCode> 
     Ok(session.session.id().map_or_else(String::new, |id| id.to_string()))
 }
 
-async fn signed_in() -> Json<Value> {
-    Json(json!({ "ok": true }))
-}
-
 pub fn app() -> Router {
     let backend = Backend(User { id: 1, hash: Arc::from(*b"the hash of a password") });
     let sessions = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
     Router::new()
-        .route(PATH, get(signed_in))
+        .route(PATH, get(open))
         .route_layer(permission_required!(Backend, "admin"))
         .route(LOGIN, post(login))
         .layer(AuthManagerLayerBuilder::new(backend, sessions).build())

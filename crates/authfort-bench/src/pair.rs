@@ -23,7 +23,7 @@ async fn guarded(_: RequireRole<Admin>) -> Json<Value> {
     Json(json!({ "ok": true }))
 }
 
-async fn open() -> Json<Value> {
+pub async fn open() -> Json<Value> {
     Json(json!({ "ok": true }))
 }
 

@@ -10,13 +10,10 @@ use tokio::time::timeout;
 use super::Digest;
 use crate::{Error, Result};
 
-/// The only message of a reading: the database is not available.
-#[derive(Debug, Clone, Copy)]
-struct Failed;
-
-/// The tokens whose standing is being read. The channel of a reading closes when it ends.
+/// The tokens whose standing is being read. The channel of a reading has a message if the database is not available, and closes
+/// when the reading ends.
 pub(super) struct Flights {
-    readings: Mutex<HashMap<Digest, watch::Receiver<Option<Failed>>>>,
+    readings: Mutex<HashMap<Digest, watch::Receiver<()>>>,
     /// The longest that a call waits for another one.
     patience: Duration,
 }
@@ -25,7 +22,7 @@ pub(super) struct Flights {
 pub(crate) struct Reading<'a> {
     flights: &'a Flights,
     token: Digest,
-    others: watch::Sender<Option<Failed>>,
+    others: watch::Sender<()>,
 }
 
 impl Flights {
@@ -33,7 +30,7 @@ impl Flights {
         Self { readings: Mutex::default(), patience }
     }
 
-    fn readings(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Failed>>>> {
+    fn readings(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<()>>> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,7 +44,7 @@ impl Flights {
         let mut other = {
             let mut readings = self.readings();
             let Some(other) = readings.get(token) else {
-                let (others, reading) = watch::channel(None);
+                let (others, reading) = watch::channel(());
                 readings.insert(*token, reading);
                 return Ok(Some(Reading { flights: self, token: *token, others }));
             };
@@ -63,7 +60,7 @@ impl Flights {
 impl Reading<'_> {
     /// Says that the database is not available.
     pub(crate) fn failed(&self) {
-        self.others.send_replace(Some(Failed));
+        self.others.send_replace(());
     }
 }
 

@@ -6,6 +6,7 @@ mod actors;
 mod addresses;
 mod bans;
 mod broken;
+mod callers;
 mod cost;
 mod database;
 mod deletion;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use authfort::{AuthFort, Error, Hashing};
+use authfort::{Error, Hashing};
 use authfort_testkit::{TestDatabase, both_engines};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::statements::counted;
+use crate::callers::warm;
 use crate::support::{PASSWORD, builder, clock, user};
 use crate::tools::{Raw, access, guard};
 
@@ -34,13 +34,6 @@ fn lookups(of: &PrometheusHandle, result: &str) -> u64 {
 
 fn checks(of: &PrometheusHandle, outcome: &str) -> u64 {
     count(of, &format!("authfort_guard_checks_total{{outcome=\"{outcome}\"}}"))
-}
-
-/// Asks until the answer needs no statement.
-async fn warm(auth: &AuthFort, token: &str) {
-    while counted(guard(auth, token)).await.1 > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 both_engines! {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use authfort::{AuthFort, SignedIn};
+use authfort::AuthFort;
 use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 
+use crate::callers::{signed_in, warm};
 use crate::raw;
 use crate::statements::counted;
 use crate::support::{PASSWORD, builder, clock, service, user};
@@ -20,21 +21,6 @@ const BOUND: Duration = Duration::from_millis(300);
 /// statements.
 async fn node(db: &TestDatabase, staleness: Duration) -> AuthFort {
     builder(&clock()).guard_connections(1).guard_staleness(staleness).connect(db.url()).await.unwrap()
-}
-
-async fn signed_in(auth: &AuthFort, email: &str) -> SignedIn {
-    let id = user(auth, email).await.id;
-    auth.create_session(id).await.unwrap()
-}
-
-/// Asks until the answer needs no statement, and returns it.
-async fn warm(auth: &AuthFort, token: &str) -> &'static str {
-    loop {
-        if let (answer, 0) = counted(guard(auth, token)).await {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Asks until the answer is the expected one. Another one may come only for as long as the bound allows.

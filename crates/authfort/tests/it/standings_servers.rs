@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use authfort::{AuthFort, SignedIn};
+use authfort::AuthFort;
 use authfort_testkit::{Cluster, Engine, Relay, TestDatabase, both_engines, run};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::statements::counted;
-use crate::support::{builder, clock, user};
+use crate::callers::{signed_in, warm};
+use crate::support::{builder, clock};
 use crate::tools::{Raw, access, guard};
 
 const BOUND: Duration = Duration::from_millis(300);
@@ -18,34 +18,21 @@ async fn node(url: &str, staleness: Duration) -> AuthFort {
     options.acquire_timeout(Duration::from_secs(3)).connect(url).await.unwrap()
 }
 
-async fn signed_in(auth: &AuthFort, email: &str) -> SignedIn {
-    let id = user(auth, email).await.id;
-    auth.create_session(id).await.unwrap()
-}
-
-/// Asks until the answer needs no statement, and returns it.
-async fn warm(auth: &AuthFort, token: &str) -> &'static str {
-    loop {
-        if let (answer, 0) = counted(guard(auth, token)).await
-            && answer != "database_unavailable"
-        {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Bans a user past all nodes, and asks one until it refuses her token. It may let her through for as long as the bound allows.
-async fn ban_is_known(server: &Cluster, email: &str, node: &AuthFort, token: &str) {
+/// Bans a user past all nodes, and returns when.
+async fn ban(server: &Cluster, email: &str) -> Instant {
     let mut past_them = PgConnection::connect(&server.url()).await.unwrap();
     let ban = "UPDATE authfort_users SET banned = TRUE WHERE email = $1";
     assert_eq!(sqlx::query(ban).bind(email).execute(&mut past_them).await.unwrap().rows_affected(), 1);
-    let committed = Instant::now();
+    Instant::now()
+}
+
+/// Asks a node until it refuses the token of who was banned. It may let her through for as long as the bound allows.
+async fn is_refused_in_time(banned: Instant, node: &AuthFort, token: &str) {
     loop {
         let asked = Instant::now();
         match guard(node, token).await {
             "user_banned" => return,
-            "ok" => assert!(asked.duration_since(committed) <= BOUND, "let through after the bound"),
+            "ok" => assert!(asked.duration_since(banned) <= BOUND, "let through after the bound"),
             other => assert_eq!(other, "database_unavailable"),
         }
     }
@@ -72,7 +59,7 @@ fn a_server_that_starts_again_hides_nothing() {
                 assert!(asked.duration_since(stopped) <= BOUND, "let through by a guard that hears nothing");
             }
             server.start();
-            ban_is_known(&server, &jane, &auth, access(&janes)).await;
+            is_refused_in_time(ban(&server, &jane).await, &auth, access(&janes)).await;
             assert_eq!(warm(&auth, access(&johns)).await, "ok");
         }
     });
@@ -95,22 +82,10 @@ fn a_standby_that_takes_over_hides_nothing() {
         primary.stop();
         standby.promote();
         // Before the node knows of the new server.
-        let mut past_it = PgConnection::connect(&standby.url()).await.unwrap();
-        sqlx::raw_sql("UPDATE authfort_users SET banned = TRUE WHERE email = 'john@example.com'")
-            .execute(&mut past_it)
-            .await
-            .unwrap();
-        let committed = Instant::now();
+        let banned = ban(&standby, "john@example.com").await;
         relay.turn_to(&standby.url());
-        loop {
-            let asked = Instant::now();
-            match guard(&auth, access(&johns)).await {
-                "user_banned" => break,
-                "ok" => assert!(asked.duration_since(committed) <= BOUND, "let through after the bound"),
-                other => assert_eq!(other, "database_unavailable"),
-            }
-        }
-        ban_is_known(&standby, "jane@example.com", &auth, access(&janes)).await;
+        is_refused_in_time(banned, &auth, access(&johns)).await;
+        is_refused_in_time(ban(&standby, "jane@example.com").await, &auth, access(&janes)).await;
         assert_eq!(warm(&auth, access(&marys)).await, "ok");
     });
 }
