@@ -12,13 +12,10 @@ run *args:
 test *args:
     scripts/test {{ args }}
 
-# Runs users' whole life cycles through PgBouncer, in the mode that pools transactions. Needs the program `pgbouncer`.
-pooler:
-    scripts/test -p authfort --test pooler -- --ignored
-
-# Measures how soon three nodes know of a thousand bans, demotions and logouts each.
+# Measures how soon three nodes know of a thousand bans, demotions and logouts each, what ten thousand unknown callers cost,
+# and the memory of a million known ones.
 soak:
-    scripts/test -p authfort --test it --release -- --ignored --nocapture three_nodes
+    scripts/test -p authfort --lib --test it --release -- --ignored --nocapture --test-threads 1
 
 # Formats the code.
 fmt:

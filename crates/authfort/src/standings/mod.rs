@@ -165,3 +165,58 @@ impl Standings {
         self.wake.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionId;
+    use crate::crypto::sha256;
+    use crate::model::principal::Principal;
+
+    /// The resident memory of this process in bytes.
+    #[cfg(target_os = "linux")]
+    fn resident() -> usize {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "measures; run it with `just soak`"]
+    fn a_million_callers_take_half_a_gigabyte_at_most() {
+        const MOST: usize = 1_000_000;
+        let now = Utc::now();
+        let epochs = Epochs::new();
+        let before = resident();
+        let tokens = Cache::new(MOST);
+        // Twice as many as it may hold.
+        for n in 0..2 * MOST {
+            let caller = Principal {
+                user_id: UserId::new(now),
+                session_id: SessionId::new(now),
+                email: format!("jane.van.der.example{n}@example.com"),
+                name: Some(format!("Jane van der Example {n}")),
+                roles: vec!["editor".into(), "member".into()],
+                expires_at: now,
+                token_version: 1,
+            };
+            let standing = Standing {
+                caller: Arc::new(caller),
+                token_version: 1,
+                banned: false,
+                ban_expires_at: None,
+                deleted: false,
+                session_expires_at: Some(now),
+                key_known: true,
+                key_expires_at: None,
+            };
+            let kid = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".into();
+            let epoch = epochs.of(standing.caller.user_id);
+            let remembered = Remembered { kid, standing, epoch };
+            tokens.insert(sha256(&n.to_le_bytes()), Arc::new(remembered));
+        }
+        let each = (resident() - before) / tokens.len();
+        println!("{} callers with two roles: {each} bytes each", tokens.len());
+        assert!(tokens.len() <= MOST && each <= 600, "{each}");
+    }
+}

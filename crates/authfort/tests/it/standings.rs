@@ -7,11 +7,11 @@ use authfort_testkit::{Engine, Relay, TestDatabase, both_engines, run};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 
-use crate::callers::{signed_in, warm};
+use crate::callers::{names_arrive, signed_in, warm};
 use crate::raw;
 use crate::statements::counted;
 use crate::support::{PASSWORD, builder, clock, service, user};
-use crate::tools::{Raw, access, guard, refresh};
+use crate::tools::{Raw, access, guard, lock_waiters, refresh};
 
 /// Long enough that a slow machine is still sure of what it remembers.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -267,20 +267,12 @@ fn a_notification_is_faster_than_the_next_reading() {
         let (here, there) = (node(&db, MINUTE).await, node(&db, MINUTE).await);
         let jane = signed_in(&there, "jane@example.com").await;
         let began = Instant::now();
-        for n in 0..20 {
-            warm(&here, access(&jane)).await;
-            let name = format!("Jane {n}");
-            there.update_user(jane.user.id).name(&name).await.unwrap();
-            while here.authenticate(access(&jane)).await.unwrap().name.as_deref() != Some(&name) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            if n == 10 {
-                // The connection that listens is replaced, and what was missed meanwhile is read.
-                let ended = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
-                     WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-                assert!(Raw::open(&db).await.count(ended).await > 0);
-            }
-        }
+        names_arrive(&there, &here, &jane, 0..10).await;
+        // The connection that listens is replaced, and what was missed meanwhile is read.
+        let ended = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+             WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        assert!(Raw::open(&db).await.count(ended).await > 0);
+        names_arrive(&there, &here, &jane, 10..20).await;
         assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
     });
 }
@@ -343,5 +335,27 @@ fn callers_with_one_token_do_not_wait_for_one_timeout_after_another() {
         // One after the other would take a minute and a half.
         assert!(began.elapsed() < MINUTE / 2, "{:?}", began.elapsed());
         assert_eq!(guard(&here, access(&jane)).await, "ok", "what is known needs no database yet");
+    });
+}
+
+#[test]
+fn a_token_that_expires_while_its_call_waits_for_another_one_is_refused() {
+    run(Engine::Postgres, async |db| {
+        let clock = clock();
+        let options = builder(&clock).guard_connections(1).guard_staleness(MINUTE);
+        let auth = options.connect(db.url()).await.unwrap();
+        let jane = signed_in(&auth, "jane@example.com").await;
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        let cold = auth.create_session(jane.user.id).await.unwrap();
+        let mut raw = Raw::open(&db).await;
+        raw.hold_up_readers("authfort_users").await;
+        let expire = async {
+            lock_waiters(&db, 1).await;
+            clock.advance(TimeDelta::hours(1));
+            raw.execute("COMMIT").await;
+        };
+        let (first, second, ()) = tokio::join!(guard(&auth, access(&cold)), guard(&auth, access(&cold)), expire);
+        // The first call was there in time, and asks alone.
+        assert_eq!((first, second), ("ok", "token_expired"));
     });
 }

@@ -7,7 +7,7 @@ use authfort::AuthFort;
 use authfort_testkit::{Cluster, Engine, Relay, TestDatabase, both_engines, run};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::callers::{signed_in, warm};
+use crate::callers::{is_refused_within, signed_in, warm};
 use crate::support::{builder, clock};
 use crate::tools::{Raw, access, guard};
 
@@ -24,18 +24,6 @@ async fn ban(server: &Cluster, email: &str) -> Instant {
     let ban = "UPDATE authfort_users SET banned = TRUE WHERE email = $1";
     assert_eq!(sqlx::query(ban).bind(email).execute(&mut past_them).await.unwrap().rows_affected(), 1);
     Instant::now()
-}
-
-/// Asks a node until it refuses the token of who was banned. It may let her through for as long as the bound allows.
-async fn is_refused_in_time(banned: Instant, node: &AuthFort, token: &str) {
-    loop {
-        let asked = Instant::now();
-        match guard(node, token).await {
-            "user_banned" => return,
-            "ok" => assert!(asked.duration_since(banned) <= BOUND, "let through after the bound"),
-            other => assert_eq!(other, "database_unavailable"),
-        }
-    }
 }
 
 #[test]
@@ -59,7 +47,7 @@ fn a_server_that_starts_again_hides_nothing() {
                 assert!(asked.duration_since(stopped) <= BOUND, "let through by a guard that hears nothing");
             }
             server.start();
-            is_refused_in_time(ban(&server, &jane).await, &auth, access(&janes)).await;
+            is_refused_within(BOUND, ban(&server, &jane).await, &auth, access(&janes)).await;
             assert_eq!(warm(&auth, access(&johns)).await, "ok");
         }
     });
@@ -84,8 +72,8 @@ fn a_standby_that_takes_over_hides_nothing() {
         // Before the node knows of the new server.
         let banned = ban(&standby, "john@example.com").await;
         relay.turn_to(&standby.url());
-        is_refused_in_time(banned, &auth, access(&johns)).await;
-        is_refused_in_time(ban(&standby, "jane@example.com").await, &auth, access(&janes)).await;
+        is_refused_within(BOUND, banned, &auth, access(&johns)).await;
+        is_refused_within(BOUND, ban(&standby, "jane@example.com").await, &auth, access(&janes)).await;
         assert_eq!(warm(&auth, access(&marys)).await, "ok");
     });
 }

@@ -1,13 +1,16 @@
-//! How soon the other nodes know of a change. `just soak` makes a thousand of each kind; the test run a few, and measures nothing.
+//! How soon the other nodes know of a change, and what ten thousand unknown callers cost. `just soak` measures; the test run
+//! has a few changes, and measures nothing.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use authfort::{AuthFort, SignedIn};
 use authfort_testkit::{Engine, TestDatabase, run};
+use futures_util::future::join_all;
 
 use crate::statements::counted;
 use crate::support::{builder, clock, user};
-use crate::tools::{access, guard, refresh};
+use crate::tools::{Raw, access, guard, refresh};
 
 /// What a node does, and the others are to know.
 #[derive(Debug, Clone, Copy)]
@@ -104,4 +107,36 @@ fn three_nodes_know_of_a_thousand_changes_of_each_kind() {
             assert!(p99 <= limit, "{p99:?}");
         });
     }
+}
+
+#[test]
+#[ignore = "takes minutes and measures; run it with `just soak`"]
+fn ten_thousand_unknown_tokens_at_once_wait_for_the_guards_connections() {
+    run(Engine::Postgres, async |db| {
+        let there = builder(&clock()).connect(db.url()).await.unwrap();
+        let id = user(&there, "jane@example.com").await.id;
+        let mut tokens = Vec::new();
+        for _ in 0..10_000 {
+            tokens.push(there.create_session(id).await.unwrap());
+        }
+        let options = builder(&clock()).acquire_timeout(Duration::from_secs(30)).guard_staleness(Duration::from_mins(1));
+        let cold = options.connect(db.url()).await.unwrap();
+        let mut raw = Raw::open(&db).await;
+        let running = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()";
+        let began = Instant::now();
+        let calls = counted(join_all(tokens.iter().map(|token| guard(&cold, access(token)))));
+        let mut calls = pin!(calls);
+        let mut most = 0;
+        let (answers, statements) = loop {
+            tokio::select! {
+                answered = &mut calls => break answered,
+                now = raw.count(running) => most = most.max(now),
+            }
+        };
+        println!("10,000 tokens: {statements} statements, {most} at once at most, {:?} in all", began.elapsed());
+        assert!(answers.iter().all(|answer| *answer == "ok"));
+        assert_eq!(statements, 10_000);
+        assert!((1..=8).contains(&most), "{most}");
+    });
 }

@@ -1,19 +1,23 @@
 //! Behind `PgBouncer`, which gives each transaction whichever session of the server is free.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "it is a test")]
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authfort::secrecy::ExposeSecret;
-use authfort::{Algorithm, AuthFort, Builder, Error, Hashing, Result};
-use authfort_testkit::{Engine, TestDatabase};
+use authfort::{AuthFort, Error, Result};
+use authfort_testkit::{Engine, TestDatabase, run};
 use url::Url;
+
+use crate::callers::{is_refused_within, names_arrive, signed_in, warm};
+use crate::support::{builder, clock};
+use crate::tools::access;
 
 struct Pooler {
     process: Child,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     url: String,
 }
 
@@ -48,7 +52,7 @@ impl Pooler {
         });
         url.set_port(Some(own)).unwrap();
         for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", own)).is_ok() {
+            if TcpStream::connect(("127.0.0.1", own)).is_ok() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -63,10 +67,6 @@ impl Drop for Pooler {
         drop(self.process.wait());
         drop(fs::remove_dir_all(&self.folder));
     }
-}
-
-fn builder() -> Builder {
-    AuthFort::builder().algorithm(Algorithm::EdDsa).hashing(Hashing::insecure_fast_for_tests())
 }
 
 /// What a user goes through, with every kind of read and write.
@@ -95,24 +95,55 @@ async fn lives(auth: &AuthFort) -> Vec<Result<()>> {
     ended
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PgBouncer; run it with `just pooler`"]
-async fn without_prepared_statements_a_pooler_of_transactions_makes_no_difference() {
-    let db = TestDatabase::create(Engine::Postgres).await;
-    let pooler = Pooler::before(&db).await;
-    let auth = builder().prepared_statements(false).connect(&pooler.url).await.unwrap();
-    for ended in lives(&auth).await {
-        ended.unwrap();
-    }
-    assert_eq!(auth.get_user_count().await.unwrap(), 0);
-    // And with them it does.
-    let other = match builder().connect(&pooler.url).await {
-        Ok(auth) => lives(&auth).await.into_iter().any(|ended| ended.is_err()),
-        Err(error) => {
-            assert!(error.to_string().contains("prepared_statements(false)"), "{error}");
-            true
-        }
+/// One that stays connected for what others do, each with its own transactions.
+async fn node(pooler: &Pooler, staleness: Duration, listen_url: Option<&str>) -> AuthFort {
+    let options = builder(&clock()).prepared_statements(false).guard_staleness(staleness);
+    let options = match listen_url {
+        Some(url) => options.listen_url(url),
+        None => options,
     };
-    assert!(other, "this PgBouncer keeps prepared statements itself, and shows nothing");
-    auth.close().await;
+    options.connect(&pooler.url).await.unwrap()
+}
+
+#[test]
+fn without_prepared_statements_a_pooler_of_transactions_makes_no_difference() {
+    run(Engine::Postgres, async |db| {
+        let pooler = Pooler::before(&db).await;
+        let auth = node(&pooler, Duration::from_secs(1), Some(db.url())).await;
+        for ended in lives(&auth).await {
+            ended.unwrap();
+        }
+        assert_eq!(auth.get_user_count().await.unwrap(), 0);
+        auth.close().await;
+    });
+}
+
+/// The log is read every 15 seconds here. Without notifications, 20 changes one after the other would take minutes.
+#[test]
+fn notifications_arrive_beside_the_pooler() {
+    const MINUTE: Duration = Duration::from_mins(1);
+    run(Engine::Postgres, async |db| {
+        let pooler = Pooler::before(&db).await;
+        let here = node(&pooler, MINUTE, Some(db.url())).await;
+        let there = node(&pooler, MINUTE, Some(db.url())).await;
+        let jane = signed_in(&there, "jane@example.com").await;
+        let began = Instant::now();
+        names_arrive(&there, &here, &jane, 0..20).await;
+        assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn through_the_pooler_no_notification_arrives_and_the_bound_holds() {
+    const BOUND: Duration = Duration::from_millis(300);
+    run(Engine::Postgres, async |db| {
+        let pooler = Pooler::before(&db).await;
+        let (here, there) = (node(&pooler, BOUND, None).await, node(&pooler, BOUND, None).await);
+        for n in 0..5 {
+            let jane = signed_in(&there, &format!("jane{n}@example.com")).await;
+            assert_eq!(warm(&here, access(&jane)).await, "ok");
+            there.ban_user(jane.user.id).await.unwrap();
+            is_refused_within(BOUND, Instant::now(), &here, access(&jane)).await;
+        }
+    });
 }
