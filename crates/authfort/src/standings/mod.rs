@@ -183,9 +183,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     #[ignore = "measures; run it with `just soak`"]
-    fn a_million_callers_take_half_a_gigabyte_at_most() {
+    fn a_million_callers_take_800_megabytes_at_most() {
         const MOST: usize = 1_000_000;
-        let now = Utc::now();
+        let now = DateTime::UNIX_EPOCH;
         let epochs = Epochs::new();
         let before = resident();
         let tokens = Cache::new(MOST);
@@ -217,6 +217,6 @@ mod tests {
         }
         let each = (resident() - before) / tokens.len();
         println!("{} callers with two roles: {each} bytes each", tokens.len());
-        assert!(tokens.len() <= MOST && each <= 600, "{each}");
+        assert!(tokens.len() <= MOST && each <= 800, "{each}");
     }
 }

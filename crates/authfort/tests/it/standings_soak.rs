@@ -114,12 +114,15 @@ fn three_nodes_know_of_a_thousand_changes_of_each_kind() {
 fn ten_thousand_unknown_tokens_at_once_wait_for_the_guards_connections() {
     run(Engine::Postgres, async |db| {
         let there = builder(&clock()).connect(db.url()).await.unwrap();
-        let id = user(&there, "jane@example.com").await.id;
         let mut tokens = Vec::new();
-        for _ in 0..10_000 {
-            tokens.push(there.create_session(id).await.unwrap());
+        for n in 0..200 {
+            let id = user(&there, &format!("user{n}@example.com")).await.id;
+            for _ in 0..50 {
+                tokens.push(there.create_session(id).await.unwrap());
+            }
         }
-        let options = builder(&clock()).acquire_timeout(Duration::from_secs(30)).guard_staleness(Duration::from_mins(1));
+        let options =
+            builder(&clock()).acquire_timeout(Duration::from_secs(30)).guard_staleness(Duration::from_mins(1));
         let cold = options.connect(db.url()).await.unwrap();
         let mut raw = Raw::open(&db).await;
         let running = "SELECT count(*) FROM pg_stat_activity
