@@ -17,6 +17,10 @@ test *args:
 soak:
     scripts/test -p authfort --lib --test it --release -- --ignored --nocapture --test-threads 1
 
+# Writes pictures of the admin page into docs/images.
+screenshots:
+    scripts/test -p example-server --test it -- --ignored screenshots
+
 # Formats the code.
 fmt:
     cargo fmt --all

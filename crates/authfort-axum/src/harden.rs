@@ -64,9 +64,14 @@ where
         .fallback(async || Rejection::not_found())
         .method_not_allowed_fallback(async || Rejection::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(catch_panics())
         // Outermost, so that the responses of the layers above get the headers too.
         .layer(middleware::from_fn(mark))
+}
+
+/// Answers with 500 where a handler panics.
+pub(crate) fn catch_panics() -> CatchPanicLayer<fn(Box<dyn Any + Send + 'static>) -> Response> {
+    CatchPanicLayer::custom(panicked)
 }
 
 /// The panic message goes only to the log; `?` escapes it, so that it stays on one line.
@@ -81,7 +86,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 #[derive(Clone)]
 struct Marked;
 
-async fn mark(mut request: Request, next: Next) -> Response {
+pub(crate) async fn mark(mut request: Request, next: Next) -> Response {
     if request.extensions_mut().insert(Marked).is_some() {
         return next.run(request).await;
     }

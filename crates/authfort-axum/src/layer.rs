@@ -206,6 +206,11 @@ impl AuthLayer {
     pub fn auth(&self) -> &AuthFort {
         &self.shared.auth
     }
+
+    #[cfg(feature = "ui")]
+    pub(crate) fn has_cookies(&self) -> bool {
+        self.shared.cookies.is_some()
+    }
 }
 
 impl<S> Layer<S> for AuthLayer {
@@ -308,6 +313,18 @@ impl Caller {
     /// not `None`.
     pub(crate) async fn principal(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {
         self.answer.get_or_init(|| self.ask(parts)).await.clone()
+    }
+
+    /// Returns the caller, if they were authenticated before.
+    #[cfg(feature = "ui")]
+    pub(crate) fn known(&self) -> Option<Arc<Principal>> {
+        self.answer.get().and_then(|answer| answer.as_ref().ok().cloned().flatten())
+    }
+
+    /// Returns this caller as authenticated by another token than the request has.
+    #[cfg(feature = "ui")]
+    pub(crate) fn authenticated(&self, principal: Arc<Principal>) -> Self {
+        Self { shared: Arc::clone(&self.shared), answer: Arc::new(OnceCell::new_with(Some(Ok(Some(principal))))) }
     }
 
     async fn ask(&self, parts: &Parts) -> Result<Option<Arc<Principal>>, Rejection> {

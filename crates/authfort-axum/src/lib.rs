@@ -34,6 +34,7 @@
 //! | mount ready-made routes, all or some of them | [`auth_router`], [`admin_router`], [`jwks_router`], [`auth_router_without`] |
 //! | get their OpenAPI documents | [`auth_openapi`], [`admin_openapi`], [`jwks_openapi`] |
 //! | respond in the same shape as those routes | [`Rejection`], [`harden`] |
+//! | mount the page for administrators, with the feature `ui` | `admin_page`, `AdminPage` |
 //! | test an application | [`testing`] |
 //!
 //! Serve with `into_make_service_with_connect_info::<SocketAddr>()`: rate limits and events need the client's address.
@@ -53,6 +54,8 @@ mod openapi;
 mod rejection;
 mod role;
 pub mod testing;
+#[cfg(feature = "ui")]
+mod ui;
 mod user;
 
 pub use admin::{admin_openapi, admin_router, admin_router_without};
@@ -73,4 +76,6 @@ pub use role::{
     AllOf, AnyOf, RequireRole, RequireRoleLayer, RequireRoleService, Role, RoleRule, check_role_names,
     require_all_roles, require_any_role, require_role,
 };
+#[cfg(feature = "ui")]
+pub use ui::{AdminPage, admin_page};
 pub use user::{Auth, CurrentUser};

@@ -174,6 +174,12 @@ impl Rejection {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred.")
     }
 
+    /// Returns whether the caller is not signed in, or not any more.
+    #[cfg(feature = "ui")]
+    pub(crate) fn asks_for_a_token(&self) -> bool {
+        self.challenge.is_some()
+    }
+
     /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -317,6 +323,9 @@ impl IntoResponse for Rejection {
         metrics::counter!(REFUSALS, "code" => self.code).increment(1);
         let body = Body { error: self.code, message: &self.message, fields: &self.fields };
         let mut response = (self.status, axum::Json(body)).into_response();
+        // For the page, which says the same in HTML.
+        #[cfg(feature = "ui")]
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge {

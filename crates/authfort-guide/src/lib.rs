@@ -19,6 +19,7 @@ guides! {
     roles_and_guards = "../../../docs/guide/roles-and-guards.md";
     extractors = "../../../docs/guide/extractors.md";
     browser = "../../../docs/guide/browser.md";
+    admin_page = "../../../docs/guide/admin-page.md";
     sessions_and_tokens = "../../../docs/guide/sessions-and-tokens.md";
     events = "../../../docs/guide/events.md";
     transactions = "../../../docs/guide/transactions.md";

@@ -49,7 +49,8 @@ pub fn welcome(address: SocketAddr, settings: &Settings) {
     };
     let (url, email) = (format!("http://{}", SocketAddr::new(ip, address.port())), &settings.admin_email);
     println!(
-        "The server is ready at {url}. Sign in with the administrator's password:\n\n  \
+        "The server is ready. Sign in with the administrator's password in a browser:\n\n  \
+         {url}/admin/ui/users\n\nor in a terminal:\n\n  \
          curl {url}/auth/login -H 'Content-Type: application/json' \
          -d '{{\"email\": \"{email}\", \"password\": \"PASSWORD\"}}'\n\n\
          and send the access_token of the answer with each request:\n\n  \

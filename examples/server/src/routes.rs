@@ -2,9 +2,11 @@
 
 use authfort::AuthFort;
 use authfort_axum::{
-    AnyOf, AuthLayer, CurrentUser, Rejection, RequireRole, admin_router, auth_router, harden, jwks_router,
+    AdminPage, AnyOf, AuthLayer, CurrentUser, Rejection, RequireRole, admin_page, admin_router, auth_router, harden,
+    jwks_router,
 };
 use axum::extract::State;
+use axum::response::Redirect;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -16,12 +18,14 @@ authfort_axum::roles! {
 
 pub fn app(layer: AuthLayer) -> Router {
     let router = Router::new()
+        .route("/", get(async || Redirect::to("/admin/ui/users")))
+        .route("/admin/", get(async || Redirect::to("/admin/ui/users")))
         .route("/profile", get(profile))
         .route("/guarded", get(guarded))
         .route("/editorial", get(editorial))
         .route("/healthz", get(healthz).with_state(layer.auth().clone()))
         .nest("/auth", auth_router(&layer))
-        .nest("/admin", admin_router(&layer))
+        .nest("/admin", admin_router(&layer).merge(admin_page(&layer, AdminPage::new())))
         .merge(jwks_router(&layer));
     harden(router).layer(layer)
 }

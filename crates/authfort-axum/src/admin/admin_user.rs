@@ -17,7 +17,7 @@ pub(crate) struct Admin {
 impl Admin {
     /// Refuses an administrator who bans, deletes or demotes themself: it would be an accident, or somebody else at the
     /// keyboard.
-    pub(super) fn not_on_self(&self, target: UserId) -> Result<(), Rejection> {
+    pub(crate) fn not_on_self(&self, target: UserId) -> Result<(), Rejection> {
         if self.user.user_id == target { Err(Rejection::cannot_act_on_self()) } else { Ok(()) }
     }
 }

@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use admin_user::Admin;
+pub(crate) use admin_user::Admin;
 pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi;
@@ -31,7 +31,7 @@ use crate::{AuthLayer, harden, require_role};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
-    id: UserId,
+    pub(crate) id: UserId,
 }
 
 fn routes() -> Vec<UtoipaMethodRouter> {

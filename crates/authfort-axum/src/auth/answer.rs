@@ -49,13 +49,9 @@ pub(crate) struct SignedInBody {
 pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn) -> Result<Response, Rejection> {
     let tokens = &signed_in.tokens;
     let (access, refresh) = (tokens.access_token.expose_secret(), tokens.refresh_token.expose_secret());
+    let mut headers = cookies_of(caller, &signed_in)?;
     // RFC 6749, section 5.1: a response with tokens must not be stored, wherever the handler is mounted.
-    let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
-    if let Some(cookies) = &caller.shared.cookies {
-        let refresh_ttl = (tokens.refresh_expires_at - caller.shared.auth.now()).to_std().unwrap_or_default();
-        let set = cookies.set((access, Duration::from_secs(tokens.expires_in)), (refresh, refresh_ttl))?;
-        append(&mut headers, set);
-    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let body = SignedInBody {
         tokens: TokenPair {
             access_token: access.to_owned(),
@@ -67,8 +63,21 @@ pub(super) fn signed_in(caller: &Caller, status: StatusCode, signed_in: SignedIn
     Ok((status, headers, Json(body)).into_response())
 }
 
+/// Returns the headers that set the cookies of a session; none without cookie mode.
+pub(crate) fn cookies_of(caller: &Caller, signed_in: &SignedIn) -> Result<HeaderMap, Rejection> {
+    let mut headers = HeaderMap::new();
+    if let Some(cookies) = &caller.shared.cookies {
+        let tokens = &signed_in.tokens;
+        let (access, refresh) = (tokens.access_token.expose_secret(), tokens.refresh_token.expose_secret());
+        let refresh_ttl = (tokens.refresh_expires_at - caller.shared.auth.now()).to_std().unwrap_or_default();
+        let set = cookies.set((access, Duration::from_secs(tokens.expires_in)), (refresh, refresh_ttl))?;
+        append(&mut headers, set);
+    }
+    Ok(headers)
+}
+
 /// Returns the headers that clear the cookies; none without cookie mode.
-pub(super) fn clear_cookies(caller: &Caller) -> Result<HeaderMap, Rejection> {
+pub(crate) fn clear_cookies(caller: &Caller) -> Result<HeaderMap, Rejection> {
     let mut headers = HeaderMap::new();
     if let Some(cookies) = &caller.shared.cookies {
         append(&mut headers, cookies.clear()?);

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::extract::{Parameters, buffer, is_plain, media_type};
+use crate::extract::{form, is_form};
 use crate::layer::{Caller, bearer};
 use crate::openapi::ErrorBody;
 use crate::{Json, Query, Rejection};
@@ -53,17 +53,12 @@ impl<S: Send + Sync> FromRequest<S> for Presented {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        if media_type(request.headers()).is_none_or(|kind| kind != "application/x-www-form-urlencoded") {
+        if !is_form(request.headers()) {
             return Json::from_request(request, state).await.map(|Json(body)| Self(body));
         }
-        if !is_plain(request.headers()) {
-            return Err(Rejection::unsupported_media_type());
-        }
-        let body = buffer(request, state).await?;
-        let text = std::str::from_utf8(&body).map_err(|_| Rejection::invalid_request("The body is not UTF-8."))?;
         // Other parameters are ignored (RFC 6749, section 3.2): clients may send their credentials too, for servers
         // that require them.
-        Parameters::split("form", text)?.take().map(Self)
+        form(request, state).await?.take().map(Self)
     }
 }
 

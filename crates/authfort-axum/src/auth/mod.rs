@@ -32,6 +32,11 @@ mod verify_email;
 mod visitor;
 
 pub use visitor::Visitor;
+#[cfg(feature = "ui")]
+pub(crate) use {
+    answer::{clear_cookies, cookies_of},
+    visitor::{AccessTokens, RefreshCookies},
+};
 
 use axum::Router;
 use serde_json::Value;

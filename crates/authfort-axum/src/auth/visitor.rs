@@ -55,6 +55,11 @@ impl Visitor {
         &self.auth
     }
 
+    #[cfg(feature = "ui")]
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Takes one attempt from the client's counters, and one from this account's: the address that was entered, in any
     /// spelling. Call it before any password is hashed.
     ///
@@ -97,9 +102,14 @@ impl<S: Send + Sync> FromRequestParts<S> for RefreshCookies {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let caller = Caller::of(parts)?;
-        let Some(cookies) = &caller.shared.cookies else { return Ok(Self(Ok(Vec::new()))) };
-        Ok(Self(cookies.refresh(&parts.headers).map(secret)))
+        Caller::of(parts).map(|caller| Self::of(caller, parts))
+    }
+}
+
+impl RefreshCookies {
+    pub(crate) fn of(caller: &Caller, parts: &Parts) -> Self {
+        let cookies = caller.shared.cookies.as_ref().map(|cookies| cookies.refresh(&parts.headers).map(secret));
+        Self(cookies.unwrap_or_else(|| Ok(Vec::new())))
     }
 }
 

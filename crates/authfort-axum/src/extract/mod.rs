@@ -11,6 +11,7 @@
 
 mod fault;
 mod field;
+mod form;
 mod json;
 mod node;
 mod parameters;
@@ -22,7 +23,9 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, header};
 pub(crate) use fault::wanted;
 pub(crate) use field::{Field, rfc3339, rfc3339_unless_empty, unless_empty};
-pub(crate) use json::{Json, OptionalJson, buffer, is_plain};
+pub(crate) use form::{form, is_form};
+pub(crate) use json::{Json, OptionalJson};
+use json::{buffer, is_plain};
 pub(crate) use parameters::Parameters;
 pub(crate) use path::Path;
 pub(crate) use query::Query;

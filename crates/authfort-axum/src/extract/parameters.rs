@@ -52,6 +52,12 @@ impl Parameters {
         Ok(Self { pairs, place: "" })
     }
 
+    /// Returns all of them, for a reader that ignores what it does not know.
+    #[cfg(feature = "ui")]
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
+    }
+
     /// Collects the parameters of a path. Of two with the same name the last is used: the other belongs to an outer
     /// router.
     pub(super) fn of_path<'p>(segments: impl Iterator<Item = (&'p str, &'p str)>) -> Self {

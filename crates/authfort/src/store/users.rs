@@ -1,5 +1,6 @@
 //! `authfort_users` and `authfort_blocked_emails`.
 
+mod belongings;
 mod blocked_email;
 pub(crate) mod list;
 mod password;
@@ -14,6 +15,7 @@ use crate::model::filter::SortBy;
 use crate::model::standing::ban_lasts;
 use crate::model::user::User;
 use crate::{Error, Result, UserId};
+pub(crate) use belongings::CountBelongings;
 pub(crate) use blocked_email::{block_email, email_is_blocked, unblock_email};
 pub(crate) use password::{clear_password, credentials, password_hash, rehash_password, set_password_hash};
 pub(crate) use write::{

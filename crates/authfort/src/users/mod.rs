@@ -6,6 +6,7 @@ mod delete;
 mod get;
 mod list;
 mod password;
+mod preview_delete;
 mod proof;
 mod reset_password;
 mod single_use_token;

@@ -33,7 +33,10 @@ both_engines! {
             "authfort_users.id", "authfort_users.banned_by", "authfort_verification_tokens.user_id",
         ].map(ToOwned::to_owned));
 
+        let preview = auth.preview_delete(jane.id).await.unwrap();
         let receipt = auth.by(root).delete_user(jane.id).await.unwrap();
+        assert_eq!(preview, receipt);
+        assert_eq!(auth.preview_delete(jane.id).await.unwrap_err().code(), "user_not_found");
         assert_eq!(serde_json::to_value(receipt).unwrap(), json!({
             "roles": 2, "refresh_tokens": 3, "sessions": 2, "oauth_accounts": 1, "verification_tokens": 2, "users": 1,
         }));

@@ -47,7 +47,7 @@ both_engines! {
         let output = server.output();
         let url = server.url("");
         for said in [
-            format!("The server is ready at {url}."),
+            format!("{url}/admin/ui/users"),
             format!("curl {url}/auth/login -H 'Content-Type: application/json' -d '{{\"email\": \"admin@example.com\""),
             format!("curl {url}/admin/users -H 'Authorization: Bearer ACCESS_TOKEN'"),
         ] {

@@ -1,0 +1,91 @@
+// What the pages gain from a script: times in the reader's zone, keys, a button that copies, and a word when the server does
+// not answer. Every page works without it.
+"use strict";
+(() => {
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+  const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+  function dress(root) {
+    for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      time.title = `${full.format(at)}\n${time.dateTime}`;
+      time.textContent = short.format(at);
+    }
+    for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  }
+
+  function notice(text) {
+    const place = document.getElementById("notice");
+    if (!place) return;
+    const said = document.createElement("p");
+    said.className = "notice bad";
+    said.textContent = text;
+    place.replaceChildren(said);
+    place.focus();
+  }
+
+  document.addEventListener("htmx:after:swap", () => dress(document));
+  document.addEventListener("htmx:before:request", (event) => {
+    if (!event.target.matches("[data-live]")) document.getElementById("notice")?.replaceChildren();
+  });
+  document.addEventListener("htmx:error", (event) => {
+    const name = event.detail.error?.name;
+    if (name === "AbortError" && event.detail.ctx?.request?.signal?.reason !== "timeout") return;
+    if (event.detail.ctx?.sourceElement?.matches("[data-live]")) {
+      notice("The server does not answer. What is shown here may be old.");
+      return;
+    }
+    notice("The server did not answer. Whether anything was done is not known: look at the page again before you repeat it.");
+  });
+
+  // What others do shows on an open page, while somebody looks at it and types nothing into a form.
+  setInterval(() => {
+    if (document.visibilityState !== "visible" || document.querySelector("form.fields")) return;
+    for (const part of document.querySelectorAll("[data-live]")) htmx.trigger(part, "look");
+  }, 5000);
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const text = document.querySelector(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+
+  function move(step) {
+    const rows = [...document.querySelectorAll("a.row")];
+    if (rows.length === 0) return false;
+    const at = rows.indexOf(document.activeElement);
+    rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + step, 0), rows.length - 1)].focus();
+    return true;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const field = event.target.closest("input, select, textarea");
+    const search = document.getElementById("query");
+    if (event.key === "Escape" && field) {
+      field.blur();
+    } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+      document.getElementById("back")?.click();
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && (!field || field === search)) {
+      if (move(event.key === "ArrowDown" ? 1 : -1)) event.preventDefault();
+    } else if (field) {
+      return;
+    } else if (event.key === "/" && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === "?") {
+      document.getElementById("keys")?.showModal();
+    }
+  });
+
+  dress(document);
+})();

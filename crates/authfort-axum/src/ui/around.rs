@@ -1,0 +1,175 @@
+//! What surrounds each page.
+//!
+//! - Before it: where the page is mounted, and a fresh session. An access token lives for minutes; one that has expired is
+//!   exchanged by means of the refresh token, so that nobody signs in again for it.
+//! - After it: a refusal becomes a page with the same status and words. Who is not signed in is sent to sign in.
+//! - The headers that keep other sites and injected scripts out.
+
+use std::sync::Arc;
+
+use askama::Template;
+use authfort::secrecy::ExposeSecret;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::AdminPage;
+use super::frame::{Frame, page};
+use super::site::Site;
+use crate::auth::{RefreshCookies, cookies_of};
+use crate::layer::Caller;
+use crate::limits::Limits;
+use crate::{Action, Rejection};
+
+/// Nothing but this site's own styles, scripts and images; no inline script, no evaluated text, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+
+pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: Next) -> Response {
+    let asked = Asked {
+        site: Site::of(options, &request),
+        path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
+        reads: matches!(*request.method(), Method::GET | Method::HEAD),
+        by_script: request.headers().contains_key(HX_REQUEST),
+    };
+    request.extensions_mut().insert(asked.site.clone());
+    let (mut parts, body) = request.into_parts();
+    let renewed = renew(&mut parts).await;
+    let caller = Caller::of(&parts).cloned();
+    let (mut response, cookies) = match renewed {
+        Ok(cookies) => (next.run(Request::from_parts(parts, body)).await, cookies),
+        Err(rejection) => (rejection.into_response(), HeaderMap::new()),
+    };
+    if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
+        let me = caller.ok().and_then(|caller| caller.known());
+        response = asked.refuse(response, &rejection, Frame::new(asked.site.clone(), me.as_deref()));
+    }
+    let headers = response.headers_mut();
+    for cookie in cookies.get_all(header::SET_COOKIE) {
+        headers.append(header::SET_COOKIE, cookie.clone());
+    }
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Exchanges the refresh token of a caller whose access token has expired, and returns the cookies to set. A caller who cannot
+/// be helped so stays as they are.
+async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
+    let none = HeaderMap::new();
+    let caller = Caller::of(parts)?.clone();
+    match caller.principal(parts).await {
+        Ok(Some(_)) => return Ok(none),
+        Err(rejection) if rejection.status() != StatusCode::UNAUTHORIZED => return Err(rejection),
+        Ok(None) | Err(_) => {}
+    }
+    let RefreshCookies(Ok(tokens)) = RefreshCookies::of(&caller, parts) else { return Ok(none) };
+    let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
+    let Some(first) = tokens.next() else { return Ok(none) };
+    caller.check_site(parts)?;
+    let limits = Limits::of(&caller, parts);
+    limits.client(Action::Refresh)?;
+    let mut call = caller.act(parts, None, None).refresh(first);
+    for other in tokens {
+        call = call.or(other);
+    }
+    let signed_in = match call.check_rate(move |user| limits.account(Action::Refresh, &user.to_string())).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => {
+            let rejection = Rejection::from(error);
+            // Who was banned, or whose session has ended, signs in again.
+            return if rejection.status().is_server_error() || rejection.status() == StatusCode::TOO_MANY_REQUESTS {
+                Err(rejection)
+            } else {
+                Ok(none)
+            };
+        }
+    };
+    let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
+    parts.extensions.insert(caller.authenticated(principal));
+    cookies_of(&caller, &signed_in)
+}
+
+/// What is known of a request after its page was made.
+struct Asked {
+    site: Site,
+    /// The path and the query, below the mount.
+    path: String,
+    reads: bool,
+    by_script: bool,
+}
+
+#[derive(Template)]
+#[template(path = "ui/refusal.html")]
+struct Refusal<'a> {
+    frame: Frame,
+    title: &'a str,
+    rejection: &'a Rejection,
+    sign_in: Option<String>,
+    /// Whether the caller is signed in and may not see the page.
+    is_stranger: bool,
+}
+
+#[derive(Template)]
+#[template(path = "ui/notice.html")]
+struct Notice<'a> {
+    rejection: &'a Rejection,
+    sign_in: Option<String>,
+}
+
+impl Asked {
+    /// Returns the page of a refusal, or, for a form that a script has sent, a notice above the form, which stays as it is.
+    fn refuse(&self, refused: Response, rejection: &Rejection, frame: Frame) -> Response {
+        let signed_out = rejection.asks_for_a_token();
+        let sign_in = signed_out.then(|| self.sign_in());
+        if let (Some(address), true) = (&sign_in, self.reads) {
+            if !self.by_script {
+                return Redirect::to(address).into_response();
+            }
+            let to = HeaderValue::from_str(address).unwrap_or(HeaderValue::from_static("/"));
+            return ([(HeaderName::from_static("hx-redirect"), to)], "").into_response();
+        }
+        let made = if self.by_script && !self.reads {
+            page(rejection.status(), &Notice { rejection, sign_in }).map(|mut notice| {
+                for (name, value) in [("hx-retarget", "#notice"), ("hx-reswap", "innerHTML"), ("hx-push-url", "false")]
+                {
+                    notice.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                }
+                notice
+            })
+        } else {
+            let title = match rejection.status().as_u16() {
+                403 => "Not allowed",
+                404 => "Not found",
+                401 => "Signed out",
+                400..500 => "Not done",
+                _ => "Something is wrong",
+            };
+            let is_stranger = rejection.code() == "insufficient_role";
+            page(rejection.status(), &Refusal { frame, title, rejection, sign_in, is_stranger })
+        };
+        let Ok(mut made) = made else { return refused };
+        for name in [header::RETRY_AFTER, header::CACHE_CONTROL, header::SET_COOKIE] {
+            for value in refused.headers().get_all(&name) {
+                made.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        made
+    }
+
+    fn sign_in(&self) -> String {
+        let next = if self.reads { self.site.path(&self.path) } else { self.site.path("/ui/") };
+        let next = percent_encoding::utf8_percent_encode(&next, percent_encoding::NON_ALPHANUMERIC);
+        self.site.path(&format!("/ui/sign-in?next={next}"))
+    }
+}

@@ -1,0 +1,51 @@
+//! `/ui/events`: the log, newest first.
+
+use askama::Template;
+use authfort::events::EVENT_TYPES;
+use authfort::{EventId, UserId};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, Staff, page};
+use super::log::{Entry, entries};
+use super::params::Params;
+use super::words;
+use crate::Rejection;
+
+#[derive(Template)]
+#[template(path = "ui/events.html")]
+struct Events {
+    frame: Frame,
+    types: &'static [&'static str],
+    r#type: String,
+    user: Option<UserId>,
+    entries: Vec<Entry>,
+    /// The query of the next page.
+    next: Option<String>,
+    is_first: bool,
+}
+
+pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejection> {
+    let r#type = params.get("type").filter(|wanted| EVENT_TYPES.contains(wanted)).unwrap_or_default().to_owned();
+    let user = params.parsed::<UserId>("user");
+    let before = params.parsed::<EventId>("before");
+    let mut call = staff.admin.auth.list_events().limit(50);
+    if !r#type.is_empty() {
+        call = call.r#type(&r#type);
+    }
+    if let Some(user) = user {
+        call = call.user_id(user);
+    }
+    if let Some(before) = before {
+        call = call.before(before);
+    }
+    let found = call.await?;
+    let next = found.next_cursor.map(|before| {
+        let r#type = if r#type.is_empty() { String::new() } else { format!("type={type}&") };
+        let user = user.map_or_else(String::new, |user| format!("user={user}&"));
+        format!("?{type}{user}before={before}")
+    });
+    let entries = entries(&staff, found.events).await?;
+    let is_first = before.is_none();
+    page(StatusCode::OK, &Events { frame: staff.frame, types: EVENT_TYPES, r#type, user, entries, next, is_first })
+}

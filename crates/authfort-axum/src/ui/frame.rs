@@ -1,0 +1,68 @@
+//! What each page shows around its content.
+
+use askama::Template;
+use authfort::Principal;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::assets::{self, Asset};
+use super::site::Site;
+use crate::Rejection;
+use crate::admin::Admin;
+
+/// What a template extends `ui/base.html` with.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    site: Site,
+    /// The address of who is signed in.
+    pub(super) me: Option<String>,
+}
+
+impl Frame {
+    pub(super) fn new(site: Site, me: Option<&Principal>) -> Self {
+        Self { site, me: me.map(|principal| principal.email.clone()) }
+    }
+
+    pub(super) fn path(&self, page: &str) -> String {
+        self.site.path(page)
+    }
+
+    pub(super) fn title(&self) -> &str {
+        &self.site.page.title
+    }
+
+    pub(super) fn links(&self) -> &[(String, String)] {
+        &self.site.page.links
+    }
+
+    pub(super) fn asset(&self, name: &str) -> String {
+        self.site.path(&format!("/ui/assets/{}", assets::find(name).map_or(name, Asset::address)))
+    }
+}
+
+/// The administrator who asks for a page.
+pub(super) struct Staff {
+    pub admin: Admin,
+    pub frame: Frame,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Staff {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let admin = Admin::from_request_parts(parts, state).await?;
+        let site = Site::from_request_parts(parts, state).await?;
+        Ok(Self { frame: Frame::new(site, Some(&admin.user)), admin })
+    }
+}
+
+/// Renders a page.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<Response, Rejection> {
+    let text = template.render().map_err(|error| {
+        tracing::error!(%error, "a page was not rendered");
+        Rejection::internal()
+    })?;
+    Ok((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
+}

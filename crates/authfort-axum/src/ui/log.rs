@@ -1,0 +1,49 @@
+//! Events as a page shows them.
+
+use std::collections::{HashMap, hash_map};
+
+use authfort::{Event, UserId};
+
+use super::frame::Staff;
+use crate::Rejection;
+
+pub(super) struct Entry {
+    pub event: Event,
+    /// Whom it is about.
+    pub user: Option<Named>,
+    /// Who did it.
+    pub actor: Option<Named>,
+    /// What the event says beside its type.
+    pub facts: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub id: UserId,
+    /// None for a user who was deleted.
+    pub email: Option<String>,
+}
+
+/// Adds the addresses of today: an event has ids, and a user may have another address since.
+pub(super) async fn entries(staff: &Staff, events: Vec<Event>) -> Result<Vec<Entry>, Rejection> {
+    let mut known: HashMap<UserId, Option<String>> = HashMap::new();
+    let ids: Vec<UserId> = events.iter().flat_map(|event| [event.user_id, event.actor_id]).flatten().collect();
+    for id in ids {
+        if let hash_map::Entry::Vacant(unknown) = known.entry(id) {
+            unknown.insert(staff.admin.auth.find_user(id).deleted(true).await?.map(|user| user.email));
+        }
+    }
+    let named = |id: Option<UserId>| id.map(|id| Named { id, email: known.get(&id).cloned().flatten() });
+    let entry =
+        |event: Event| Entry { user: named(event.user_id), actor: named(event.actor_id), facts: facts(&event), event };
+    Ok(events.into_iter().map(entry).collect())
+}
+
+fn facts(event: &Event) -> Vec<(String, String)> {
+    let told = event.data.iter().filter(|(_, value)| !value.is_null());
+    told.map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.replace('_', " "), text)
+    })
+    .collect()
+}

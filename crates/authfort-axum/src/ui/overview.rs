@@ -1,0 +1,112 @@
+//! `/ui/overview`: the numbers of the service; each leads to the list that it counts.
+
+use askama::Template;
+use authfort::{DeletedFilter, KeyInfo, UserFilter};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+
+use super::frame::{Frame, Staff, page};
+use super::words;
+use crate::Rejection;
+
+/// How many days the chart has.
+const DAYS: u64 = 30;
+/// The size of the chart, in its own units.
+const HEIGHT: u64 = 100;
+const STEP: u64 = 20;
+
+#[derive(Template)]
+#[template(path = "ui/overview.html")]
+struct Overview {
+    frame: Frame,
+    numbers: Vec<Number>,
+    days: Vec<Day>,
+    new_users: String,
+    most: String,
+    keys: Vec<KeyInfo>,
+}
+
+struct Number {
+    what: &'static str,
+    count: String,
+    address: String,
+}
+
+/// A bar of the chart.
+struct Day {
+    /// `2026-11-30`, in UTC.
+    date: String,
+    count: u64,
+    x: u64,
+    y: u64,
+    height: u64,
+}
+
+pub(super) async fn show(staff: Staff) -> Result<Response, Rejection> {
+    let (auth, frame) = (&staff.admin.auth, staff.frame.clone());
+    let role = auth.admin_role();
+    let filter = |change: fn(&mut UserFilter)| {
+        let mut filter = UserFilter::default();
+        change(&mut filter);
+        filter
+    };
+    let mut administrators = UserFilter::default();
+    administrators.roles = vec![role.to_owned()];
+    let mut numbers = Vec::new();
+    for (what, filter, query) in [
+        ("Users", UserFilter::default(), String::new()),
+        ("Administrators", administrators, format!("?role={role}")),
+        ("Banned", filter(|filter| filter.banned = Some(true)), "?status=banned".into()),
+        ("Address not verified", filter(|filter| filter.email_verified = Some(false)), "?verified=false".into()),
+        ("Anonymized", filter(|filter| filter.deleted = DeletedFilter::Only), "?status=anonymized".into()),
+    ] {
+        let count = words::number(auth.get_user_count().filter(filter).await?);
+        numbers.push(Number { what, count, address: frame.path(&format!("/ui/users{query}")) });
+    }
+    numbers.push(failing_logins(&staff).await?);
+    let days = new_per_day(&staff).await?;
+    let most = days.iter().map(|day| day.count).max().unwrap_or_default();
+    let new_users = words::number(days.iter().map(|day| day.count).sum());
+    let keys = auth.list_keys().await?;
+    page(StatusCode::OK, &Overview { frame, numbers, days, new_users, most: words::number(most), keys })
+}
+
+/// Failed sign-ins within a day. More than a page of them are not counted.
+async fn failing_logins(staff: &Staff) -> Result<Number, Rejection> {
+    let auth = &staff.admin.auth;
+    let since = auth.now() - TimeDelta::days(1);
+    let found = auth.list_events().r#type("login_failed").limit(200).await?;
+    let recent = found.events.iter().filter(|event| event.timestamp > since).count();
+    let more = if recent == 200 && found.next_cursor.is_some() { " or more" } else { "" };
+    Ok(Number {
+        what: "Failed sign-ins in 24 hours",
+        count: format!("{recent}{more}"),
+        address: staff.frame.path("/ui/events?type=login_failed"),
+    })
+}
+
+async fn new_per_day(staff: &Staff) -> Result<Vec<Day>, Rejection> {
+    let auth = &staff.admin.auth;
+    let midnight = |day: chrono::NaiveDate| -> DateTime<Utc> { day.and_time(NaiveTime::MIN).and_utc() };
+    let today = auth.now().date_naive();
+    let mut counts = Vec::new();
+    for back in (0..DAYS).rev() {
+        let (Some(day), Some(next)) = (
+            today.checked_sub_days(Days::new(back)),
+            today.checked_sub_days(Days::new(back)).and_then(|day| day.succ_opt()),
+        ) else {
+            continue;
+        };
+        let count = auth.get_user_count().created_after(midnight(day)).created_before(midnight(next)).await?;
+        counts.push((day, count));
+    }
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default().max(1);
+    let bar = |(index, (day, count)): (usize, (chrono::NaiveDate, u64))| {
+        // A day with somebody shows at least a line.
+        let height = (count * HEIGHT / most).max(u64::from(count > 0));
+        let x = u64::try_from(index).unwrap_or_default() * STEP;
+        Day { date: day.to_string(), count, x, y: HEIGHT - height, height }
+    };
+    Ok(counts.into_iter().enumerate().map(bar).collect())
+}

@@ -1,0 +1,57 @@
+//! Reads a query or a form.
+//!
+//! A saved link outlives what it names, and a page must not fail for it: an unknown parameter is ignored, and so is a value
+//! that a page does not know.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+
+use crate::Rejection;
+use crate::extract::{Parameters, form, is_form};
+
+/// The parameters of a page's query that are not empty; of two with one name, the last.
+#[derive(Debug, Default)]
+pub(super) struct Params(BTreeMap<String, String>);
+
+impl Params {
+    pub(super) fn of(parameters: Parameters) -> Self {
+        Self(parameters.into_pairs().into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// Returns the value, if it can be read as a `T`.
+    pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.get(name)?.parse().ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Parameters::split("query", parts.uri.query().unwrap_or_default()).map(Self::of)
+    }
+}
+
+/// The fields of a form.
+pub(super) struct Form(pub Params);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+        if !is_form(request.headers()) {
+            return Err(Rejection::invalid_request("The body must be a form."));
+        }
+        Ok(Self(Params::of(form(request, state).await?)))
+    }
+}

@@ -1,0 +1,63 @@
+//! `/ui/users/{id}/ban`
+
+use askama::Template;
+use authfort::{FieldError, User};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::acts::{done, version};
+use crate::Rejection;
+use crate::admin::UserPath;
+use crate::extract::Path;
+use crate::ui::frame::{Frame, Staff, page};
+use crate::ui::params::Form;
+use crate::ui::words;
+
+#[derive(Template)]
+#[template(path = "ui/ban.html")]
+struct Ban {
+    frame: Frame,
+    user: User,
+    /// Why it cannot be done.
+    obstacle: Option<&'static str>,
+}
+
+pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
+    let user = staff.admin.auth.get_user(id).await?;
+    let obstacle = (staff.admin.user.user_id == id).then_some("This is you.");
+    page(StatusCode::OK, &Ban { frame: staff.frame, user, obstacle })
+}
+
+pub(in crate::ui) async fn ban(
+    staff: Staff,
+    Path(UserPath { id }): Path<UserPath>,
+    Form(form): Form,
+) -> Result<Response, Rejection> {
+    staff.admin.not_on_self(id)?;
+    let mut call = staff.admin.auth.ban_user(id).if_version(version(&form)?);
+    if let Some(reason) = form.get("reason").map(str::trim).filter(|reason| !reason.is_empty()) {
+        call = call.reason(reason);
+    }
+    let fault = |code, message| Rejection::validation(vec![FieldError::new("until", code, message)]);
+    let end = match form.get("lasts") {
+        None | Some("forever") => None,
+        Some("until") => {
+            let until = form.get("until").ok_or_else(|| fault("required", "is missing"))?;
+            // A browser leaves the seconds out if they are zero.
+            let time = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+                .iter()
+                .find_map(|f| NaiveDateTime::parse_from_str(until, f).ok());
+            Some(time.ok_or_else(|| fault("invalid", "is not a time"))?.and_utc())
+        }
+        Some(hours) => {
+            let hours = hours.parse::<u16>().map_err(|_| fault("not_allowed", "is not one of the choices"))?;
+            Some(staff.admin.auth.now() + TimeDelta::hours(hours.into()))
+        }
+    };
+    if let Some(end) = end {
+        call = call.expires_at(end);
+    }
+    call.await?;
+    Ok(done(&staff, id, "user_banned"))
+}

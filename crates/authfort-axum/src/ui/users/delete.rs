@@ -1,0 +1,72 @@
+//! `/ui/users/{id}/delete`: deletes or anonymizes.
+
+use askama::Template;
+use authfort::{DeleteReceipt, FieldError, User, email_key};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::acts::version;
+use crate::Rejection;
+use crate::admin::UserPath;
+use crate::extract::Path;
+use crate::ui::frame::{Frame, Staff, page};
+use crate::ui::params::Form;
+use crate::ui::step_up::Sure;
+use crate::ui::words;
+
+#[derive(Template)]
+#[template(path = "ui/delete.html")]
+struct Delete {
+    frame: Frame,
+    user: User,
+    /// What would go: how many of what.
+    belongings: [(&'static str, String); 5],
+    /// Why it cannot be done.
+    obstacle: Option<&'static str>,
+    is_asked: bool,
+}
+
+pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
+    let user = staff.admin.auth.get_user(id).deleted(true).await?;
+    let obstacle = (staff.admin.user.user_id == id).then_some("This is you.");
+    let is_asked = staff.is_asked().await?;
+    let belongings = belongings(&staff.admin.auth.preview_delete(id).await?);
+    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, is_asked })
+}
+
+fn belongings(preview: &DeleteReceipt) -> [(&'static str, String); 5] {
+    [
+        ("Roles", preview.roles),
+        ("Sessions", preview.sessions),
+        ("Refresh tokens", preview.refresh_tokens),
+        ("Accounts at providers", preview.oauth_accounts),
+        ("Verification tokens", preview.verification_tokens),
+    ]
+    .map(|(what, count)| (what, words::number(count)))
+}
+
+pub(in crate::ui) async fn delete(
+    sure: Sure,
+    Path(UserPath { id }): Path<UserPath>,
+    Form(mut form): Form,
+) -> Result<Response, Rejection> {
+    let staff = &sure.staff;
+    staff.admin.not_on_self(id)?;
+    let version = version(&form)?;
+    let user = staff.admin.auth.get_user(id).deleted(true).await?;
+    let typed = form.take("address").unwrap_or_default();
+    if typed.trim() != user.email && email_key(&typed) != email_key(&user.email) {
+        let fault = FieldError::new("address", "not_allowed", "is not the address of this person");
+        return Err(Rejection::validation(vec![fault]));
+    }
+    let (auth, cookies) = sure.confirm(&mut form).await?;
+    let mut call = auth.delete_user(id).if_version(version);
+    let anonymizes = form.get("mode") == Some("anonymize");
+    if anonymizes {
+        call = call.anonymize();
+    }
+    let outcome = call.await.map_err(Rejection::from);
+    let address =
+        if anonymizes { format!("/ui/users/{id}?done=user_deleted") } else { format!("/ui/users?deleted={id}") };
+    Ok((cookies, outcome.map(|_| Redirect::to(&staff.frame.path(&address)))).into_response())
+}

@@ -1,0 +1,117 @@
+//! `POST /ui/users/{id}`: changes the profile, if nobody else has meanwhile.
+
+use authfort::{Error, User};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::person::Person;
+use crate::Rejection;
+use crate::admin::UserPath;
+use crate::extract::Path;
+use crate::ui::frame::{Staff, page};
+use crate::ui::params::{Form, Params};
+
+/// The profile as the form has it. An empty field is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::ui) struct Profile {
+    pub version: i64,
+    pub email: String,
+    pub email_verified: bool,
+    pub name: String,
+    pub phone: String,
+    pub avatar_url: String,
+    /// Why it was not saved.
+    pub faults: Vec<String>,
+    /// The fields that somebody else has changed meanwhile: what they are called, what they are now, and what they would be.
+    pub conflicts: Vec<(&'static str, String, String)>,
+}
+
+impl Profile {
+    pub(super) fn of(user: &User) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Self {
+            version: user.version,
+            email: user.email.clone(),
+            email_verified: user.email_verified,
+            name: text(&user.name),
+            phone: text(&user.phone),
+            avatar_url: text(&user.avatar_url),
+            ..Self::default()
+        }
+    }
+
+    fn read(form: &mut Params) -> Result<Self, Rejection> {
+        let version = form.parsed("version").ok_or_else(|| Rejection::invalid_request("`version` is missing."))?;
+        let mut text = |name| form.take(name).unwrap_or_default().trim().to_owned();
+        let (email, name, phone, avatar_url) = (text("email"), text("name"), text("phone"), text("avatar_url"));
+        let email_verified = form.get("email_verified").is_some();
+        Ok(Self { version, email, email_verified, name, phone, avatar_url, ..Self::default() })
+    }
+
+    /// The fields that differ.
+    fn differences(&self, now: &Self) -> Vec<(&'static str, String, String)> {
+        let verified = |on: bool| if on { "verified" } else { "not verified" }.to_owned();
+        [
+            ("Address", now.email.clone(), self.email.clone()),
+            ("Address is", verified(now.email_verified), verified(self.email_verified)),
+            ("Name", now.name.clone(), self.name.clone()),
+            ("Phone", now.phone.clone(), self.phone.clone()),
+            ("Picture", now.avatar_url.clone(), self.avatar_url.clone()),
+        ]
+        .into_iter()
+        .filter(|(_, now, wanted)| now != wanted)
+        .collect()
+    }
+}
+
+pub(in crate::ui) async fn edit(
+    staff: Staff,
+    headers: HeaderMap,
+    Path(UserPath { id }): Path<UserPath>,
+    Form(mut form): Form,
+) -> Result<Response, Rejection> {
+    let mut wanted = Profile::read(&mut form)?;
+    let auth = &staff.admin.auth;
+    let now = Profile::of(&auth.get_user(id).await?);
+    let mut call = auth.update_user(id).if_version(wanted.version);
+    // Only what differs is sent: the address of who keeps it is not proven again.
+    if wanted.email != now.email {
+        call = call.email(&wanted.email);
+    }
+    if wanted.email_verified != now.email_verified || wanted.email != now.email {
+        call = call.email_verified(wanted.email_verified);
+    }
+    if wanted.name != now.name {
+        call = if wanted.name.is_empty() { call.clear_name() } else { call.name(&wanted.name) };
+    }
+    if wanted.phone != now.phone {
+        call = if wanted.phone.is_empty() { call.clear_phone() } else { call.phone(&wanted.phone) };
+    }
+    if wanted.avatar_url != now.avatar_url {
+        call = if wanted.avatar_url.is_empty() { call.clear_avatar_url() } else { call.avatar_url(&wanted.avatar_url) };
+    }
+    let status = match call.await {
+        Ok(_) => {
+            let address = staff.frame.path(&format!("/ui/users/{id}?done=user_updated"));
+            return Ok(Redirect::to(&address).into_response());
+        }
+        Err(Error::PreconditionFailed) => {
+            let now = Profile::of(&auth.get_user(id).await?);
+            wanted.conflicts = wanted.differences(&now);
+            wanted.version = now.version;
+            StatusCode::PRECONDITION_FAILED
+        }
+        Err(Error::Validation(faults)) => {
+            wanted.faults = faults.iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect();
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        Err(error @ Error::UserExists) => {
+            wanted.faults = vec![error.to_string()];
+            StatusCode::CONFLICT
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut person = Person::read(&staff, id, &headers, None).await?;
+    person.form = Some(wanted);
+    page(status, &person)
+}

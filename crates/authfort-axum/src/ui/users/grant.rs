@@ -1,0 +1,43 @@
+//! `/ui/users/{id}/roles`: gives a role.
+
+use askama::Template;
+use authfort::User;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::acts::{done, version};
+use crate::Rejection;
+use crate::admin::UserPath;
+use crate::extract::Path;
+use crate::ui::frame::{Frame, Staff, page};
+use crate::ui::params::Form;
+use crate::ui::step_up::Sure;
+use crate::ui::words;
+
+#[derive(Template)]
+#[template(path = "ui/grant.html")]
+struct Grant {
+    frame: Frame,
+    user: User,
+    admin_role: String,
+    is_asked: bool,
+}
+
+pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
+    let user = staff.admin.auth.get_user(id).await?;
+    let is_asked = staff.is_asked().await?;
+    let admin_role = staff.admin.auth.admin_role().to_owned();
+    page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, is_asked })
+}
+
+pub(in crate::ui) async fn grant(
+    sure: Sure,
+    Path(UserPath { id }): Path<UserPath>,
+    Form(mut form): Form,
+) -> Result<Response, Rejection> {
+    let version = version(&form)?;
+    let (auth, cookies) = sure.confirm(&mut form).await?;
+    let role = form.get("role").unwrap_or_default().trim();
+    let outcome = auth.add_role(id, role).if_version(version).await.map_err(Rejection::from);
+    Ok((cookies, outcome.map(|_| done(&sure.staff, id, "role_added"))).into_response())
+}

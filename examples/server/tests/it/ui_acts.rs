@@ -1,0 +1,268 @@
+//! What an administrator does on the pages: done, confirmed by the log, or refused in words.
+
+use authfort::sqlx::{Connection as _, PgConnection, SqliteConnection, query};
+use authfort_testkit::{Engine, TestDatabase, both_engines};
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::ui::{ADMIN, PASSWORD, Site};
+
+async fn sql(db: &TestDatabase, text: &'static str) {
+    let done = match db.engine() {
+        Engine::Sqlite => query(text).execute(&mut SqliteConnection::connect(db.url()).await.unwrap()).await.map(drop),
+        Engine::Postgres => query(text).execute(&mut PgConnection::connect(db.url()).await.unwrap()).await.map(drop),
+    };
+    done.unwrap();
+}
+
+/// Opens a person's page.
+async fn open(site: &Site, browser: &Browser, id: &str) {
+    browser.go(&site.url(&format!("/admin/ui/users/{id}"))).await;
+    browser.see("Profile").await;
+}
+
+async fn value(browser: &Browser, css: &str) -> String {
+    browser.find(css).await.prop("value").await.unwrap().unwrap()
+}
+
+both_engines! {
+    async fn a_ban_has_a_reason_and_an_end_and_is_ended(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, &id).await;
+        browser.click("a[href$='/ban']").await;
+        browser.fill("#reason", "Spam, twice").await;
+        browser.choose("#lasts", "24").await;
+        browser.click("button.danger").await;
+        browser.see("Done: User banned.").await;
+        browser.see("Spam, twice").await;
+        browser.see("until").await;
+        let user = site.get(&format!("/admin/users/{id}")).await;
+        assert_eq!((&user["banned"], &user["ban_reason"]), (&json!(true), &json!("Spam, twice")));
+        assert!(user["ban_expires_at"].is_string());
+        browser.click("form[action$='/unban'] button").await;
+        browser.see("Done: User unbanned.").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}")).await["banned"], false);
+        browser.see("History").await;
+        browser.see(ADMIN).await;
+        assert_eq!(browser.complaints().await, [""; 0]);
+    }
+
+    async fn a_link_confirms_nothing_that_the_log_does_not_have(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url(&format!("/admin/ui/users/{id}?done=user_banned"))).await;
+        browser.see("Profile").await;
+        assert!(!browser.text().await.contains("Done"));
+        browser.go(&site.url(&format!("/admin/ui/users?deleted={id}"))).await;
+        browser.find("#results").await;
+        assert!(!browser.text().await.contains("was deleted"));
+    }
+
+    async fn roles_are_given_and_taken(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, &id).await;
+        browser.click("a[href$='/roles']").await;
+        browser.fill("#role", "not a role!").await;
+        browser.click("button.primary").await;
+        browser.see("Not done.").await;
+        assert_eq!(value(&browser, "#role").await, "not a role!", "what was typed stays");
+        browser.fill("#role", "editor").await;
+        browser.click("button.primary").await;
+        browser.see("Done: Role added.").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!(["editor"]));
+        browser.click("form[action$='/roles/remove'] button").await;
+        browser.see("Done: Role removed.").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!([]));
+    }
+
+    async fn two_edits_at_once_are_both_shown(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, &id).await;
+        browser.click("a[href$='?edit=1']").await;
+        browser.fill("#name", "Jane Mine").await;
+        site.patch(&format!("/admin/users/{id}"), json!({ "name": "Jane Theirs", "phone": "+4930123456" })).await;
+        browser.click("button.primary").await;
+        browser.see("somebody else has changed this person").await;
+        for text in ["Jane Theirs", "Jane Mine", "+4930123456"] {
+            browser.see(text).await;
+        }
+        assert_eq!(site.get(&format!("/admin/users/{id}")).await["name"], "Jane Theirs", "nothing was done");
+        assert_eq!(value(&browser, "#name").await, "Jane Mine", "what was typed stays");
+        browser.click("button.primary").await;
+        browser.see("Done: User updated.").await;
+        let user = site.get(&format!("/admin/users/{id}")).await;
+        assert_eq!((&user["name"], &user["phone"], &user["email_verified"]), (&json!("Jane Mine"), &Value::Null, &json!(true)));
+
+        browser.click("a[href$='?edit=1']").await;
+        browser.fill("#email", ADMIN).await;
+        browser.click("form.fields button.primary").await;
+        browser.see("Not saved.").await;
+        assert_eq!(value(&browser, "#email").await, ADMIN);
+    }
+
+    async fn a_session_is_ended_by_its_button(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let user = site.post("/admin/users", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        let id = user["id"].as_str().unwrap();
+        for _ in 0..3 {
+            site.post("/auth/login", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        }
+        let active = async || {
+            let sessions = site.get(&format!("/admin/users/{id}/sessions?active_only=true")).await;
+            sessions["sessions"].as_array().unwrap().len()
+        };
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, id).await;
+        browser.click("form[action$='/sessions/end'] button.quiet").await;
+        browser.see("Done: Session revoked.").await;
+        assert_eq!(active().await, 2);
+        browser.click("form[action$='/sessions/end'] button:not(.quiet)").await;
+        browser.until("no session", async || active().await == 0).await;
+    }
+
+    async fn a_user_is_created(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.click("a[href$='/ui/users/new']").await;
+        browser.fill("#email", ADMIN).await;
+        browser.fill("#name", "Jane").await;
+        browser.click("button.primary").await;
+        browser.see("Not done.").await;
+        browser.fill("#email", "jane@example.com").await;
+        browser.click("button.primary").await;
+        browser.see("Done: User created.").await;
+        let found = site.get("/admin/users?query=jane%40example.com").await;
+        assert_eq!((&found["users"][0]["name"], &found["users"][0]["email_verified"]), (&json!("Jane"), &json!(false)));
+    }
+
+    async fn a_deletion_asks_for_the_address_and_is_confirmed(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let other = site.user("john@example.com", "John").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, &id).await;
+        browser.click("a[href$='/delete']").await;
+        browser.fill("#address", "john@example.com").await;
+        browser.click("button.danger").await;
+        browser.see("is not the address of this person").await;
+        assert_eq!(site.status(&format!("/admin/users/{id}")).await, 200);
+        browser.fill("#address", "jane@example.com").await;
+        browser.click("button.danger").await;
+        browser.see("jane@example.com was deleted.").await;
+        assert_eq!(site.status(&format!("/admin/users/{id}")).await, 404);
+
+        open(&site, &browser, &other).await;
+        browser.click("a[href$='/delete']").await;
+        browser.click("input[value=anonymize]").await;
+        browser.fill("#address", "john@example.com").await;
+        browser.click("button.danger").await;
+        browser.see("Done: User deleted.").await;
+        browser.see("Anonymized").await;
+        assert_eq!(site.get(&format!("/admin/users/{other}?deleted=true")).await["is_deleted"], true);
+    }
+
+    async fn what_holds_a_person_back_is_named(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        sql(&db, match db.engine() {
+            Engine::Sqlite => "CREATE TABLE orders (customer BLOB REFERENCES authfort_users (id))",
+            Engine::Postgres => "CREATE TABLE orders (customer uuid REFERENCES authfort_users (id))",
+        }).await;
+        sql(&db, "INSERT INTO orders SELECT id FROM authfort_users WHERE email = 'jane@example.com'").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url(&format!("/admin/ui/users/{id}/delete"))).await;
+        browser.fill("#address", "jane@example.com").await;
+        browser.click("button.danger").await;
+        browser.see("orders").await;
+        assert_eq!(site.status(&format!("/admin/users/{id}")).await, 200);
+    }
+
+    async fn the_password_is_asked_again_after_ten_minutes(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        let page = site.url(&format!("/admin/ui/users/{id}/password"));
+        browser.go(&page).await;
+        browser.find("#password").await;
+        assert!(!browser.has("#your_password").await);
+        sql(&db, match db.engine() {
+            Engine::Sqlite => "UPDATE authfort_sessions SET created_at = '2020-01-01T00:00:00+00:00'",
+            Engine::Postgres => "UPDATE authfort_sessions SET created_at = now() - interval '11 minutes'",
+        }).await;
+        browser.go(&page).await;
+        browser.fill("#password", "another good password").await;
+        browser.fill("#your_password", "a wrong password").await;
+        browser.click("button.danger").await;
+        browser.see("Not done.").await;
+        browser.fill("#your_password", PASSWORD).await;
+        browser.click("button.danger").await;
+        browser.see("Done: Password.").await;
+        let signed_in = site.post("/auth/login", json!({ "email": "jane@example.com", "password": "another good password" })).await;
+        assert_eq!(signed_in["user"]["id"], json!(id));
+        browser.go(&page).await;
+        browser.find("#password").await;
+        assert!(!browser.has("#your_password").await, "the new session is fresh");
+    }
+
+    async fn oneself_and_the_last_administrator_are_out_of_reach_in_words(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let me = site.get("/auth/me").await["id"].as_str().unwrap().to_owned();
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        open(&site, &browser, &me).await;
+        browser.see("This is you: you cannot ban or delete yourself.").await;
+        browser.see("This is you: somebody else has to take it.").await;
+        browser.see("This is your session.").await;
+        assert!(!browser.has("a[href$='/delete'], a[href$='/ban']").await);
+        browser.go(&site.url(&format!("/admin/ui/users/{me}/delete"))).await;
+        browser.see("You cannot do this to yourself.").await;
+    }
+
+    async fn a_fault_of_the_server_is_shown_as_such(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url(&format!("/admin/ui/users/{id}/ban"))).await;
+        browser.fill("#reason", "Spam").await;
+        sql(&db, "ALTER TABLE authfort_events RENAME TO elsewhere").await;
+        browser.click("button.danger").await;
+        browser.see("Not done. An internal error occurred.").await;
+        assert_eq!(value(&browser, "#reason").await, "Spam", "what was typed stays");
+        sql(&db, "ALTER TABLE elsewhere RENAME TO authfort_events").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}")).await["banned"], false);
+    }
+
+    async fn what_another_administrator_does_shows_on_an_open_page(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let (person, list) = (Browser::start().await, Browser::start().await);
+        site.sign_in(&person).await;
+        site.sign_in(&list).await;
+        open(&site, &person, &id).await;
+        list.see("1–2 of 2").await;
+        site.user("john@example.com", "John").await;
+        site.post(&format!("/admin/users/{id}/ban"), json!({})).await;
+        person.see("This person has changed since the page was opened: User banned").await;
+        person.click(".notice.warn a").await;
+        person.see("Banned since").await;
+        list.see("1–3 of 3").await;
+        list.see("Banned").await;
+    }
+}
