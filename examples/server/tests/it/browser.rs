@@ -1,6 +1,7 @@
 //! A real browser without a window: Debian's `chromium`, driven by its `chromium-driver`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,36 +22,39 @@ use crate::support::{Folder, TIMEOUT};
 /// A browser takes a processor to itself.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
+/// How often a test looks whether something has come.
+const PERIOD: Duration = Duration::from_millis(20);
+
 /// A browser, which is closed on drop.
 pub struct Browser {
     pub client: Client,
     driver: Child,
+    port: u16,
+    session: String,
     _profile: Folder,
     _place: SemaphorePermit<'static>,
 }
 
 impl Browser {
     pub async fn start() -> Self {
-        Self::of(true).await
+        Self::of(PLACES.acquire().await.unwrap(), true).await
+    }
+
+    /// Starts two browsers. Two tests that each held one place and waited for another would wait for good.
+    pub async fn start_two() -> (Self, Self) {
+        let mut places = PLACES.acquire_many(2).await.unwrap();
+        let second = places.split(1).unwrap();
+        (Self::of(places, true).await, Self::of(second, true).await)
     }
 
     /// Starts a browser that runs no script.
     pub async fn start_without_script() -> Self {
-        Self::of(false).await
+        Self::of(PLACES.acquire().await.unwrap(), false).await
     }
 
-    async fn of(runs_script: bool) -> Self {
-        let place = PLACES.acquire().await.unwrap();
+    async fn of(place: SemaphorePermit<'static>, runs_script: bool) -> Self {
         let profile = Folder::new().await;
-        let mut driver = Command::new("chromedriver");
-        driver.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut driver = driver.spawn().unwrap_or_else(|error| {
-            panic!("chromedriver cannot be started ({error}); on Debian or Ubuntu: apt-get install chromium chromium-driver")
-        });
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let started = lines.find(|line| line.contains("started successfully on port")).expect("chromedriver starts");
-        thread::spawn(move || lines.for_each(drop));
-        let port = started.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
+        let (driver, port) = driver();
         let mut args = vec![format!("--user-data-dir={}", profile.path().join("profile").display())];
         // The sandbox cannot be had as root. Nothing but the page's own server is asked.
         let quiet = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run \
@@ -68,7 +72,9 @@ impl Browser {
         capabilities.insert("unhandledPromptBehavior".into(), json!("ignore"));
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await;
-        Self { client: client.expect("a browser"), driver, _profile: profile, _place: place }
+        let client = client.expect("a browser");
+        let session = client.session_id().await.unwrap().expect("a session");
+        Self { client, driver, port, session, _profile: profile, _place: place }
     }
 
     /// Opens a page.
@@ -78,7 +84,7 @@ impl Browser {
 
     /// Waits for an element.
     pub async fn find(&self, css: &str) -> Element {
-        let found = self.client.wait().at_most(TIMEOUT).for_element(Locator::Css(css)).await;
+        let found = self.client.wait().at_most(TIMEOUT).every(PERIOD).for_element(Locator::Css(css)).await;
         match found {
             Ok(found) => found,
             Err(error) => panic!("no {css} ({error}) at {} in {}", self.url().await, self.text().await),
@@ -141,7 +147,7 @@ impl Browser {
         let began = Instant::now();
         while !holds().await {
             assert!(began.elapsed() < TIMEOUT, "no {what} at {}: {}", self.url().await, self.text().await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PERIOD).await;
         }
     }
 
@@ -164,15 +170,48 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Ends the browser, which outlives its driver otherwise.
+    fn quit(&self) -> io::Result<()> {
+        let mut driver = TcpStream::connect(("127.0.0.1", self.port))?;
+        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        write!(driver, "DELETE /session/{} {head}", self.session)?;
+        // It answers when the browser has ended, and may leave the connection open.
+        driver.set_read_timeout(Some(TIMEOUT))?;
+        driver.read(&mut [0; 512]).map(drop)
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browsers when it is told to end, and leaves them when it is killed.
-        let told = Command::new("kill").args(["-TERM", &self.driver.id().to_string()]).status();
-        if told.is_err() {
-            drop(self.driver.kill());
-        }
+        let ended = self.quit();
+        drop(self.driver.kill());
         drop(self.driver.wait());
+        if !thread::panicking() {
+            ended.expect("the browser ends");
+        }
     }
+}
+
+/// Starts a driver, and returns it with its port. It takes a port that is free for one version of IP, and gives up if another
+/// program has it for the other version.
+fn driver() -> (Child, u16) {
+    for _ in 0..5 {
+        let mut driver = Command::new("chromedriver");
+        driver.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = driver.spawn().unwrap_or_else(|error| {
+            panic!(
+                "chromedriver cannot be started ({error}); on Debian or Ubuntu: apt-get install chromium chromium-driver"
+            )
+        });
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        if let Some(line) = lines.find(|line| line.contains("started successfully on port")) {
+            thread::spawn(move || lines.for_each(drop));
+            return (driver, line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap());
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver does not start");
 }
 
 /// Commands of Chromium's own.

@@ -108,7 +108,7 @@ both_engines! {
         browser.go(&site.url(&format!("/admin/ui/users/{id}"))).await;
         browser.see("Sign in").await;
         enter(&browser, ADMIN, "a wrong password").await;
-        browser.see("The email address or the password is wrong").await;
+        browser.see("Email or password is wrong.").await;
         assert_eq!(browser.find("#email").await.prop("value").await.unwrap().unwrap(), ADMIN, "what was typed stays");
         enter(&browser, ADMIN, PASSWORD).await;
         browser.see("jane@example.com").await;

@@ -252,7 +252,7 @@ both_engines! {
     async fn what_another_administrator_does_shows_on_an_open_page(db: TestDatabase) {
         let site = Site::start(&db).await;
         let id = site.user("jane@example.com", "Jane").await;
-        let (person, list) = (Browser::start().await, Browser::start().await);
+        let (person, list) = Browser::start_two().await;
         site.sign_in(&person).await;
         site.sign_in(&list).await;
         open(&site, &person, &id).await;

@@ -52,8 +52,11 @@ pub(in crate::ui) async fn end_sessions(
             let session = session.parse::<SessionId>().map_err(|_| Rejection::from(Error::SessionNotFound))?;
             staff.admin.auth.revoke_session(id, session).await?;
         }
-        None => {
+        None if staff.admin.user.user_id == id => {
             staff.admin.auth.revoke_sessions(id).except(staff.admin.user.session_id).await?;
+        }
+        None => {
+            staff.admin.auth.revoke_sessions(id).await?;
         }
     }
     Ok(done(&staff, id, "session_revoked"))

@@ -67,8 +67,13 @@ impl Person {
     ) -> Result<Self, Rejection> {
         let auth = &staff.admin.auth;
         let user = auth.get_user(id).deleted(true).await?;
-        let sessions = auth.list_sessions(id).limit(SESSIONS).await?;
-        let accounts = auth.list_accounts(id).await?;
+        // An anonymized user has none of these.
+        let (sessions, next_sessions, accounts) = if user.is_deleted {
+            Default::default()
+        } else {
+            let found = auth.list_sessions(id).limit(SESSIONS).await?;
+            (found.sessions, found.next_cursor, auth.list_accounts(id).await?)
+        };
         let events = auth.list_events().user_id(id).limit(EVENTS).await?;
         let me = &staff.admin.user;
         let receipt = done.filter(|done| {
@@ -87,8 +92,8 @@ impl Person {
             back: left_list(headers, &staff.frame),
             now: auth.now(),
             metadata: serde_json::to_string_pretty(&user.metadata).unwrap_or_default(),
-            has_more_sessions: sessions.next_cursor.is_some(),
-            sessions: sessions.sessions,
+            has_more_sessions: next_sessions.is_some(),
+            sessions,
             own_session: me.session_id,
             accounts,
             has_more_history: events.next_cursor.is_some(),
