@@ -58,7 +58,7 @@ impl Browser {
         let mut args = vec![format!("--user-data-dir={}", profile.path().join("profile").display())];
         // The sandbox cannot be had as root. Nothing but the page's own server is asked.
         let quiet = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run \
-             --disable-background-networking --disable-component-update --disable-sync --lang=en --window-size=1280,900";
+             --disable-background-networking --disable-component-update --disable-sync --disable-extensions --disable-default-apps --no-default-browser-check --lang=en --window-size=1280,900";
         args.extend(quiet.split_whitespace().map(str::to_owned));
         let scripts = if runs_script { 1 } else { 2 };
         let options = json!({

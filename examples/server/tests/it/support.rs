@@ -11,7 +11,7 @@ use std::time::Duration;
 use authfort_testkit::{Engine, TestDatabase};
 
 /// Longer than any test step takes on any machine; only a failing test waits this long.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A folder that is removed on drop.
 pub struct Folder(TestDatabase);
