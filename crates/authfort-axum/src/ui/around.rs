@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::AdminPage;
 use super::frame::{Frame, page};
 use super::site::Site;
-use crate::auth::{RefreshCookies, cookies_of};
+use crate::auth::{RefreshCookies, clear_cookies, cookies_of};
 use crate::layer::Caller;
 use crate::limits::Limits;
 use crate::{Action, Rejection};
@@ -29,16 +29,20 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
+/// Sent with what the script asks for by itself, while nobody does anything.
+const LIVE: HeaderName = HeaderName::from_static("x-authfort-live");
+
 pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: Next) -> Response {
     let asked = Asked {
         site: Site::of(options, &request),
         path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         reads: matches!(*request.method(), Method::GET | Method::HEAD),
         by_script: request.headers().contains_key(HX_REQUEST),
+        is_live: request.headers().contains_key(LIVE),
     };
     request.extensions_mut().insert(asked.site.clone());
     let (mut parts, body) = request.into_parts();
-    let renewed = renew(&mut parts).await;
+    let renewed = if asked.may_renew() { renew(&mut parts).await } else { Ok(HeaderMap::new()) };
     let caller = Caller::of(&parts).cloned();
     let (mut response, cookies) = match renewed {
         Ok(cookies) => (next.run(Request::from_parts(parts, body)).await, cookies),
@@ -48,32 +52,45 @@ pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: 
         let me = caller.ok().and_then(|caller| caller.known());
         response = asked.refuse(response, &rejection, Frame::new(asked.site.clone(), me.as_deref()));
     }
-    let headers = response.headers_mut();
-    for cookie in cookies.get_all(header::SET_COOKIE) {
-        headers.append(header::SET_COOKIE, cookie.clone());
-    }
+    add_cookies(response.headers_mut(), &cookies);
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-/// Exchanges the refresh token of a caller whose access token has expired, and returns the cookies to set. A caller who cannot
-/// be helped so stays as they are.
+/// Adds the cookies of a renewed session, unless the page has set its own: a newer session, or none.
+fn add_cookies(to: &mut HeaderMap, cookies: &HeaderMap) {
+    let name = |cookie: &HeaderValue| cookie.as_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::to_owned);
+    let own: Vec<_> = to.get_all(header::SET_COOKIE).iter().map(name).collect();
+    for cookie in cookies.get_all(header::SET_COOKIE) {
+        if !own.contains(&name(cookie)) {
+            to.append(header::SET_COOKIE, cookie.clone());
+        }
+    }
+}
+
+/// Exchanges the refresh token of a caller whose access token has expired, and returns the cookies to set. A refresh token that
+/// is refused is cleared, so that it is not sent again.
 async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
     let none = HeaderMap::new();
     let caller = Caller::of(parts)?.clone();
+    // Whoever sends a bearer token is that caller or nobody.
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return Ok(none);
+    }
     match caller.principal(parts).await {
         Ok(Some(_)) => return Ok(none),
-        Err(rejection) if rejection.status() != StatusCode::UNAUTHORIZED => return Err(rejection),
+        // The page says so itself.
+        Err(rejection) if rejection.status() != StatusCode::UNAUTHORIZED => return Ok(none),
         Ok(None) | Err(_) => {}
     }
-    let RefreshCookies(Ok(tokens)) = RefreshCookies::of(&caller, parts) else { return Ok(none) };
+    let RefreshCookies(Ok(tokens)) = RefreshCookies::of(&caller, parts) else { return clear_cookies(&caller) };
     let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
     let Some(first) = tokens.next() else { return Ok(none) };
     caller.check_site(parts)?;
@@ -91,7 +108,7 @@ async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
             return if rejection.status().is_server_error() || rejection.status() == StatusCode::TOO_MANY_REQUESTS {
                 Err(rejection)
             } else {
-                Ok(none)
+                clear_cookies(&caller)
             };
         }
     };
@@ -107,6 +124,7 @@ struct Asked {
     path: String,
     reads: bool,
     by_script: bool,
+    is_live: bool,
 }
 
 #[derive(Template)]
@@ -128,11 +146,24 @@ struct Notice<'a> {
 }
 
 impl Asked {
+    /// A page that begins or ends a session needs none, and a session does not live on because a page lies open.
+    fn may_renew(&self) -> bool {
+        !self.is_live && !self.is_sign_in() && !self.path.starts_with("/ui/sign-out")
+    }
+
+    fn is_sign_in(&self) -> bool {
+        self.path.split('?').next() == Some("/ui/sign-in")
+    }
+
     /// Returns the page of a refusal, or, for a form that a script has sent, a notice above the form, which stays as it is.
     fn refuse(&self, refused: Response, rejection: &Rejection, frame: Frame) -> Response {
         let signed_out = rejection.asks_for_a_token();
         let sign_in = signed_out.then(|| self.sign_in());
-        if let (Some(address), true) = (&sign_in, self.reads) {
+        if signed_out && self.is_live {
+            // What is shown stays until somebody does something.
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        if let (Some(address), true, false) = (&sign_in, self.reads, self.is_sign_in()) {
             if !self.by_script {
                 return Redirect::to(address).into_response();
             }
@@ -151,7 +182,7 @@ impl Asked {
             let title = match rejection.status().as_u16() {
                 403 => "Not allowed",
                 404 => "Not found",
-                401 => "Signed out",
+                _ if signed_out => "Signed out",
                 400..500 => "Not done",
                 _ => "Something is wrong",
             };

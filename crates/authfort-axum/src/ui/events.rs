@@ -19,6 +19,8 @@ struct Events {
     types: &'static [&'static str],
     r#type: String,
     user: Option<UserId>,
+    /// What was written in place of an id.
+    odd: Option<String>,
     entries: Vec<Entry>,
     /// The query of the next page.
     next: Option<String>,
@@ -28,6 +30,7 @@ struct Events {
 pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejection> {
     let r#type = params.get("type").filter(|wanted| EVENT_TYPES.contains(wanted)).unwrap_or_default().to_owned();
     let user = params.parsed::<UserId>("user");
+    let odd = params.get("user").filter(|_| user.is_none()).map(str::to_owned);
     let before = params.parsed::<EventId>("before");
     let mut call = staff.admin.auth.list_events().limit(50);
     if !r#type.is_empty() {
@@ -47,5 +50,5 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     });
     let entries = entries(&staff, found.events).await?;
     let is_first = before.is_none();
-    page(StatusCode::OK, &Events { frame: staff.frame, types: EVENT_TYPES, r#type, user, entries, next, is_first })
+    page(StatusCode::OK, &Events { frame: staff.frame, types: EVENT_TYPES, r#type, user, odd, entries, next, is_first })
 }

@@ -31,14 +31,14 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 pub use self::site::AdminPage;
 use self::site::Site;
-use crate::harden::{catch_panics, mark};
+use crate::harden::{BODY_LIMIT, catch_panics, mark};
 use crate::{AuthLayer, Rejection, require_role};
 
 /// Returns the admin page: users for people, in the browser. Merge it with the [`admin_router`](crate::admin_router); its
@@ -88,6 +88,7 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .route("/ui/sign-in", get(sign_in::form).post(sign_in::sign_in))
         .route("/ui/sign-out", post(sign_in::sign_out))
         .method_not_allowed_fallback(async || Rejection::method_not_allowed())
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(catch_panics())
         .layer(from_fn(move |request: Request, next: Next| around::around(Arc::clone(&page), request, next)))
         .layer(layer.clone());

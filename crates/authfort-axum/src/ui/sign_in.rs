@@ -1,8 +1,12 @@
 //! `/ui/sign-in` and `/ui/sign-out`
 
+use std::sync::Arc;
+
 use askama::Template;
-use authfort::LoginOutcome;
 use authfort::secrecy::{ExposeSecret, SecretString};
+use authfort::{LoginOutcome, Principal};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -10,7 +14,19 @@ use super::frame::{Frame, page};
 use super::params::{Form, Params};
 use super::site::Site;
 use crate::auth::{AccessTokens, RefreshCookies, Visitor, clear_cookies, cookies_of};
-use crate::{Action, CurrentUser, Rejection};
+use crate::layer::Caller;
+use crate::{Action, Rejection};
+
+/// The caller, if a good token says who it is.
+pub(super) struct Known(Option<Arc<Principal>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Known {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Ok(Self(Caller::of(parts)?.principal(parts).await.ok().flatten()))
+    }
+}
 
 #[derive(Template)]
 #[template(path = "ui/sign_in.html")]
@@ -22,7 +38,8 @@ struct SignIn<'a> {
     refusal: Option<&'a Rejection>,
 }
 
-pub(super) async fn form(site: Site, user: Option<CurrentUser>, params: Params) -> Result<Response, Rejection> {
+/// Whoever is not signed in for certain gets the form: also who sends a token that is refused.
+pub(super) async fn form(site: Site, Known(user): Known, params: Params) -> Result<Response, Rejection> {
     let next = site.next(params.get("next"));
     if user.is_some() {
         return Ok(Redirect::to(&next).into_response());

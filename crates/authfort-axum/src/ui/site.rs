@@ -79,8 +79,12 @@ impl Site {
     pub(super) fn next(&self, wanted: Option<&str>) -> String {
         let home = self.path("/ui/");
         // A browser takes `//host` and `/\host` for another site, and skips control characters.
-        let own =
-            |path: &&str| path.starts_with(&home) && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let own = |path: &&str| {
+            let page = path.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+            let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+            // A segment of dots leads out of the folder.
+            is_plain && path.starts_with(&home) && !["/.", "//", "%2e", "%2f"].iter().any(|odd| page.contains(odd))
+        };
         wanted.filter(own).map_or(home.clone(), str::to_owned)
     }
 }
@@ -130,6 +134,9 @@ mod tests {
             "/\\evil",
             "/admin/ui/\\x",
             "/admin/ui/\r\nx: y",
+            "/admin/ui/../users",
+            "/admin/ui/%2E%2e/x",
+            "/admin/ui//x",
         ] {
             assert_eq!(site.next(Some(other)), "/admin/ui/", "{other}");
         }

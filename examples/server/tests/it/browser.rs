@@ -162,10 +162,11 @@ impl Browser {
     /// What the browser has complained of: errors of scripts, and what the policy of the page forbids.
     pub async fn complaints(&self) -> Vec<String> {
         let entries = self.client.issue_cmd(Extra::Log).await.unwrap();
-        let entries = entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned());
+        let entries = entries.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
+        let entries = entries.map(|entry| entry["message"].as_str().unwrap().to_owned());
         // A refusal is an answer like others.
         entries
-            .filter(|entry| !entry.contains("Failed to load resource: the server responded with a status of 4"))
+            .filter(|entry| !entry.contains("Failed to load resource: the server responded with a status of"))
             .collect()
     }
 }

@@ -1,5 +1,7 @@
 //! The admin page in a real browser, as an administrator uses it.
 
+use std::collections::BTreeMap;
+
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 use fantoccini::key::Key;
 use reqwest::{Method, StatusCode};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::support::{Folder, Server};
+use crate::ui_acts::{LONG_AGO, sql};
 
 pub const ADMIN: &str = "admin@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -56,6 +59,13 @@ impl Site {
 
     pub async fn get(&self, path: &str) -> Value {
         self.ask(Method::GET, path, None).await
+    }
+
+    /// The version that a form has.
+    async fn version(&self, id: &str) -> String {
+        let call = reqwest::Client::new().get(self.url(&format!("/admin/users/{id}"))).bearer_auth(&self.token);
+        let etag = call.send().await.unwrap().headers()["etag"].to_str().unwrap().to_owned();
+        etag.trim_matches(['"', 'v']).to_owned()
     }
 
     pub async fn status(&self, path: &str) -> u16 {
@@ -399,6 +409,121 @@ async fn every_page_is_accessible() {
         }
     }
     assert_eq!(browser.complaints().await, [""; 0]);
+}
+
+/// Sends a request with cookies as a browser has them, without following a redirect; a form if there is one.
+async fn with_cookies(site: &Site, cookies: &str, path: &str, form: Option<&str>) -> reqwest::Response {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let call = match form {
+        Some(form) => client.post(site.url(path)).body(form.to_owned()),
+        None => client.get(site.url(path)),
+    };
+    let call = call.header("content-type", "application/x-www-form-urlencoded").header("cookie", cookies);
+    call.send().await.unwrap()
+}
+
+/// The cookies that an answer sets: each once.
+fn cookies_of(answer: &reqwest::Response) -> BTreeMap<String, String> {
+    let mut cookies = BTreeMap::new();
+    for cookie in answer.headers().get_all("set-cookie") {
+        let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+        let (name, value) = pair.split_once('=').unwrap();
+        assert!(cookies.insert(name.to_owned(), value.to_owned()).is_none(), "{name} is set twice");
+    }
+    cookies
+}
+
+/// Signs in, and returns the cookie of the refresh token alone: what a browser has after some minutes.
+async fn refresh_cookie(site: &Site) -> String {
+    let form = "email=admin%40example.com&password=correct+horse+battery";
+    let answer = with_cookies(site, "", "/admin/ui/sign-in", Some(form)).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    format!("refresh_token={}", cookies_of(&answer)["refresh_token"])
+}
+
+both_engines! {
+    async fn whoever_has_a_token_that_is_refused_can_sign_in(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        for cookies in ["access_token=a.b.c", "refresh_token=afr_dead", "access_token=a.b.c; refresh_token=afr_dead"] {
+            let answer = with_cookies(&site, cookies, "/admin/ui/users", None).await;
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+            let wanted = answer.headers()["location"].to_str().unwrap().to_owned();
+            assert!(wanted.starts_with("/admin/ui/sign-in?next="), "{wanted}");
+            let answer = with_cookies(&site, cookies, &wanted, None).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{cookies}");
+            assert!(answer.text().await.unwrap().contains("Email address"));
+        }
+        let answer = with_cookies(&site, "refresh_token=afr_dead", "/admin/ui/users", None).await;
+        assert_eq!(cookies_of(&answer)["refresh_token"], "", "it is not sent again");
+        let jane = site.post("/admin/users", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        let form = "email=jane%40example.com&password=correct+horse+battery";
+        let answer = with_cookies(&site, "", "/admin/ui/sign-in", Some(form)).await;
+        let cookies = format!("access_token={}", cookies_of(&answer)["access_token"]);
+        site.post(&format!("/admin/users/{}/ban", jane["id"].as_str().unwrap()), json!({})).await;
+        let answer = with_cookies(&site, &cookies, "/admin/ui/sign-in", None).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+
+    async fn a_renewed_session_gives_way_to_a_newer_one(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let me = async |cookies: &BTreeMap<String, String>| {
+            let cookies = format!("access_token={}", cookies["access_token"]);
+            let answer = with_cookies(&site, &cookies, "/auth/me", None).await;
+            let status = answer.status().as_u16();
+            (status, serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()["email"].clone())
+        };
+        // A renewal alone.
+        let cookie = refresh_cookie(&site).await;
+        let answer = with_cookies(&site, &cookie, "/admin/ui/users", None).await;
+        assert_eq!((answer.status(), me(&cookies_of(&answer)).await), (StatusCode::OK, (200, json!(ADMIN))));
+
+        // The password is asked for, and begins a session.
+        let cookie = refresh_cookie(&site).await;
+        sql(&db, LONG_AGO).await;
+        let version = site.version(&id).await;
+        let form = format!("version={version}&role=editor&your_password=correct+horse+battery");
+        let answer = with_cookies(&site, &cookie, &format!("/admin/ui/users/{id}/roles"), Some(&form)).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        assert_eq!(me(&cookies_of(&answer)).await, (200, json!(ADMIN)));
+
+        // Somebody else signs in, and somebody signs out.
+        site.post("/admin/users", json!({ "email": "bob@example.com", "password": PASSWORD })).await;
+        let cookie = refresh_cookie(&site).await;
+        let form = "email=bob%40example.com&password=correct+horse+battery";
+        let answer = with_cookies(&site, &cookie, "/admin/ui/sign-in", Some(form)).await;
+        assert_eq!(me(&cookies_of(&answer)).await, (200, json!("bob@example.com")));
+        let answer = with_cookies(&site, &cookie, "/admin/ui/sign-out", Some("")).await;
+        assert_eq!(cookies_of(&answer)["refresh_token"], "");
+        let answer = with_cookies(&site, &cookie, "/admin/ui/users", None).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "the session has ended");
+    }
+
+    async fn another_address_needs_the_password_after_a_while(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let cookie = refresh_cookie(&site).await;
+        sql(&db, LONG_AGO).await;
+        let version = site.version(&id).await;
+        let path = format!("/admin/ui/users/{id}");
+        let form = format!("version={version}&email=mallory%40example.com&email_verified=true&name=Jane");
+        let answer = with_cookies(&site, &cookie, &path, Some(&form)).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let cookie = format!("refresh_token={}", cookies_of(&answer)["refresh_token"]);
+        let form = format!("version={version}&email=jane%40example.com&email_verified=true&name=Jane+Doe");
+        let answer = with_cookies(&site, &cookie, &path, Some(&form)).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let user = site.get(&format!("/admin/users/{id}")).await;
+        assert_eq!((&user["email"], &user["name"]), (&json!("jane@example.com"), &json!("Jane Doe")));
+    }
+
+    async fn an_open_page_that_looks_for_news_keeps_no_session_alive(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let cookie = refresh_cookie(&site).await;
+        let client = reqwest::Client::new().get(site.url("/admin/ui/users")).header("cookie", cookie);
+        let answer = client.header("hx-request", "true").header("x-authfort-live", "1").send().await.unwrap();
+        assert_eq!((answer.status(), cookies_of(&answer).len()), (StatusCode::NO_CONTENT, 0));
+    }
 }
 
 /// Fails if axe-core finds a violation of WCAG 2.2, level A or AA.

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::ui::{ADMIN, PASSWORD, Site};
 
-async fn sql(db: &TestDatabase, text: &'static str) {
+/// No session is fresh any more.
+pub const LONG_AGO: &str = "UPDATE authfort_sessions SET created_at = '2020-01-01T00:00:00+00:00'";
+
+pub async fn sql(db: &TestDatabase, text: &'static str) {
     let done = match db.engine() {
         Engine::Sqlite => query(text).execute(&mut SqliteConnection::connect(db.url()).await.unwrap()).await.map(drop),
         Engine::Postgres => query(text).execute(&mut PgConnection::connect(db.url()).await.unwrap()).await.map(drop),
@@ -201,10 +204,7 @@ both_engines! {
         browser.go(&page).await;
         browser.find("#password").await;
         assert!(!browser.has("#your_password").await);
-        sql(&db, match db.engine() {
-            Engine::Sqlite => "UPDATE authfort_sessions SET created_at = '2020-01-01T00:00:00+00:00'",
-            Engine::Postgres => "UPDATE authfort_sessions SET created_at = now() - interval '11 minutes'",
-        }).await;
+        sql(&db, LONG_AGO).await;
         browser.go(&page).await;
         browser.fill("#password", "another good password").await;
         browser.fill("#your_password", "a wrong password").await;

@@ -47,17 +47,15 @@ pub(in crate::ui) async fn end_sessions(
     Path(UserPath { id }): Path<UserPath>,
     Form(form): Form,
 ) -> Result<Response, Rejection> {
-    match form.get("session") {
-        Some(session) => {
-            let session = session.parse::<SessionId>().map_err(|_| Rejection::from(Error::SessionNotFound))?;
-            staff.admin.auth.revoke_session(id, session).await?;
-        }
-        None if staff.admin.user.user_id == id => {
-            staff.admin.auth.revoke_sessions(id).except(staff.admin.user.session_id).await?;
-        }
-        None => {
-            staff.admin.auth.revoke_sessions(id).await?;
-        }
+    if form.get("all").is_none() {
+        let session = form.parsed::<SessionId>("session").ok_or(Error::SessionNotFound)?;
+        staff.admin.auth.revoke_session(id, session).await?;
+        return Ok(done(&staff, id, "session_revoked"));
     }
+    let mut call = staff.admin.auth.revoke_sessions(id);
+    if staff.admin.user.user_id == id {
+        call = call.except(staff.admin.user.session_id);
+    }
+    call.await?;
     Ok(done(&staff, id, "session_revoked"))
 }

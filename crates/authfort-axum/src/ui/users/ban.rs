@@ -40,7 +40,9 @@ pub(in crate::ui) async fn ban(
         call = call.reason(reason);
     }
     let fault = |code, message| Rejection::validation(vec![FieldError::new("until", code, message)]);
-    let end = match form.get("lasts") {
+    // Whoever writes a time means it.
+    let lasts = if form.get("until").is_some() { Some("until") } else { form.get("lasts") };
+    let end = match lasts {
         None | Some("forever") => None,
         Some("until") => {
             let until = form.get("until").ok_or_else(|| fault("required", "is missing"))?;

@@ -8,8 +8,9 @@ use super::person::Person;
 use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
-use crate::ui::frame::{Staff, page};
+use crate::ui::frame::page;
 use crate::ui::params::{Form, Params};
+use crate::ui::step_up::Sure;
 
 /// The profile as the form has it. An empty field is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(in crate::ui) struct Profile {
     pub name: String,
     pub phone: String,
     pub avatar_url: String,
+    /// Whether another address needs the password of the administrator.
+    pub is_asked: bool,
     /// Why it was not saved.
     pub faults: Vec<String>,
     /// The fields that somebody else has changed meanwhile: what they are called, what they are now, and what they would be.
@@ -65,14 +68,19 @@ impl Profile {
 }
 
 pub(in crate::ui) async fn edit(
-    staff: Staff,
+    sure: Sure,
     headers: HeaderMap,
     Path(UserPath { id }): Path<UserPath>,
     Form(mut form): Form,
 ) -> Result<Response, Rejection> {
+    let staff = &sure.staff;
     let mut wanted = Profile::read(&mut form)?;
-    let auth = &staff.admin.auth;
-    let now = Profile::of(&auth.get_user(id).await?);
+    wanted.is_asked = staff.is_asked().await?;
+    let now = Profile::of(&staff.admin.auth.get_user(id).await?);
+    // Whoever has the address can have the account.
+    let is_other = wanted.email != now.email || wanted.email_verified != now.email_verified;
+    let (auth, cookies) =
+        if is_other { sure.confirm(&mut form).await? } else { (staff.admin.auth.clone(), HeaderMap::new()) };
     let mut call = auth.update_user(id).if_version(wanted.version);
     // Only what differs is sent: the address of who keeps it is not proven again.
     if wanted.email != now.email {
@@ -93,7 +101,7 @@ pub(in crate::ui) async fn edit(
     let status = match call.await {
         Ok(_) => {
             let address = staff.frame.path(&format!("/ui/users/{id}?done=user_updated"));
-            return Ok(Redirect::to(&address).into_response());
+            return Ok((cookies, Redirect::to(&address)).into_response());
         }
         Err(Error::PreconditionFailed) => {
             let now = Profile::of(&auth.get_user(id).await?);
@@ -109,9 +117,9 @@ pub(in crate::ui) async fn edit(
             wanted.faults = vec![error.to_string()];
             StatusCode::CONFLICT
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Ok((cookies, Rejection::from(error)).into_response()),
     };
-    let mut person = Person::read(&staff, id, &headers, None).await?;
+    let mut person = Person::read(staff, id, &headers, None).await?;
     person.form = Some(wanted);
-    page(status, &person)
+    Ok((cookies, page(status, &person)).into_response())
 }

@@ -43,6 +43,10 @@ fn one_of(value: Option<&str>, allowed: &[&str]) -> String {
     value.filter(|value| allowed.contains(value)).unwrap_or_default().to_owned()
 }
 
+fn role(params: &Params) -> Option<String> {
+    params.get("role").map(|role| role.trim().to_lowercase()).filter(|role| !role.is_empty())
+}
+
 impl View {
     /// Reads what is known of it; the rest is left out.
     fn of(params: &Params) -> Self {
@@ -50,7 +54,7 @@ impl View {
         Self {
             query: params.get("query").unwrap_or_default().trim().to_owned(),
             status: one_of(params.get("status"), &["active", "banned", "anonymized"]),
-            role: params.get("role").map(str::trim).filter(|role| is_role_name(role)).unwrap_or_default().to_owned(),
+            role: role(params).filter(|role| is_role_name(role)).unwrap_or_default(),
             verified: one_of(params.get("verified"), &["true", "false"]),
             from: day("from"),
             until: day("until"),
@@ -174,8 +178,8 @@ struct Page {
     frame: Frame,
     view: View,
     users: Vec<User>,
-    /// How the search was done, where the term does not tell.
-    hint: &'static str,
+    /// How the search was done, where the form does not tell.
+    hint: String,
     total: String,
     range: String,
     columns: [Column; 3],
@@ -206,7 +210,11 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         None => None,
     };
     let address = staff.frame.path(&format!("/ui/users{}", view.address()));
-    let mut response = page(StatusCode::OK, &show(staff.frame, view.clone(), size, found, deleted))?;
+    let mut shown = show(staff.frame, view.clone(), size, found, deleted);
+    if let Some(odd) = role(&params).filter(|role| !is_role_name(role)) {
+        shown.hint = format!("“{odd}” cannot be a role, so users of every role are shown.");
+    }
+    let mut response = page(StatusCode::OK, &shown)?;
     if let Some(size) = view.size {
         let cookie = format!("{SIZE_COOKIE}={size}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly");
         if let Ok(cookie) = cookie.parse() {
@@ -311,6 +319,7 @@ fn show(frame: Frame, view: View, size: u32, found: UserPage, deleted: Option<St
         1 | 2 => "One or two letters find addresses and names that begin with them.",
         _ => "",
     };
+    let hint = hint.to_owned();
     Page {
         chips: view.chips(),
         beginning: view.with(|_| {}),

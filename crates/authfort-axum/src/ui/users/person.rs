@@ -53,7 +53,7 @@ pub(in crate::ui) async fn show(
 ) -> Result<Response, Rejection> {
     let mut person = Person::read(&staff, id, &headers, params.get("done")).await?;
     if params.get("edit").is_some() && !person.user.is_deleted {
-        person.form = Some(Profile::of(&person.user));
+        person.form = Some(Profile { is_asked: staff.is_asked().await?, ..Profile::of(&person.user) });
     }
     page(StatusCode::OK, &person)
 }
