@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_totals",
     5 "0005_orders",
     6 "0006_standing_changes",
+    7 "0007_standing_gaps",
 ];
 
 /// How long a node waits for another node's migration.

@@ -21,16 +21,25 @@ impl Notifications {
 
     /// Calls back for each notification, and whenever one may have been missed, until the pool is closed.
     pub(super) async fn listen(&self, channel: &str, heard: impl Fn()) {
-        while let Err(error) = self.try_listen(channel, &heard).await {
+        let mut failing = false;
+        let heard = |failing: &mut bool| {
+            if std::mem::take(failing) {
+                tracing::info!(channel, "notifications are heard again");
+            }
+            heard();
+        };
+        while let Err(error) = self.try_listen(channel, || heard(&mut failing)).await {
             if matches!(error, sqlx::Error::PoolClosed) {
                 return;
             }
-            tracing::debug!(%error, channel, "notifications are not heard for now");
+            if !std::mem::replace(&mut failing, true) {
+                tracing::warn!(%error, channel, "notifications are not heard; what they announce is noticed later");
+            }
             sleep(PAUSE).await;
         }
     }
 
-    async fn try_listen(&self, channel: &str, heard: &impl Fn()) -> sqlx::Result<()> {
+    async fn try_listen(&self, channel: &str, mut heard: impl FnMut()) -> sqlx::Result<()> {
         let mut listener = PgListener::connect_with(&self.0).await?;
         listener.listen(channel).await?;
         loop {

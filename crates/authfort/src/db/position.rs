@@ -39,14 +39,20 @@ impl Conn<'_> {
         }
     }
 
-    /// Appends the condition that a reader at this position has not seen the row `c` of the log, and the order that makes an
-    /// index find such rows.
-    pub(crate) fn push_unseen(&self, to: &mut Statement, position: &Position) {
+    /// Appends a query of one column of the rows of the log that a reader at this position has not seen: at most so many of each
+    /// kind.
+    pub(crate) fn push_unseen(
+        &self,
+        to: &mut Statement,
+        (log, column): (&'static str, &'static str),
+        position: &Position,
+        limit: i64,
+    ) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => sqlite::push_unseen(to, position),
+            Self::Sqlite(_) => sqlite::push_unseen(to, log, column, position, limit),
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::push_unseen(to, position),
+            Self::Postgres(..) => postgres::push_unseen(to, log, column, position, limit),
         }
     }
 

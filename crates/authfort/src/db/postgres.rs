@@ -27,10 +27,24 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let main = main.connect_with(parsed.clone()).await.map_err(classify)?;
     check_pool(&main).await?;
     let guard = PgPoolOptions::new().max_connections(options.guard_connections());
-    let guard = guard.acquire_timeout(options.acquire_timeout()).test_before_acquire(false).connect_lazy_with(parsed);
+    let patience = options.acquire_timeout();
+    let guard = guard.acquire_timeout(patience).test_before_acquire(false);
+    // Without prepared statements, the sessions belong to a pooler, and to others.
+    let guard = if options.prepared_statements() {
+        guard.after_connect(move |conn, _| Box::pin(give_up(conn, patience)))
+    } else {
+        guard
+    };
+    let guard = guard.connect_lazy_with(parsed);
     let connections = |name, pool| Connections::new(name, Pool::Postgres(pool), options.prepared_statements());
     let main = connections("main", main);
     Ok(Db::new(main.clone(), main, connections("guard", guard)))
+}
+
+/// Makes a session wait for a lock no longer than its caller does, who leaves it then.
+async fn give_up(conn: &mut sqlx::PgConnection, patience: Duration) -> sqlx::Result<()> {
+    let milliseconds = patience.as_millis().to_string();
+    sqlx::query("SELECT set_config('lock_timeout', $1, FALSE)").bind(milliseconds).execute(conn).await.map(drop)
 }
 
 /// Makes the pool of a replica, which connects when it is used.
@@ -362,19 +376,37 @@ pub(crate) fn midnight(day: chrono::NaiveDate) -> super::dynamic::Arg {
     day.and_time(chrono::NaiveTime::MIN).and_utc().into()
 }
 
-/// The start of the server; one that was promoted is another process.
-pub(crate) const SERVER: &str = "CAST(pg_postmaster_start_time() AS text)";
+/// The start of the server, since one that was promoted is another process; and the identities of the tables, since a restored
+/// dump makes them anew.
+pub(crate) const SERVER: &str = "CAST(pg_postmaster_start_time() AS text) || ' ' \
+     || CAST(CAST('authfort_users' AS regclass) AS oid) || ' ' || CAST(CAST('authfort_standing_changes' AS regclass) AS oid)";
 
 pub(crate) const CONNECTION: &str = "CAST(pg_backend_pid() AS text)";
 
 pub(crate) const POSITION: &str = "CAST(pg_current_snapshot() AS text)";
 
-pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
-    // The first two conditions are for the index. Rows beyond the second were restored from another server.
-    to.push("c.writer >= pg_snapshot_xmin(CAST(").hide(position.0.as_str());
-    to.push(" AS pg_snapshot)) AND c.writer < pg_snapshot_xmax(pg_current_snapshot())");
-    to.push(" AND NOT pg_visible_in_snapshot(c.writer, CAST(").hide(position.0.as_str());
-    to.push(" AS pg_snapshot)) ORDER BY c.writer");
+/// A snapshot does not show the transactions that began later, and those that it lists as open. Each of the two is a place in
+/// the index, however long the oldest of them stays open.
+pub(crate) fn push_unseen(
+    to: &mut Statement,
+    log: &'static str,
+    column: &'static str,
+    position: &Position,
+    limit: i64,
+) {
+    let arm = |to: &mut Statement, begin: &'static str, end: &'static str| {
+        to.push("(SELECT c.").push(column).push(" FROM ").push(log).push(" c WHERE ").push(begin).push("(CAST(");
+        to.hide(position.0.as_str())
+            .push(" AS pg_snapshot))")
+            .push(end)
+            .push(" ORDER BY c.writer LIMIT ")
+            .number(limit)
+            .push(")");
+    };
+    // What is beyond the present snapshot was restored from another server.
+    arm(to, "c.writer >= pg_snapshot_xmax", " AND c.writer < pg_snapshot_xmax(pg_current_snapshot())");
+    to.push(" UNION ALL ");
+    arm(to, "c.writer = ANY (ARRAY(SELECT pg_snapshot_xip", "))");
 }
 
 pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {

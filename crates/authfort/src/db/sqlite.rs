@@ -267,8 +267,15 @@ pub(crate) fn push_position(to: &mut Statement, log: &'static str) {
     to.push("coalesce((SELECT CAST(q.seq AS TEXT) FROM sqlite_sequence q WHERE q.name = '").push(log).push("'), '0')");
 }
 
-pub(crate) fn push_unseen(to: &mut Statement, position: &Position) {
-    to.push("c.id > CAST(").hide(position.0.as_str()).push(" AS INTEGER) ORDER BY c.id");
+pub(crate) fn push_unseen(
+    to: &mut Statement,
+    log: &'static str,
+    column: &'static str,
+    position: &Position,
+    limit: i64,
+) {
+    to.push("SELECT c.").push(column).push(" FROM ").push(log).push(" c WHERE c.id > CAST(");
+    to.hide(position.0.as_str()).push(" AS INTEGER) ORDER BY c.id LIMIT ").number(limit);
 }
 
 pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {

@@ -1,4 +1,4 @@
-//! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migration 6 write it.
+//! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migrations 6 and 7 write it.
 
 use std::time::Instant;
 
@@ -60,12 +60,14 @@ impl ReadQuery for ChangesSince<'_> {
         let (server, connection) = conn.server();
         statement.push(" AS position, ").push(server).push(" AS server, ").push(connection).push(" AS connection, ");
         statement.push(conn.seconds()).push(" AS seconds) s LEFT JOIN ");
-        statement.push("(SELECT TRUE AS is_change, c.user_id FROM authfort_standing_changes c WHERE ");
+        statement.push("(SELECT TRUE AS is_change, n.user_id FROM (");
         match self.0 {
-            Some(position) => conn.push_unseen(&mut statement, position),
-            None => drop(statement.push("FALSE")),
+            Some(position) => {
+                conn.push_unseen(&mut statement, (LOG, "user_id"), position, i64::from(MOST) + 1);
+            }
+            None => drop(statement.push("SELECT user_id FROM ").push(LOG).push(" WHERE FALSE")),
         }
-        statement.push(" LIMIT ").number(i64::from(MOST) + 1).push(") c ON TRUE");
+        statement.push(") n) c ON TRUE");
         let rows: Vec<ChangeRow> =
             run!(conn, fetch_all, sqlx::query_as::<_, ChangeRow>, statement).map_err(classify)?;
 
@@ -186,6 +188,24 @@ mod tests {
             assert_eq!(forget_seen(auth.core().db(), &seen).await.unwrap(), 0);
             assert_eq!(logged(&auth).await, 1);
         }
+    }
+
+    #[test]
+    fn tables_that_are_made_anew_are_another_server() {
+        run(Engine::Postgres, async |db| {
+            let auth = service(&db).await;
+            let before = since(&auth, None).await.server;
+            assert_eq!(since(&auth, None).await.server, before);
+            let mut tx = auth.core().db().begin().await.unwrap();
+            for text in [
+                "ALTER TABLE authfort_standing_changes RENAME TO old",
+                "CREATE TABLE authfort_standing_changes (LIKE old INCLUDING DEFAULTS)",
+            ] {
+                sql!(&mut tx.conn(), execute, text).unwrap();
+            }
+            tx.commit().await.unwrap();
+            assert_ne!(since(&auth, None).await.server, before);
+        });
     }
 
     #[test]

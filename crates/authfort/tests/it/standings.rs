@@ -359,3 +359,84 @@ fn a_token_that_expires_while_its_call_waits_for_another_one_is_refused() {
         assert_eq!((first, second), ("ok", "token_expired"));
     });
 }
+
+#[test]
+fn an_id_that_goes_to_another_row_is_another_user() {
+    run(Engine::Postgres, async |db| {
+        let auth = node(&db, BOUND).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        let ghost = auth.create_user("ghost@example.com").await.unwrap().id;
+        auth.ban_user(ghost).await.unwrap();
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        let (jane_id, other) = (jane.user.id, ghost.to_string().replace('0', "1"));
+        let exchange = format!(
+            "WITH away AS (UPDATE authfort_users SET id = '{other}' WHERE id = '{jane_id}' RETURNING 1)
+             UPDATE authfort_users SET id = '{jane_id}' WHERE id = '{ghost}' AND EXISTS (SELECT 1 FROM away)"
+        );
+        Raw::open(&db).await.execute(exchange).await;
+        within_bound("jane", "user_banned", async || guard(&auth, access(&jane)).await).await;
+    });
+}
+
+#[test]
+fn whoever_empties_the_log_tells_everybody() {
+    run(Engine::Postgres, async |db| {
+        let auth = node(&db, BOUND).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        let mut raw = Raw::open(&db).await;
+        raw.execute("BEGIN").await;
+        raw.execute("UPDATE authfort_users SET banned = TRUE").await;
+        raw.execute("TRUNCATE authfort_standing_changes").await;
+        raw.execute("COMMIT").await;
+        within_bound("jane", "user_banned", async || guard(&auth, access(&jane)).await).await;
+    });
+}
+
+#[test]
+fn nobody_else_runs_the_functions_that_have_their_owners_rights() {
+    run(Engine::Postgres, async |db| {
+        let _auth = node(&db, BOUND).await;
+        let mut raw = Raw::open(&db).await;
+        let functions = "SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'authfort%'";
+        assert!(raw.count(functions).await > 3);
+        let open = format!("{functions} AND has_function_privilege('public', oid, 'EXECUTE')");
+        assert_eq!(raw.count(open).await, 0);
+    });
+}
+
+/// What waits for a lock is left by its caller after a while, and must not stay.
+#[test]
+fn readings_that_wait_for_a_lock_do_not_pile_up() {
+    run(Engine::Postgres, async |db| {
+        let options = builder(&clock()).guard_connections(1).guard_staleness(BOUND);
+        let auth = options.acquire_timeout(Duration::from_millis(200)).connect(db.url()).await.unwrap();
+        let jane = signed_in(&auth, "jane@example.com").await;
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        let mut raw = Raw::open(&db).await;
+        raw.hold_up_readers("authfort_standing_changes").await;
+        let mut other = Raw::open(&db).await;
+        for _ in 0..50 {
+            guard(&auth, access(&jane)).await;
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            assert!(other.count(waiting).await <= 3);
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        raw.execute("COMMIT").await;
+        while warm(&auth, access(&jane)).await != "ok" {}
+    });
+}
+
+#[test]
+fn a_session_that_ends_sooner_is_told_whatever_the_offset_of_its_time() {
+    run(Engine::Sqlite, async |db| {
+        let auth = node(&db, BOUND).await;
+        let jane = signed_in(&auth, "jane@example.com").await;
+        let mut raw = Raw::open(&db).await;
+        raw.execute("UPDATE authfort_sessions SET expires_at = '2030-01-01T12:30:00+00:00'").await;
+        assert_eq!(warm(&auth, access(&jane)).await, "ok");
+        raw.execute("UPDATE authfort_sessions SET expires_at = '2030-01-01T13:00:00+05:00'").await;
+        within_bound("jane", "session_revoked", async || guard(&auth, access(&jane)).await).await;
+    });
+}
