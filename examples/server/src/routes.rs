@@ -18,8 +18,8 @@ authfort_axum::roles! {
 
 pub fn app(layer: AuthLayer) -> Router {
     let router = Router::new()
-        .route("/", get(async || Redirect::to("/admin/ui/users")))
-        .route("/admin/", get(async || Redirect::to("/admin/ui/users")))
+        .route("/", get(page))
+        .route("/admin/", get(page))
         .route("/profile", get(profile))
         .route("/guarded", get(guarded))
         .route("/editorial", get(editorial))
@@ -28,6 +28,11 @@ pub fn app(layer: AuthLayer) -> Router {
         .nest("/admin", admin_router(&layer).merge(admin_page(&layer, AdminPage::new())))
         .merge(jwks_router(&layer));
     harden(router).layer(layer)
+}
+
+/// Leads a browser to the admin page.
+async fn page() -> Redirect {
+    Redirect::to("/admin/ui/users")
 }
 
 /// Open to every signed-in user.

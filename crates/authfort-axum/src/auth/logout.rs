@@ -40,7 +40,7 @@ pub(crate) async fn logout(
 }
 
 /// Returns whether any of the tokens had a session.
-async fn end_sessions(auth: &AuthFort, tokens: &[SecretString]) -> Result<bool, Rejection> {
+pub(crate) async fn end_sessions(auth: &AuthFort, tokens: &[SecretString]) -> Result<bool, Rejection> {
     let mut ended = false;
     for token in tokens {
         ended |= auth.logout(token.expose_secret()).await?;

@@ -35,6 +35,8 @@ pub use visitor::Visitor;
 #[cfg(feature = "ui")]
 pub(crate) use {
     answer::{clear_cookies, cookies_of},
+    logout::end_sessions,
+    refresh::exchange,
     visitor::{AccessTokens, RefreshCookies},
 };
 

@@ -1,6 +1,7 @@
 //! `POST /refresh`
 
 use authfort::secrecy::{ExposeSecret, SecretString};
+use authfort::{AuthFort, SignedIn};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::answer::SignedInBody;
 use super::visitor::{RefreshCookies, Visitor};
+use crate::limits::Limits;
 use crate::openapi::ErrorBody;
 use crate::{Action, OptionalJson, Query, Rejection};
 
@@ -48,14 +50,18 @@ pub(crate) async fn refresh(
         Some(token) => vec![token],
         None => cookies?,
     };
+    let user = exchange(&visitor.auth, visitor.limits.clone(), &tokens).await?;
+    visitor.signed_in(StatusCode::OK, user)
+}
+
+/// Exchanges the first of these refresh tokens that is valid, within the limits of the client and of its user.
+pub(crate) async fn exchange(auth: &AuthFort, limits: Limits, tokens: &[SecretString]) -> Result<SignedIn, Rejection> {
     let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
     let first = tokens.next().ok_or_else(Rejection::refresh_token_missing)?;
-    let limits = visitor.limits.clone();
     limits.client(Action::Refresh)?;
-    let mut call = visitor.auth.refresh(first);
+    let mut call = auth.refresh(first);
     for other in tokens {
         call = call.or(other);
     }
-    let user = call.check_rate(move |user| limits.account(Action::Refresh, &user.to_string())).await?;
-    visitor.signed_in(StatusCode::OK, user)
+    Ok(call.check_rate(move |user| limits.account(Action::Refresh, &user.to_string())).await?)
 }

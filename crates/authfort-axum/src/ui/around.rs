@@ -18,31 +18,32 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::AdminPage;
 use super::frame::{Frame, page};
 use super::site::Site;
-use crate::auth::{RefreshCookies, clear_cookies, cookies_of};
+use crate::Rejection;
+use crate::auth::{RefreshCookies, clear_cookies, cookies_of, exchange};
 use crate::layer::Caller;
 use crate::limits::Limits;
-use crate::{Action, Rejection};
 
 /// Nothing but this site's own styles, scripts and images; no inline script, no evaluated text, no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// Sent with each request of the script.
+pub(super) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
 /// Sent with what the script asks for by itself, while nobody does anything.
 const LIVE: HeaderName = HeaderName::from_static("x-authfort-live");
 
 pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: Next) -> Response {
-    let asked = Asked {
+    let origin = Origin {
         site: Site::of(options, &request),
         path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         reads: matches!(*request.method(), Method::GET | Method::HEAD),
         by_script: request.headers().contains_key(HX_REQUEST),
         is_live: request.headers().contains_key(LIVE),
     };
-    request.extensions_mut().insert(asked.site.clone());
+    request.extensions_mut().insert(origin.site.clone());
     let (mut parts, body) = request.into_parts();
-    let renewed = if asked.may_renew() { renew(&mut parts).await } else { Ok(HeaderMap::new()) };
+    let renewed = if origin.may_renew() { renew(&mut parts).await } else { Ok(HeaderMap::new()) };
     let caller = Caller::of(&parts).cloned();
     let (mut response, cookies) = match renewed {
         Ok(cookies) => (next.run(Request::from_parts(parts, body)).await, cookies),
@@ -50,7 +51,7 @@ pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: 
     };
     if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
         let me = caller.ok().and_then(|caller| caller.known());
-        response = asked.refuse(response, &rejection, Frame::new(asked.site.clone(), me.as_deref()));
+        response = origin.refuse(response, &rejection, Frame::new(origin.site.clone(), me.as_deref()));
     }
     add_cookies(response.headers_mut(), &cookies);
     for (name, value) in [
@@ -91,34 +92,24 @@ async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
         Ok(None) | Err(_) => {}
     }
     let RefreshCookies(Ok(tokens)) = RefreshCookies::of(&caller, parts) else { return clear_cookies(&caller) };
-    let mut tokens = tokens.iter().map(ExposeSecret::expose_secret);
-    let Some(first) = tokens.next() else { return Ok(none) };
-    caller.check_site(parts)?;
-    let limits = Limits::of(&caller, parts);
-    limits.client(Action::Refresh)?;
-    let mut call = caller.act(parts, None, None).refresh(first);
-    for other in tokens {
-        call = call.or(other);
+    if tokens.is_empty() {
+        return Ok(none);
     }
-    let signed_in = match call.check_rate(move |user| limits.account(Action::Refresh, &user.to_string())).await {
+    caller.check_site(parts)?;
+    let signed_in = match exchange(&caller.act(parts, None, None), Limits::of(&caller, parts), &tokens).await {
         Ok(signed_in) => signed_in,
-        Err(error) => {
-            let rejection = Rejection::from(error);
-            // Who was banned, or whose session has ended, signs in again.
-            return if rejection.status().is_server_error() || rejection.status() == StatusCode::TOO_MANY_REQUESTS {
-                Err(rejection)
-            } else {
-                clear_cookies(&caller)
-            };
-        }
+        Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
+        Err(rejection) if rejection.status() == StatusCode::TOO_MANY_REQUESTS => return Err(rejection),
+        // Who was banned, or whose session has ended, signs in again.
+        Err(_) => return clear_cookies(&caller),
     };
     let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
     parts.extensions.insert(caller.authenticated(principal));
     cookies_of(&caller, &signed_in)
 }
 
-/// What is known of a request after its page was made.
-struct Asked {
+/// What the answer to a refused request depends on.
+struct Origin {
     site: Site,
     /// The path and the query, below the mount.
     path: String,
@@ -145,7 +136,7 @@ struct Notice<'a> {
     sign_in: Option<String>,
 }
 
-impl Asked {
+impl Origin {
     /// A page that begins or ends a session needs none, and a session does not live on because a page lies open.
     fn may_renew(&self) -> bool {
         !self.is_live && !self.is_sign_in() && !self.path.starts_with("/ui/sign-out")

@@ -92,12 +92,8 @@ async fn new_per_day(staff: &Staff) -> Result<Vec<Day>, Rejection> {
     let today = auth.now().date_naive();
     let mut counts = Vec::new();
     for back in (0..DAYS).rev() {
-        let (Some(day), Some(next)) = (
-            today.checked_sub_days(Days::new(back)),
-            today.checked_sub_days(Days::new(back)).and_then(|day| day.succ_opt()),
-        ) else {
-            continue;
-        };
+        let Some(day) = today.checked_sub_days(Days::new(back)) else { continue };
+        let Some(next) = day.succ_opt() else { continue };
         let count = auth.get_user_count().created_after(midnight(day)).created_before(midnight(next)).await?;
         counts.push((day, count));
     }

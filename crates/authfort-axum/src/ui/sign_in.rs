@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
-use authfort::secrecy::{ExposeSecret, SecretString};
-use authfort::{LoginOutcome, Principal};
+use authfort::secrecy::SecretString;
+use authfort::{LoginOutcome, Principal, SignedIn};
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, page};
 use super::params::{Form, Params};
 use super::site::Site;
-use crate::auth::{AccessTokens, RefreshCookies, Visitor, clear_cookies, cookies_of};
+use crate::auth::{AccessTokens, RefreshCookies, Visitor, clear_cookies, cookies_of, end_sessions};
 use crate::layer::Caller;
 use crate::{Action, Rejection};
 
@@ -51,8 +51,8 @@ pub(super) async fn sign_in(site: Site, visitor: Visitor, Form(mut form): Form) 
     let next = site.next(form.get("next"));
     let password = SecretString::from(form.take("password").unwrap_or_default());
     let email = form.take("email").unwrap_or_default();
-    match attempt(&visitor, &email, password).await {
-        Ok(cookies) => Ok((cookies, Redirect::to(&next)).into_response()),
+    match log_in(&visitor, &email, password).await {
+        Ok(signed_in) => Ok((cookies_of(visitor.caller(), &signed_in)?, Redirect::to(&next)).into_response()),
         Err(rejection) => {
             let frame = Frame::new(site, None);
             page(rejection.status(), &SignIn { frame, email: &email, next: &next, refusal: Some(&rejection) })
@@ -60,10 +60,11 @@ pub(super) async fn sign_in(site: Site, visitor: Visitor, Form(mut form): Form) 
     }
 }
 
-async fn attempt(visitor: &Visitor, email: &str, password: SecretString) -> Result<HeaderMap, Rejection> {
+/// Signs in, within the limits of the client and of the account.
+pub(super) async fn log_in(visitor: &Visitor, email: &str, password: SecretString) -> Result<SignedIn, Rejection> {
     visitor.check(Action::Login, email)?;
     match visitor.auth().login(email, password).await? {
-        LoginOutcome::SignedIn(signed_in) => cookies_of(visitor.caller(), &signed_in),
+        LoginOutcome::SignedIn(signed_in) => Ok(signed_in),
         other => {
             tracing::error!(outcome = ?other, "the admin page does not know this outcome of a login");
             Err(Rejection::internal())
@@ -78,9 +79,7 @@ pub(super) async fn sign_out(
     access: AccessTokens,
 ) -> Result<Response, Rejection> {
     for tokens in [cookies.unwrap_or_default(), access.cookies] {
-        for token in &tokens {
-            visitor.auth().logout(token.expose_secret()).await?;
-        }
+        end_sessions(visitor.auth(), &tokens).await?;
     }
     Ok((clear_cookies(visitor.caller())?, Redirect::to(&site.path("/ui/sign-in"))).into_response())
 }

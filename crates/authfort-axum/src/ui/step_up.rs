@@ -5,7 +5,7 @@
 //! next act within ten minutes needs no password.
 
 use authfort::secrecy::{ExposeSecret, SecretString};
-use authfort::{AuthFort, FieldError, LoginOutcome};
+use authfort::{AuthFort, FieldError};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -13,20 +13,21 @@ use chrono::TimeDelta;
 
 use super::frame::Staff;
 use super::params::Params;
+use super::sign_in::log_in;
+use crate::Rejection;
 use crate::auth::{Visitor, cookies_of};
-use crate::{Action, Rejection};
 
 /// How long a sign-in counts.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
 
 /// An administrator who is about to do something dangerous.
-pub(super) struct Sure {
+pub(super) struct StepUp {
     pub staff: Staff,
     visitor: Visitor,
     parts: Parts,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Sure {
+impl<S: Send + Sync> FromRequestParts<S> for StepUp {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
@@ -38,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sure {
 
 impl Staff {
     /// Returns whether the password is asked for.
-    pub(super) async fn is_asked(&self) -> Result<bool, Rejection> {
+    pub(super) async fn needs_password(&self) -> Result<bool, Rejection> {
         let (auth, me) = (&self.admin.auth, &self.admin.user);
         // The newest come first, and a fresh one is new.
         let newest = auth.list_sessions(me.user_id).active_only(true).limit(200).await?.sessions;
@@ -47,7 +48,7 @@ impl Staff {
     }
 }
 
-impl Sure {
+impl StepUp {
     /// Returns the service to act by, and the cookies of the session that it begins. It may read `your_password` of the form.
     ///
     /// # Errors
@@ -55,7 +56,7 @@ impl Sure {
     pub(super) async fn confirm(&self, form: &mut Params) -> Result<(AuthFort, HeaderMap), Rejection> {
         let me = &self.staff.admin.user;
         let password = form.take("your_password").map(SecretString::from);
-        if !self.staff.is_asked().await? {
+        if !self.staff.needs_password().await? {
             return Ok((self.staff.admin.auth.clone(), HeaderMap::new()));
         }
         let Some(password) = password else {
@@ -63,11 +64,7 @@ impl Sure {
                 FieldError::new("your_password", "required", "is needed: you signed in more than ten minutes ago");
             return Err(Rejection::validation(vec![fault]));
         };
-        self.visitor.check(Action::Login, &me.email)?;
-        let LoginOutcome::SignedIn(signed_in) = self.visitor.auth().login(&me.email, password).await? else {
-            tracing::error!("the admin page does not know this outcome of a login");
-            return Err(Rejection::internal());
-        };
+        let signed_in = log_in(&self.visitor, &me.email, password).await?;
         let caller = self.visitor.caller();
         let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
         let auth = caller.act(&self.parts, Some(&principal), Some(caller.shared.auth.admin_role()));

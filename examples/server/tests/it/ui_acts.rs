@@ -212,7 +212,7 @@ both_engines! {
         browser.see("Not done.").await;
         browser.fill("#your_password", PASSWORD).await;
         browser.click("button.danger").await;
-        browser.see("Done: Password.").await;
+        browser.see("Done: Password set.").await;
         let signed_in = site.post("/auth/login", json!({ "email": "jane@example.com", "password": "another good password" })).await;
         assert_eq!(signed_in["user"]["id"], json!(id));
         browser.go(&page).await;

@@ -11,7 +11,7 @@ use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::params::Form;
-use crate::ui::step_up::Sure;
+use crate::ui::step_up::StepUp;
 use crate::ui::words;
 
 #[derive(Template)]
@@ -23,15 +23,15 @@ struct Delete {
     belongings: [(&'static str, String); 5],
     /// Why it cannot be done.
     obstacle: Option<&'static str>,
-    is_asked: bool,
+    needs_password: bool,
 }
 
 pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
     let user = staff.admin.auth.get_user(id).deleted(true).await?;
     let obstacle = (staff.admin.user.user_id == id).then_some("This is you.");
-    let is_asked = staff.is_asked().await?;
+    let needs_password = staff.needs_password().await?;
     let belongings = belongings(&staff.admin.auth.preview_delete(id).await?);
-    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, is_asked })
+    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, needs_password })
 }
 
 fn belongings(preview: &DeleteReceipt) -> [(&'static str, String); 5] {
@@ -46,11 +46,11 @@ fn belongings(preview: &DeleteReceipt) -> [(&'static str, String); 5] {
 }
 
 pub(in crate::ui) async fn delete(
-    sure: Sure,
+    step_up: StepUp,
     Path(UserPath { id }): Path<UserPath>,
     Form(mut form): Form,
 ) -> Result<Response, Rejection> {
-    let staff = &sure.staff;
+    let staff = &step_up.staff;
     staff.admin.not_on_self(id)?;
     let version = version(&form)?;
     let user = staff.admin.auth.get_user(id).deleted(true).await?;
@@ -59,7 +59,7 @@ pub(in crate::ui) async fn delete(
         let fault = FieldError::new("address", "not_allowed", "is not the address of this person");
         return Err(Rejection::validation(vec![fault]));
     }
-    let (auth, cookies) = sure.confirm(&mut form).await?;
+    let (auth, cookies) = step_up.confirm(&mut form).await?;
     let mut call = auth.delete_user(id).if_version(version);
     let anonymizes = form.get("mode") == Some("anonymize");
     if anonymizes {

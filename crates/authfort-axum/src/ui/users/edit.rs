@@ -4,13 +4,14 @@ use authfort::{Error, User};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::acts::version;
 use super::person::Person;
 use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::page;
 use crate::ui::params::{Form, Params};
-use crate::ui::step_up::Sure;
+use crate::ui::step_up::StepUp;
 
 /// The profile as the form has it. An empty field is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(in crate::ui) struct Profile {
     pub phone: String,
     pub avatar_url: String,
     /// Whether another address needs the password of the administrator.
-    pub is_asked: bool,
+    pub needs_password: bool,
     /// Why it was not saved.
     pub faults: Vec<String>,
     /// The fields that somebody else has changed meanwhile: what they are called, what they are now, and what they would be.
@@ -44,7 +45,7 @@ impl Profile {
     }
 
     fn read(form: &mut Params) -> Result<Self, Rejection> {
-        let version = form.parsed("version").ok_or_else(|| Rejection::invalid_request("`version` is missing."))?;
+        let version = version(form)?;
         let mut text = |name| form.take(name).unwrap_or_default().trim().to_owned();
         let (email, name, phone, avatar_url) = (text("email"), text("name"), text("phone"), text("avatar_url"));
         let email_verified = form.get("email_verified").is_some();
@@ -68,19 +69,19 @@ impl Profile {
 }
 
 pub(in crate::ui) async fn edit(
-    sure: Sure,
+    step_up: StepUp,
     headers: HeaderMap,
     Path(UserPath { id }): Path<UserPath>,
     Form(mut form): Form,
 ) -> Result<Response, Rejection> {
-    let staff = &sure.staff;
+    let staff = &step_up.staff;
     let mut wanted = Profile::read(&mut form)?;
-    wanted.is_asked = staff.is_asked().await?;
+    wanted.needs_password = staff.needs_password().await?;
     let now = Profile::of(&staff.admin.auth.get_user(id).await?);
     // Whoever has the address can have the account.
     let is_other = wanted.email != now.email || wanted.email_verified != now.email_verified;
     let (auth, cookies) =
-        if is_other { sure.confirm(&mut form).await? } else { (staff.admin.auth.clone(), HeaderMap::new()) };
+        if is_other { step_up.confirm(&mut form).await? } else { (staff.admin.auth.clone(), HeaderMap::new()) };
     let mut call = auth.update_user(id).if_version(wanted.version);
     // Only what differs is sent: the address of who keeps it is not proven again.
     if wanted.email != now.email {

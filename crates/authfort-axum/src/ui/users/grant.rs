@@ -11,7 +11,7 @@ use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::params::Form;
-use crate::ui::step_up::Sure;
+use crate::ui::step_up::StepUp;
 use crate::ui::words;
 
 #[derive(Template)]
@@ -20,24 +20,24 @@ struct Grant {
     frame: Frame,
     user: User,
     admin_role: String,
-    is_asked: bool,
+    needs_password: bool,
 }
 
 pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
     let user = staff.admin.auth.get_user(id).await?;
-    let is_asked = staff.is_asked().await?;
+    let needs_password = staff.needs_password().await?;
     let admin_role = staff.admin.auth.admin_role().to_owned();
-    page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, is_asked })
+    page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, needs_password })
 }
 
 pub(in crate::ui) async fn grant(
-    sure: Sure,
+    step_up: StepUp,
     Path(UserPath { id }): Path<UserPath>,
     Form(mut form): Form,
 ) -> Result<Response, Rejection> {
     let version = version(&form)?;
-    let (auth, cookies) = sure.confirm(&mut form).await?;
+    let (auth, cookies) = step_up.confirm(&mut form).await?;
     let role = form.get("role").unwrap_or_default().trim();
     let outcome = auth.add_role(id, role).if_version(version).await.map_err(Rejection::from);
-    Ok((cookies, outcome.map(|_| done(&sure.staff, id, "role_added"))).into_response())
+    Ok((cookies, outcome.map(|_| done(&step_up.staff, id, "role_added"))).into_response())
 }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::RECEIPT;
+use crate::ui::around::HX_REQUEST;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::params::Params;
 use crate::ui::words;
@@ -222,7 +223,7 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         }
     }
     // The address that a script has put together is written in the shortest way.
-    if headers.contains_key("hx-request")
+    if headers.contains_key(HX_REQUEST)
         && !headers.contains_key("hx-boosted")
         && let Ok(address) = address.parse()
     {
@@ -233,7 +234,7 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
 
 /// Leads to another page; a script that asked for a part of this one leaves it.
 fn go(headers: &HeaderMap, address: &str) -> Response {
-    if headers.contains_key("hx-request") {
+    if headers.contains_key(HX_REQUEST) {
         return ([("hx-redirect", address)], "").into_response();
     }
     Redirect::to(address).into_response()

@@ -53,7 +53,7 @@ pub(in crate::ui) async fn show(
 ) -> Result<Response, Rejection> {
     let mut person = Person::read(&staff, id, &headers, params.get("done")).await?;
     if params.get("edit").is_some() && !person.user.is_deleted {
-        person.form = Some(Profile { is_asked: staff.is_asked().await?, ..Profile::of(&person.user) });
+        person.form = Some(Profile { needs_password: staff.needs_password().await?, ..Profile::of(&person.user) });
     }
     page(StatusCode::OK, &person)
 }
@@ -76,14 +76,15 @@ impl Person {
         };
         let events = auth.list_events().user_id(id).limit(EVENTS).await?;
         let me = &staff.admin.user;
-        let receipt = done.filter(|done| {
+        let receipt = done.and_then(|done| {
             let own = |event: &&Event| {
                 // Where there was none before, a password is set, else it is changed.
-                let is_it = event.r#type == *done || *done == "password" && event.r#type.starts_with("password_");
+                let is_it = event.r#type == done || done == "password" && event.r#type.starts_with("password_");
                 event.actor_id == Some(me.user_id) && is_it
             };
-            events.events.iter().find(own).is_some_and(|event| auth.now() - event.timestamp < RECEIPT)
+            events.events.iter().find(own).filter(|event| auth.now() - event.timestamp < RECEIPT)
         });
+        let receipt = receipt.map(|event| words::event(&event.r#type));
         let admin_role = auth.admin_role().to_owned();
         let is_last_admin =
             user.has_role(&admin_role) && auth.get_user_count().role(&admin_role).banned(false).await? <= 1;
@@ -101,7 +102,7 @@ impl Person {
             is_self: me.user_id == id,
             is_last_admin,
             admin_role,
-            receipt: receipt.map(words::event),
+            receipt,
             user,
             form: None,
         })
