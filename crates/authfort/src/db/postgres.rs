@@ -44,7 +44,8 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 /// Makes a session wait for a lock no longer than its caller does, who leaves it then.
 async fn give_up(conn: &mut sqlx::PgConnection, patience: Duration) -> sqlx::Result<()> {
     let milliseconds = patience.as_millis().to_string();
-    sqlx::query("SELECT set_config('lock_timeout', $1, FALSE)").bind(milliseconds).execute(conn).await.map(drop)
+    let wait = sqlx::query("SELECT set_config('lock_timeout', $1, FALSE)").bind(milliseconds);
+    unless_unknown(wait.execute(conn).await)
 }
 
 /// Makes the pool of a replica, which connects when it is used.
@@ -96,8 +97,12 @@ pub(crate) async fn wal_state(conn: &mut Conn<'_>) -> sqlx::Result<WalState> {
 /// Compiling a plan costs more than any of this library's statements takes: a page of a large table has high estimates and
 /// reads little.
 async fn set_up(conn: &mut PgConnection) -> sqlx::Result<()> {
-    match sqlx::raw_sql("SET jit = off").execute(conn).await {
-        // A server that speaks PostgreSQL's protocol need not know the setting.
+    unless_unknown(sqlx::raw_sql("SET jit = off").execute(conn).await)
+}
+
+/// Passes over a setting that was refused: a server that speaks PostgreSQL's protocol need not know each of them.
+fn unless_unknown<T>(set: sqlx::Result<T>) -> sqlx::Result<()> {
+    match set {
         Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
         Err(error) => Err(error),
     }
