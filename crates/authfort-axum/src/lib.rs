@@ -77,5 +77,5 @@ pub use role::{
     require_all_roles, require_any_role, require_role,
 };
 #[cfg(feature = "ui")]
-pub use ui::{AdminPage, admin_page};
+pub use ui::{AdminPage, Panel, PanelContent, admin_page};
 pub use user::{Auth, CurrentUser};

@@ -80,6 +80,8 @@ enum Group {
     Lists,
     /// Pages and counts of a search
     Search,
+    /// The admin page
+    Page,
     /// Changes
     Writes,
     /// The same SQL with the triggers and indexes of totals, orders and log, and without
@@ -223,6 +225,10 @@ async fn one_engine(run: &Run, database: Database, log: &Path, report: &mut Repo
     let lists = cases::lists::cases(&bench, &read, &mut notes).await?;
     note(&mut |engine| engine.notes.append(&mut notes))?;
     for case in lists {
+        let found = case.run(&bench).await;
+        note(&mut |engine| engine.take(&found))?;
+    }
+    for case in cases::page::cases(&bench, &|name| asked(Group::Page, name)).await? {
         let found = case.run(&bench).await;
         note(&mut |engine| engine.take(&found))?;
     }

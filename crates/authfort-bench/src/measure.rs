@@ -43,6 +43,8 @@ impl Bench {
 /// A line of the table of bars.
 #[derive(Debug, Clone, Copy)]
 pub enum Bar {
+    /// The median is at most so many milliseconds.
+    Median(f64),
     /// The median is at most so many times the floor's.
     MedianToFloor(f64),
     /// The median is at most so many times the reference's.
@@ -156,6 +158,7 @@ impl Bar {
         let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { f64::INFINITY };
         let subject = &report.subject;
         Some(match self {
+            Self::Median(limit) => BarReport::at_most("median in ms", subject.median_us / 1e3, limit),
             Self::MedianToFloor(limit) => BarReport::at_most(
                 "median / floor",
                 ratio(subject.median_us, report.floor_figures.as_ref()?.median_us),

@@ -90,13 +90,13 @@ pub use passwords::{BreachCheck, BreachFuture, HashedPassword, Hashing, OnFailur
 pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
     CreateSession, EndSession, ListSessions, Login, LoginOutcome, Refresh, RevokeSession, RevokeSessions, Session,
-    SessionPage, SignUp, SignedIn, Tokens,
+    SessionCount, SessionPage, SignUp, SignedIn, Tokens,
 };
 pub use tokens::{Algorithm, JWKS_MAX_AGE};
 pub use users::{
-    BanUser, ChangePassword, CheckTotals, CountUsers, CreateUser, DeleteReceipt, DeleteUser, FindUser, GetUser,
-    IssuedToken, ListUsers, RepairTotals, RequestToken, ResetPassword, SetPassword, TotalDifference, TotalsCheck,
-    UnbanUser, UpdateUser, UserPage, VerifyEmail,
+    BanUser, ChangePassword, CheckTotals, CountUsers, CreateUser, DeletePreview, DeleteReceipt, DeleteUser, FindUser,
+    GetUser, IssuedToken, ListUsers, RepairTotals, RequestToken, ResetPassword, SetPassword, TotalDifference,
+    TotalsCheck, UnbanUser, UpdateUser, UserPage, VerifyEmail,
 };
 pub use work::{Conditional, Joinable, Operation, Write};
 

@@ -5,6 +5,7 @@
 //! guard and introspection refuse them from the commit on, and the next refresh returns a token with the new roles.
 //! With `immediate(false)` the old tokens stay valid until they expire.
 
+use std::collections::BTreeSet;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
@@ -52,6 +53,28 @@ impl AuthFort {
     /// ```
     pub fn is_role(&self, name: &str) -> bool {
         self.core().config().check_role("role", name).is_ok()
+    }
+
+    /// Returns the names of the roles that there are, sorted: the admin role, those that [are declared](crate::Builder::roles),
+    /// and those that users have; of the last, the first 200. Reads one entry of an index for each, however many users have it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// auth.create_user("jane@example.com").role("editor").await?;
+    /// assert_eq!(auth.list_role_names().await?, ["admin", "editor"]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`].
+    pub async fn list_role_names(&self) -> Result<Vec<String>> {
+        let mut conn = self.core().db().read().await?;
+        let held = store::roles::names(&mut conn.conn(), 200).await?;
+        let config = self.core().config();
+        let declared = config.declared_roles.iter().flatten().cloned();
+        let names: BTreeSet<String> = held.into_iter().chain(declared).chain([config.admin_role.clone()]).collect();
+        Ok(names.into_iter().collect())
     }
 
     /// Returns the roles of a user, sorted.

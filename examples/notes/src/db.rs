@@ -107,6 +107,12 @@ impl Db {
         Ok(rows.into_iter().map(Note::from).collect())
     }
 
+    /// Counts the notes of a user: all, and those that are shared.
+    pub(crate) async fn count_notes(&self, owner: UserId) -> sqlx::Result<(i64, i64)> {
+        let text = "SELECT count(*), count(CASE WHEN shared THEN 1 END) FROM notes WHERE owner = $1";
+        Ok(on_either!(Self, self, pool => sqlx::query_as(text).bind(owner).fetch_one(pool).await?))
+    }
+
     pub(crate) async fn shared_notes(&self, after: i64) -> sqlx::Result<Vec<Note>> {
         // Checked on every read, so a note that was being written while its owner was banned is not shown either.
         let text = "SELECT id, text, shared FROM notes

@@ -5,14 +5,16 @@
 //! |---|---|
 //! | `lib.rs` | the application: its routes and hooks |
 //! | `routes.rs` | the handlers and their guards |
+//! | `panel.rs` | the notes of a user, on their page for administrators |
 //! | `db.rs` | the table `notes`, on either engine |
 
 mod db;
+mod panel;
 mod routes;
 
 use authfort::events::{UserBanned, UserDeleted};
 use authfort::{AuthFort, Result};
-use authfort_axum::{AuthLayer, admin_router, auth_router_without, harden};
+use authfort_axum::{AdminPage, AuthLayer, CookieOptions, admin_page, admin_router, auth_router_without, harden};
 use axum::Router;
 use axum::routing::{delete, get, post};
 
@@ -42,7 +44,13 @@ pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
         async move { report(notes.delete_all(event.user_id).await) }
     });
 
-    let layer = AuthLayer::new(auth);
+    // Administrators use the admin page, which shows the notes of each user. This example serves plain HTTP on its own machine;
+    // with HTTPS, leave `insecure_allow_http` out.
+    let layer = AuthLayer::new(auth).cookies(CookieOptions::default().insecure_allow_http())?;
+    let page = AdminPage::new()
+        .title("Notes")
+        .style(":root { --accent: light-dark(#8a3ffc, #be95ff); }")
+        .panel(panel::Notes(db.clone()));
     let app = Router::new()
         .route("/auth/signup", post(routes::sign_up))
         .route("/notes", get(routes::list).post(routes::write))
@@ -51,7 +59,7 @@ pub async fn app(db: Db, auth: AuthFort) -> Result<Router> {
         .route("/editorial/{id}", delete(routes::unshare))
         // The application handles sign-up; the library handles the other routes of `/auth`.
         .nest("/auth", auth_router_without(&layer, ["/signup"]))
-        .nest("/admin", admin_router(&layer))
+        .nest("/admin", admin_router(&layer).merge(admin_page(&layer, page)))
         .layer(layer)
         .with_state(db);
     Ok(harden(app))

@@ -42,6 +42,14 @@ impl Notes {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
+    /// Opens a page and returns its text.
+    async fn page(&self, path: &str, bearer: &str) -> String {
+        let request = Request::builder().uri(path).header("authorization", bearer).body(Body::empty()).unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        String::from_utf8(to_bytes(response.into_body(), 100_000).await.unwrap().to_vec()).unwrap()
+    }
+
     async fn get(&self, path: &str, bearer: &str) -> (u16, Value) {
         self.ask("GET", path, bearer, &Value::Null).await
     }
@@ -174,6 +182,18 @@ both_engines! {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(count(&db).await, 0);
+    }
+
+    async fn an_administrator_sees_how_many_notes_there_are(db: TestDatabase) {
+        let notes = Notes::new(&db).await;
+        let jane = notes.sign_up("jane@example.com").await;
+        notes.write(&jane, "hello", true).await;
+        let id = notes.auth.find_user_by_email("jane@example.com").await.unwrap().unwrap().id;
+        let admin = testing::bearer(&testing::signed_in(&notes.auth, ["admin"]).await.unwrap());
+        let page = notes.page(&format!("/admin/ui/users/{id}"), &admin).await;
+        for fact in ["<dt>Written</dt><dd class=\"said\"><bdi>2</bdi>", "<dt>Shared</dt><dd class=\"said\"><bdi>1</bdi>"] {
+            assert!(page.contains(fact), "{page}");
+        }
     }
 
     async fn notes_go_with_the_row_of_their_owner(db: TestDatabase) {

@@ -13,7 +13,28 @@
       time.textContent = short.format(at);
     }
     for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+    returnTo(root.querySelector("#back[data-list]"));
   }
+
+  // "← Users" leads to the list as it was left, also after an act, when the server no longer knows where somebody came from.
+  // There the person who was looked at has the focus.
+  const isList = () => document.querySelector('form.filters[role="search"]') !== null;
+
+  function returnTo(back) {
+    const left = sessionStorage.getItem("authfort-list");
+    if (back && left?.split("?")[0] === back.pathname) back.href = left;
+    const row = isList() && sessionStorage.getItem("authfort-row");
+    if (!row) return;
+    sessionStorage.removeItem("authfort-row");
+    if (document.activeElement === document.body) document.querySelector(`a.row[href="${CSS.escape(row)}"]`)?.focus();
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!isList()) return;
+    sessionStorage.setItem("authfort-list", location.pathname + location.search);
+    const row = event.target.closest("a.row");
+    if (row) sessionStorage.setItem("authfort-row", row.pathname);
+  }, { capture: true });
 
   function notice(text) {
     const place = document.getElementById("notice");
@@ -58,6 +79,11 @@
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
 
+  function typed() {
+    const fields = document.querySelectorAll("form.fields :is(input, textarea)");
+    return [...fields].some((field) => field.value !== field.defaultValue);
+  }
+
   function move(step) {
     const rows = [...document.querySelectorAll("a.row")];
     if (rows.length === 0) return false;
@@ -73,7 +99,8 @@
     if (event.key === "Escape" && field) {
       field.blur();
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
-      document.getElementById("back")?.click();
+      // What was typed is not thrown away.
+      if (!typed()) document.getElementById("back")?.click();
     } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && (!field || field === search)) {
       if (move(event.key === "ArrowDown" ? 1 : -1)) event.preventDefault();
     } else if (field) {

@@ -23,10 +23,6 @@ use crate::auth::{RefreshCookies, clear_cookies, cookies_of, exchange};
 use crate::layer::Caller;
 use crate::limits::Limits;
 
-/// Nothing but this site's own styles, scripts and images; no inline script, no evaluated text, no frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
 /// Sent with each request of the script.
 pub(super) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
@@ -54,8 +50,8 @@ pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: 
         response = origin.refuse(response, &rejection, Frame::new(origin.site.clone(), me.as_deref()));
     }
     add_cookies(response.headers_mut(), &cookies);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, origin.site.page.policy.clone());
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

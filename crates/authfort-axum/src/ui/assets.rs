@@ -2,11 +2,11 @@
 //!
 //! An asset's address has its hash, so a browser may keep it for good, and a new version has a new address.
 
+use std::borrow::Cow;
 use std::io::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
@@ -14,10 +14,11 @@ use flate2::write::GzEncoder;
 
 use crate::Rejection;
 
+#[derive(Debug)]
 pub(super) struct Asset {
     name: &'static str,
     kind: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
     /// The name with its hash.
     address: String,
     etag: HeaderValue,
@@ -25,7 +26,13 @@ pub(super) struct Asset {
 }
 
 impl Asset {
-    fn new(name: &'static str, kind: &'static str, text: &'static str) -> Self {
+    /// Returns the styles of an application.
+    pub(super) fn theme(css: String) -> Self {
+        Self::new("theme.css", CSS, css)
+    }
+
+    fn new(name: &'static str, kind: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
         let hash = digest(&SHA256, text.as_bytes());
         let hash = hash.as_ref().iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -41,11 +48,12 @@ impl Asset {
     }
 }
 
+const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
     [
-        Asset::new("admin.css", "text/css; charset=utf-8", include_str!("../../assets/ui/admin.css")),
+        Asset::new("admin.css", CSS, include_str!("../../assets/ui/admin.css")),
         Asset::new("admin.js", SCRIPT, include_str!("../../assets/ui/admin.js")),
         Asset::new("htmx.js", SCRIPT, include_str!("../../assets/ui/htmx.min.js")),
         Asset::new("icon.svg", "image/svg+xml", include_str!("../../assets/ui/icon.svg")),
@@ -57,16 +65,17 @@ pub(super) fn find(name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }
 
-pub(super) async fn serve(Path(address): Path<String>, headers: HeaderMap) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.address == address) else {
+/// Serves the asset at this address: one of the pages', or the application's own styles.
+pub(super) fn serve(address: &str, theme: Option<&Arc<Asset>>, headers: &HeaderMap) -> Response {
+    let Some(asset) = ASSETS.iter().chain(theme.map(AsRef::as_ref)).find(|asset| asset.address == address) else {
         return Rejection::not_found().into_response();
     };
     let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&asset.etag) {
         StatusCode::NOT_MODIFIED.into_response()
-    } else if accepts_gzip(&headers) && !asset.compressed.is_empty() {
+    } else if accepts_gzip(headers) && !asset.compressed.is_empty() {
         ([(header::CONTENT_ENCODING, "gzip")], asset.compressed.clone()).into_response()
     } else {
-        asset.text.into_response()
+        asset.text.clone().into_response()
     };
     let said = response.headers_mut();
     said.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));

@@ -19,7 +19,7 @@ struct Events {
     types: &'static [&'static str],
     r#type: String,
     user: Option<UserId>,
-    /// What was written in place of an id.
+    /// What was written and names nobody.
     odd: Option<String>,
     entries: Vec<Entry>,
     /// The query of the next page.
@@ -27,9 +27,18 @@ struct Events {
     is_first: bool,
 }
 
+/// Returns whom a text names; the log also has those who were deleted, by their ids.
+async fn whom(staff: &Staff, text: &str) -> Result<Option<UserId>, Rejection> {
+    let found = staff.admin.auth.lookup_user(text).await?;
+    Ok(found.map(|user| user.id).or_else(|| text.trim().parse().ok()))
+}
+
 pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejection> {
     let r#type = params.get("type").filter(|wanted| EVENT_TYPES.contains(wanted)).unwrap_or_default().to_owned();
-    let user = params.parsed::<UserId>("user");
+    let user = match params.get("user") {
+        Some(text) => whom(&staff, text).await?,
+        None => None,
+    };
     let odd = params.get("user").filter(|_| user.is_none()).map(str::to_owned);
     let before = params.parsed::<EventId>("before");
     let mut call = staff.admin.auth.list_events().limit(50);

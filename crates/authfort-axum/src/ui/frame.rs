@@ -1,13 +1,14 @@
 //! What each page shows around its content.
 
 use askama::Template;
-use authfort::Principal;
+use authfort::{Principal, User};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::assets::{self, Asset};
+use super::panel::Panels;
 use super::site::Site;
 use crate::Rejection;
 use crate::admin::Admin;
@@ -35,6 +36,21 @@ impl Frame {
 
     pub(super) fn links(&self) -> &[(String, String)] {
         &self.site.page.links
+    }
+
+    /// Returns the address of the picture beside the title.
+    pub(super) fn logo(&self) -> String {
+        self.site.page.logo.clone().unwrap_or_else(|| self.asset("icon.svg"))
+    }
+
+    /// Returns the address of the application's own styles.
+    pub(super) fn theme(&self) -> Option<String> {
+        self.site.page.theme.as_ref().map(|theme| self.site.path(&format!("/ui/assets/{}", theme.address())))
+    }
+
+    /// Begins to read the application's own panels of a person.
+    pub(super) fn panels(&self, user: &User) -> Panels {
+        Panels::of(&self.site.page.panels, user)
     }
 
     pub(super) fn asset(&self, name: &str) -> String {

@@ -11,9 +11,10 @@
 //! | `params.rs` | reads a query or a form |
 //! | `step_up.rs` | asks for the password again before a dangerous act |
 //! | `assets.rs` | styles and scripts |
+//! | `panel.rs` | [`Panel`]: what an application adds to a person's page |
 //! | `words.rs` | how a template writes times, numbers and events |
 //! | `log.rs` | events, as a page shows them |
-//! | `sign_in.rs`, `overview.rs`, `events.rs`, `users/` | the pages |
+//! | `sign_in.rs`, `overview.rs`, `rotate.rs`, `events.rs`, `users/` | the pages |
 
 mod around;
 mod assets;
@@ -21,7 +22,9 @@ mod events;
 mod frame;
 mod log;
 mod overview;
+mod panel;
 mod params;
+mod rotate;
 mod sign_in;
 mod site;
 mod step_up;
@@ -31,11 +34,13 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Path, Request};
+use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
+pub use self::panel::{Panel, PanelContent};
 pub use self::site::AdminPage;
 use self::site::Site;
 use crate::harden::{BODY_LIMIT, catch_panics, mark};
@@ -64,6 +69,9 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         layer.has_cookies(),
         "the admin page needs cookies; call `.cookies(CookieOptions::default())?` on the layer"
     );
+    let theme = page.theme.clone();
+    let asset =
+        async move |Path(address): Path<String>, headers: HeaderMap| assets::serve(&address, theme.as_ref(), &headers);
     let page = Arc::new(page);
     let guarded = Router::new()
         .route("/ui/users", get(users::list::list))
@@ -78,6 +86,7 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .route("/ui/users/{id}/password", get(users::password::form).post(users::password::set))
         .route("/ui/users/{id}/delete", get(users::delete::form).post(users::delete::delete))
         .route("/ui/overview", get(overview::show))
+        .route("/ui/keys/rotate", get(rotate::form).post(rotate::rotate))
         .route("/ui/events", get(events::list))
         .route("/ui/{*rest}", get(async || Rejection::not_found()))
         .route_layer(require_role(layer.auth().admin_role()));
@@ -92,7 +101,7 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .layer(catch_panics())
         .layer(from_fn(move |request: Request, next: Next| around::around(Arc::clone(&page), request, next)))
         .layer(layer.clone());
-    pages.route("/ui/assets/{name}", get(assets::serve)).layer(from_fn(mark)).with_state(())
+    pages.route("/ui/assets/{name}", get(asset)).layer(from_fn(mark)).with_state(())
 }
 
 async fn home(site: Site) -> Response {

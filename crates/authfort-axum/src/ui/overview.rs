@@ -7,6 +7,9 @@ use axum::response::Response;
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use super::frame::{Frame, Staff, page};
+use super::params::Params;
+use super::rotate::WAITS;
+use super::users::RECEIPT;
 use super::words;
 use crate::Rejection;
 
@@ -25,6 +28,8 @@ struct Overview {
     new_users: String,
     most: String,
     keys: Vec<KeyInfo>,
+    /// What came of a rotation of the key.
+    rotated: Option<&'static str>,
 }
 
 struct Number {
@@ -43,7 +48,7 @@ struct Day {
     height: u64,
 }
 
-pub(super) async fn show(staff: Staff) -> Result<Response, Rejection> {
+pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejection> {
     let (auth, frame) = (&staff.admin.auth, staff.frame.clone());
     let role = auth.admin_role();
     let filter = |change: fn(&mut UserFilter)| {
@@ -64,12 +69,41 @@ pub(super) async fn show(staff: Staff) -> Result<Response, Rejection> {
         let count = words::number(auth.get_user_count().filter(filter).await?);
         numbers.push(Number { what, count, address: frame.path(&format!("/ui/users{query}")) });
     }
+    numbers.push(active_sessions(&staff).await?);
     numbers.push(failing_logins(&staff).await?);
     let days = new_per_day(&staff).await?;
     let most = days.iter().map(|day| day.count).max().unwrap_or_default();
     let new_users = words::number(days.iter().map(|day| day.count).sum());
     let keys = auth.list_keys().await?;
-    page(StatusCode::OK, &Overview { frame, numbers, days, new_users, most: words::number(most), keys })
+    let rotated = match params.get("done") {
+        Some("key_rotated") if has_rotated(&staff).await? => Some("Done: Key rotated."),
+        Some(WAITS) if keys.iter().any(waits) => Some("Nothing was done: a new key already waits to sign."),
+        _ => None,
+    };
+    page(StatusCode::OK, &Overview { frame, numbers, days, new_users, most: words::number(most), keys, rotated })
+}
+
+/// Whether the key is the newest, and does not sign yet.
+pub(super) fn waits(key: &KeyInfo) -> bool {
+    !key.current && key.expires_at.is_none()
+}
+
+async fn has_rotated(staff: &Staff) -> Result<bool, Rejection> {
+    let auth = &staff.admin.auth;
+    let newest = auth.list_events().r#type("key_rotated").limit(1).await?.events.pop();
+    let own = newest.filter(|event| event.actor_id == Some(staff.admin.user.user_id));
+    Ok(own.is_some_and(|event| auth.now() - event.timestamp < RECEIPT))
+}
+
+/// The live sessions; the list that they come from is that of the sign-ins.
+async fn active_sessions(staff: &Staff) -> Result<Number, Rejection> {
+    let found = staff.admin.auth.count_sessions().await?;
+    let more = if found.is_at_least { " or more" } else { "" };
+    Ok(Number {
+        what: "Active sessions",
+        count: format!("{}{more}", words::number(found.active)),
+        address: staff.frame.path("/ui/events?type=login"),
+    })
 }
 
 /// Failed sign-ins within a day. More than a page of them are not counted.

@@ -16,6 +16,8 @@ mod load;
 mod openapi;
 mod own_account;
 mod own_routes;
+#[cfg(feature = "ui")]
+mod panels;
 mod secrets;
 mod support;
 mod trace;

@@ -2,6 +2,7 @@
 
 pub mod guard;
 pub mod lists;
+pub mod page;
 pub mod price;
 pub mod writes;
 

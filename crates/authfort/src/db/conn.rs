@@ -98,18 +98,19 @@ impl Conn<'_> {
         }
     }
 
-    /// Returns a table of the application whose rows prevent the deletion of this user. Call it after the refused
-    /// delete was rolled back.
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        expect(clippy::unused_async, unused_variables, reason = "PostgreSQL names the table in its error")
-    )]
+    /// Returns a table of the application whose rows prevent the deletion of this user. In a transaction in which the deletion
+    /// has failed, call it after the rollback.
     pub(crate) async fn blocking_table(&mut self, user: crate::UserId) -> Result<Option<String>> {
+        super::blocking::blocking_table(self, user).await
+    }
+
+    /// Returns the query of all foreign keys.
+    pub(super) fn foreign_keys(&self) -> &'static str {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(conn) => sqlite::blocking_table(conn, user).await,
+            Self::Sqlite(_) => sqlite::FOREIGN_KEYS,
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => Ok(None),
+            Self::Postgres(..) => postgres::FOREIGN_KEYS,
         }
     }
 

@@ -12,6 +12,7 @@
 //!
 //! A pool of the application serves the first three purposes.
 
+mod blocking;
 mod conn;
 pub(crate) mod diagnosis;
 pub(crate) mod dynamic;

@@ -19,6 +19,19 @@ use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result};
 
+/// The foreign keys, a row for each column; of a partitioned table, its own.
+pub(super) const FOREIGN_KEYS: &str = "
+    SELECT t.relname::text AS name, c.conrelid::regclass::text AS child, k.position - 1 AS seq,
+        c.confrelid::regclass::text AS parent, quote_ident(own.attname) AS own, quote_ident(referred.attname) AS referred,
+        CASE c.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' ELSE '' END AS action
+    FROM pg_constraint c
+    JOIN pg_class t ON t.oid = c.conrelid
+    CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, referred, position)
+    JOIN pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = k.own
+    JOIN pg_attribute referred ON referred.attrelid = c.confrelid AND referred.attnum = k.referred
+    WHERE c.contype = 'f' AND c.conparentid = 0
+    ORDER BY t.relname, c.oid, k.position";
+
 pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let parsed = PgConnectOptions::from_str(url)
         .map_err(|_| Error::config("database_url", "is no PostgreSQL URL; write postgres://user@host/database"))?;

@@ -4,21 +4,29 @@
 //! that writes and acquires its lock at `BEGIN IMMEDIATE` (a deferred transaction fails without waiting if it starts to
 //! write too late), readers that cannot write, and deleted data that is overwritten.
 
-mod blocking;
-
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-pub(crate) use blocking::blocking_table;
-
 use super::dynamic::Statement;
 use super::position::Position;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify};
 use crate::{Error, Result};
+
+/// The foreign keys, a row for each column. One that names no columns refers to the primary key. Names are case-insensitive, so
+/// the parent is written as its own table is.
+pub(super) const FOREIGN_KEYS: &str = r#"
+    SELECT t.name AS name, '"' || replace(t.name, '"', '""') || '"' AS child, k.seq AS seq,
+        (SELECT '"' || replace(p.name, '"', '""') || '"' FROM sqlite_schema p
+         WHERE p.type = 'table' AND p.name = k."table" COLLATE NOCASE) AS parent,
+        '"' || replace(k."from", '"', '""') || '"' AS own,
+        '"' || replace(coalesce(k."to", (SELECT c.name FROM pragma_table_info(k."table") c WHERE c.pk = k.seq + 1)),
+            '"', '""') || '"' AS referred,
+        k.on_delete AS action
+    FROM sqlite_schema t, pragma_foreign_key_list(t.name) k WHERE t.type = 'table' ORDER BY t.name, k.id, k.seq"#;
 
 /// Returns the settings of every connection of this library.
 fn settings(url: &str, patience: Duration) -> Result<SqliteConnectOptions> {

@@ -19,6 +19,33 @@ impl AuthFort {
     }
 }
 
+/// How many of the newest sessions are looked at to count the live ones.
+const COUNTED: i64 = 20_000;
+
+impl AuthFort {
+    /// Counts the live sessions of all users. Only the newest 20,000 sessions are looked at, which takes some milliseconds
+    /// however many there are.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`](crate::Error::DatabaseUnavailable).
+    pub async fn count_sessions(&self) -> Result<SessionCount> {
+        let mut conn = self.core().db().read().await?;
+        let (active, newest) =
+            store::sessions::count_live(&mut conn.conn(), self.now(), COUNTED.saturating_add(1)).await?;
+        Ok(SessionCount { active: active.unsigned_abs(), is_at_least: newest > COUNTED })
+    }
+}
+
+/// The live sessions of all users; counted by [`AuthFort::count_sessions`](crate::AuthFort::count_sessions).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionCount {
+    /// How many were found.
+    pub active: u64,
+    /// Whether there may be more, among older ones.
+    pub is_at_least: bool,
+}
+
 /// A sign-in on a device: one entry, however often its tokens were refreshed.
 ///
 /// ```

@@ -26,7 +26,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 pub use create_session::CreateSession;
-pub use list::{ListSessions, Session, SessionPage};
+pub use list::{ListSessions, Session, SessionCount, SessionPage};
 pub use login::{Login, LoginOutcome};
 pub use logout::EndSession;
 pub use refresh::Refresh;

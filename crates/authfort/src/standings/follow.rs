@@ -1,11 +1,12 @@
 //! The tasks that follow the log of changes.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Standings;
 use crate::db::Db;
@@ -30,19 +31,29 @@ const CHANNEL: &str = "authfort_standing";
 /// Follows the log until the service is closed.
 pub(super) async fn follow(standings: Arc<Standings>, db: Db, staleness: Duration) {
     let mut reader = Reader { db, standings: &standings, last: None, connections: HashSet::new() };
-    let (mut idle, mut failing) = (0, false);
+    let (mut idle, mut slow, mut failing) = (0, false, false);
     loop {
         let asked = standings.asked.swap(false, Ordering::Relaxed);
         idle = if asked { 0 } else { idle + 1 };
-        let outcome = reader.read().await;
+        let mut reading = pin!(reader.read());
+        let outcome = if let Ok(outcome) = timeout(staleness, &mut reading).await {
+            outcome
+        } else {
+            if !slow && !failing {
+                tracing::warn!("the guard waits longer than guard_staleness; it asks the database for each request");
+            }
+            slow = true;
+            reading.await
+        };
         match &outcome {
             Err(error) if is_closed(error) => return,
             Err(error) if !failing => {
                 tracing::warn!(?error, "the guard cannot follow changes; it asks the database for each request");
             }
+            Ok(()) if slow || failing => tracing::info!("the guard follows changes again"),
             _ => {}
         }
-        failing = outcome.is_err();
+        (slow, failing) = (slow && outcome.is_err(), outcome.is_err());
         sleep(if failing { PAUSE_AFTER_FAILURE } else { PAUSE }).await;
         if idle < IDLE_READINGS {
             tokio::select! {

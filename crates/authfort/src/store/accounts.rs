@@ -38,6 +38,28 @@ pub(crate) async fn owner(conn: &mut Conn<'_>, provider: &str, account: &str) ->
     .map_err(classify)
 }
 
+/// Returns the users who have this id at any provider; two at most. Each provider is a probe of the key, whatever a planner
+/// thinks of the table.
+pub(crate) async fn owners(conn: &mut Conn<'_>, account: &str) -> Result<Vec<UserId>> {
+    sql!(
+        conn,
+        fetch_all,
+        query_scalar::<_, UserId>,
+        "WITH RECURSIVE providers (provider) AS (
+             SELECT min(provider) FROM authfort_oauth_accounts
+             UNION ALL
+             SELECT (SELECT min(a.provider) FROM authfort_oauth_accounts a WHERE a.provider > p.provider)
+             FROM providers p WHERE p.provider IS NOT NULL),
+         owners (user_id) AS (
+             SELECT (SELECT a.user_id FROM authfort_oauth_accounts a
+                     WHERE a.provider = p.provider AND a.provider_account_id = $1)
+             FROM providers p WHERE p.provider IS NOT NULL)
+         SELECT DISTINCT user_id FROM owners WHERE user_id IS NOT NULL LIMIT 2",
+        account
+    )
+    .map_err(classify)
+}
+
 pub(crate) async fn insert(
     conn: &mut Conn<'_>,
     user: UserId,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, blocked, classify, sql};
 use crate::{Result, UserId};
 
@@ -23,6 +24,20 @@ pub(crate) async fn remove(conn: &mut Conn<'_>, id: UserId, role: &str) -> Resul
 
 pub(crate) async fn delete_all(conn: &mut Conn<'_>, id: UserId) -> Result<u64> {
     sql!(conn, execute, "DELETE FROM authfort_user_roles WHERE user_id = $1", id).map_err(blocked)
+}
+
+/// Returns the names of the roles that users have, sorted; each is a probe of the key.
+pub(crate) async fn names(conn: &mut Conn<'_>, limit: i64) -> Result<Vec<String>> {
+    let mut statement = Statement::new(
+        "WITH RECURSIVE names (role) AS (
+             SELECT min(role) FROM authfort_user_roles
+             UNION ALL
+             SELECT (SELECT min(r.role) FROM authfort_user_roles r WHERE r.role > n.role)
+             FROM names n WHERE n.role IS NOT NULL)
+         SELECT role FROM names WHERE role IS NOT NULL LIMIT ",
+    );
+    statement.number(limit);
+    run!(conn, fetch_all, sqlx::query_scalar::<_, String>, statement).map_err(classify)
 }
 
 /// Returns whether the user holds the role and can use it: neither banned nor anonymized.

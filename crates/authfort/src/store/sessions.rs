@@ -76,6 +76,23 @@ pub(crate) async fn of_user(
     run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(classify)
 }
 
+pub(crate) async fn owner(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<UserId>> {
+    sql!(conn, fetch_optional, query_scalar::<_, UserId>, "SELECT user_id FROM authfort_sessions WHERE id = $1", id)
+        .map_err(classify)
+}
+
+/// Counts the live ones among the newest sessions of all users, and how many of the newest there are.
+pub(crate) async fn count_live(conn: &mut Conn<'_>, now: DateTime<Utc>, newest: i64) -> Result<(i64, i64)> {
+    let mut statement = Statement::new("SELECT count(CASE WHEN s.revoked_at IS NULL AND s.expires_at > ");
+    statement.hide(now);
+    statement.push(
+        " THEN 1 END), count(*)
+         FROM (SELECT revoked_at, expires_at FROM authfort_sessions ORDER BY id DESC LIMIT ",
+    );
+    statement.number(newest).push(") s");
+    run!(conn, fetch_one, sqlx::query_as::<_, (i64, i64)>, statement).map_err(classify)
+}
+
 /// Returns the user's live sessions beyond the `most` newest; at most 100 of them.
 pub(crate) async fn beyond(conn: &mut Conn<'_>, user: UserId, most: i64, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
     sql!(

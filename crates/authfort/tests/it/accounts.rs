@@ -37,6 +37,38 @@ both_engines! {
         assert_eq!(events, [link("google"), link("github")]);
     }
 
+    async fn whatever_names_a_user_finds_them(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);
+        auth.link_account(jane.id, "google", "1077").await.unwrap();
+        auth.link_account(john.id, "github", "583231").await.unwrap();
+        auth.link_account(john.id, "keycloak", john.id.to_string().to_uppercase()).await.unwrap();
+        auth.link_account(jane.id, "mail", "jane@elsewhere.example").await.unwrap();
+        let session = auth.create_session(jane.id).await.unwrap().session_id.to_string();
+        let lookup = async |text: &str| auth.lookup_user(text).await.unwrap().map(|user| user.id);
+        for (text, id) in [
+            (jane.id.to_string().as_str(), jane.id),
+            (&format!(" {} ", john.id.to_string().to_uppercase()), john.id),
+            (&session, jane.id),
+            (" JANE@Example.com", jane.id),
+            ("1077", jane.id),
+            ("583231", john.id),
+            ("jane@elsewhere.example", jane.id),
+        ] {
+            assert_eq!(lookup(text).await, Some(id), "{text}");
+        }
+        for text in ["", " ", "jane", "1077\0", "107", "0190163d-8694-739b-aea5-966c26f8ad91", "@", "nobody@example.com"] {
+            assert_eq!(lookup(text).await, None, "{text}");
+        }
+        auth.link_account(john.id, "google", "583231").await.unwrap();
+        assert_eq!(lookup("583231").await, Some(john.id), "two accounts of one user are no two users");
+        auth.unlink_account(john.id, "github").await.unwrap();
+        auth.link_account(jane.id, "github", "583231").await.unwrap();
+        assert_eq!(lookup("583231").await, None, "the id of two users names none");
+        auth.delete_user(john.id).anonymize().await.unwrap();
+        assert_eq!(lookup(&john.id.to_string()).await, Some(john.id));
+    }
+
     /// An id is what the provider says it is; whoever normalized it could take two people for one.
     async fn an_account_is_kept_and_found_to_the_byte(db: TestDatabase) {
         let (auth, _) = service(&db).await;

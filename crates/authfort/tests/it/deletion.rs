@@ -35,7 +35,7 @@ both_engines! {
 
         let preview = auth.preview_delete(jane.id).await.unwrap();
         let receipt = auth.by(root).delete_user(jane.id).await.unwrap();
-        assert_eq!(preview, receipt);
+        assert_eq!((preview.receipt, preview.is_last_admin, preview.blocked_by), (receipt, false, None));
         assert_eq!(auth.preview_delete(jane.id).await.unwrap_err().code(), "user_not_found");
         assert_eq!(serde_json::to_value(receipt).unwrap(), json!({
             "roles": 2, "refresh_tokens": 3, "sessions": 2, "oauth_accounts": 1, "verification_tokens": 2, "users": 1,
@@ -215,6 +215,8 @@ both_engines! {
         )).await.unwrap();
         let before = (mark(&auth).await, auth.get_user(jane.id).await.unwrap(), raw.columns_that_hold(jane.id).await);
 
+        let preview = auth.preview_delete(jane.id).await.unwrap();
+        assert_eq!((preview.receipt.sessions, preview.blocked_by.as_deref()), (1, Some("app_orders")));
         let error = auth.delete_user(jane.id).block_email(true).await.unwrap_err();
         assert_eq!(error.code(), "blocked_by_reference");
         assert!(matches!(&error, Error::BlockedByReference { table: Some(table) } if table == "app_orders"), "{error:?}");
@@ -226,6 +228,7 @@ both_engines! {
         // Erasing the person is always possible: the row stays.
         auth.delete_user(jane.id).anonymize().await.unwrap();
         raw.execute("DELETE FROM app_orders").await.unwrap();
+        assert_eq!(auth.preview_delete(jane.id).await.unwrap().blocked_by, None);
         assert_eq!(auth.delete_user(jane.id).await.unwrap().users, 1);
         assert_eq!(raw.number("SELECT count(*) FROM app_notes").await, 0);
         assert_eq!(raw.number("SELECT count(*) FROM app_likes WHERE fan IS NULL").await, 1);
@@ -249,10 +252,59 @@ both_engines! {
             raw.execute("DELETE FROM app_carts; DELETE FROM app_late").await.unwrap();
             raw.execute(insert.clone()).await.unwrap();
             let before = raw.columns_that_hold(jane.id).await;
+            let preview = auth.preview_delete(jane.id).await.unwrap();
+            assert!(insert.contains(&preview.blocked_by.unwrap()), "{insert}");
             let error = auth.delete_user(jane.id).await.unwrap_err();
             assert_eq!(error.code(), "blocked_by_reference", "{insert}: {error:?}");
             assert_eq!(raw.columns_that_hold(jane.id).await, before, "{insert}");
         }
+    }
+
+    /// Names that need quotes, keys of two columns, and rows that go with the user by way of another table.
+    async fn a_preview_reads_keys_of_every_form(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let raw = Raw::open(&db, 1).await;
+        raw.execute(format!(
+            "CREATE TABLE \"App Shops\" (owner {0} REFERENCES authfort_users (id) ON DELETE CASCADE, \"No\" integer,
+                 PRIMARY KEY (owner, \"No\"));
+             CREATE TABLE \"Or\"\"ders\" (shop {0}, \"shop No\" integer, by_staff {0} REFERENCES authfort_users (id),
+                 FOREIGN KEY (shop, \"shop No\") REFERENCES \"App Shops\");
+             CREATE TABLE app_self (id {0} PRIMARY KEY REFERENCES authfort_users (id) ON DELETE CASCADE,
+                 boss {0} REFERENCES app_self (id))",
+            raw.id_type()
+        )).await.unwrap();
+        let (jane, john) = (user(&auth, "jane@example.com").await, user(&auth, "john@example.com").await);
+        let (jane_id, john_id) = (raw.literal(jane.id), raw.literal(john.id));
+        raw.execute(format!(
+            "INSERT INTO \"App Shops\" VALUES ({jane_id}, 1), ({jane_id}, 2), ({john_id}, 1);
+             INSERT INTO app_self VALUES ({jane_id}, {jane_id}), ({john_id}, NULL)"
+        )).await.unwrap();
+        let blocked = async |id| auth.preview_delete(id).await.unwrap().blocked_by;
+        assert_eq!((blocked(jane.id).await, blocked(john.id).await), (None, None), "rows that refer to themselves go");
+        raw.execute(format!("INSERT INTO \"Or\"\"ders\" VALUES ({john_id}, 1, NULL), ({jane_id}, NULL, NULL)")).await.unwrap();
+        assert_eq!((blocked(jane.id).await, blocked(john.id).await), (None, Some("Or\"ders".to_owned())));
+        raw.execute(format!("UPDATE app_self SET boss = {jane_id}")).await.unwrap();
+        assert_eq!(blocked(jane.id).await.as_deref(), Some("app_self"));
+        for id in [jane.id, john.id] {
+            assert_eq!(auth.delete_user(id).await.unwrap_err().code(), "blocked_by_reference");
+        }
+        raw.execute("UPDATE app_self SET boss = NULL; DELETE FROM \"Or\"\"ders\"").await.unwrap();
+        for id in [jane.id, john.id] {
+            assert_eq!(auth.delete_user(id).await.unwrap().users, 1);
+        }
+    }
+
+    async fn a_preview_says_who_is_the_last_administrator(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let is_last = async |id| auth.preview_delete(id).await.unwrap().is_last_admin;
+        let one = auth.create_user("one@example.com").role("admin").await.unwrap().id;
+        assert!(is_last(one).await);
+        let other = auth.create_user("other@example.com").role("admin").await.unwrap().id;
+        assert!(!is_last(one).await && !is_last(other).await);
+        auth.ban_user(other).await.unwrap();
+        assert!(is_last(one).await && !is_last(other).await, "who is banned is none that counts");
+        assert_eq!(auth.delete_user(one).await.unwrap_err().code(), "last_admin");
+        assert_eq!(auth.delete_user(other).await.unwrap().users, 1);
     }
 
     async fn of_parallel_deletions_one_has_an_effect(db: TestDatabase) {

@@ -52,6 +52,17 @@ fn ways_out(auth: &AuthFort, id: UserId) -> [(&'static str, BoxFuture<'static, R
 }
 
 both_engines! {
+    async fn the_names_of_roles_are_those_that_are_held_or_declared(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        assert_eq!(auth.list_role_names().await.unwrap(), ["admin"]);
+        for (n, role) in ["editor", "zookeeper", "editor", "a"].into_iter().enumerate() {
+            auth.create_user(format!("{n}@example.com")).role(role).await.unwrap();
+        }
+        assert_eq!(auth.list_role_names().await.unwrap(), ["a", "admin", "editor", "zookeeper"]);
+        let declaring = builder(&clock()).roles(["editor", "viewer"]).connect(db.url()).await.unwrap();
+        assert_eq!(declaring.list_role_names().await.unwrap(), ["a", "admin", "editor", "viewer", "zookeeper"]);
+    }
+
     async fn roles_are_given_taken_and_read(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         let jane = user(&auth, "jane@example.com").await;

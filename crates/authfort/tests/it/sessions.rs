@@ -88,6 +88,36 @@ both_engines! {
         assert_eq!(auth.list_sessions(jane.id).await.unwrap().sessions.len(), 2);
     }
 
+    async fn the_live_sessions_of_all_users_are_counted(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let counted = async || {
+            let found = auth.count_sessions().await.unwrap();
+            (found.active, found.is_at_least)
+        };
+        assert_eq!(counted().await, (0, false));
+        let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);
+        auth.create_session(jane.id).await.unwrap();
+        auth.create_session(john.id).await.unwrap();
+        let ended = auth.create_session(john.id).await.unwrap();
+        auth.revoke_session(john.id, ended.session_id).await.unwrap();
+        assert_eq!(counted().await, (2, false));
+        clock.advance(TimeDelta::days(365));
+        auth.create_session(jane.id).await.unwrap();
+        assert_eq!(counted().await, (1, false), "what has run out is none");
+        let mut raw = Raw::open(&db).await;
+        let (id, source) = match db.engine() {
+            Engine::Sqlite => ("randomblob(16)", "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n)"),
+            Engine::Postgres => ("gen_random_uuid()", "generate_series(1, 20000)"),
+        };
+        raw.execute(format!(
+            "INSERT INTO authfort_sessions (id, user_id, created_at, last_seen_at, expires_at, final_expires_at)
+             SELECT {id}, s.user_id, s.created_at, s.last_seen_at, s.expires_at, s.final_expires_at
+             FROM {source} n, (SELECT * FROM authfort_sessions ORDER BY id DESC LIMIT 1) s"
+        )).await;
+        let (active, is_at_least) = counted().await;
+        assert!(is_at_least && (19_990..=20_001).contains(&active), "{active}");
+    }
+
     async fn a_session_of_somebody_else_is_not_found(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);

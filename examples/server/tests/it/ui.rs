@@ -365,6 +365,12 @@ both_engines! {
         browser.choose("#type", "login").await;
         browser.until("no other type", async || !browser.text().await.contains("john@example.com")).await;
         browser.see("Login").await;
+        browser.choose("#type", "").await;
+        browser.fill("#user", "Jane@example.com").await;
+        browser.until("nobody else", async || !browser.text().await.contains("john@example.com")).await;
+        browser.see("User created").await;
+        browser.fill("#user", "nobody").await;
+        browser.see("“nobody” names nobody").await;
         browser.go(&site.url(&format!("/admin/ui/events?user={jane}&type=unknown"))).await;
         browser.see("User created").await;
         assert!(!browser.text().await.contains("john@example.com"));
@@ -391,7 +397,7 @@ async fn every_page_is_accessible() {
     }
     site.sign_in(&browser).await;
     let mut paths: Vec<String> =
-        ["users", "users?query=nobody&status=banned", "users/new", "events", "overview", "nothing"]
+        ["users", "users?query=nobody&status=banned", "users/new", "events", "overview", "keys/rotate", "nothing"]
             .map(|page| format!("/admin/ui/{page}"))
             .into();
     paths.extend(

@@ -2,6 +2,7 @@
 
 use authfort::sqlx::{Connection as _, PgConnection, SqliteConnection, query};
 use authfort_testkit::{Engine, TestDatabase, both_engines};
+use fantoccini::key::Key;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -45,6 +46,13 @@ both_engines! {
         let user = site.get(&format!("/admin/users/{id}")).await;
         assert_eq!((&user["banned"], &user["ban_reason"]), (&json!(true), &json!("Spam, twice")));
         assert!(user["ban_expires_at"].is_string());
+        browser.click("a[href$='/ban']").await;
+        assert_eq!(value(&browser, "#reason").await, "Spam, twice");
+        assert!(value(&browser, "#until").await.contains('T'), "the end that the ban has");
+        browser.fill("#reason", "Spam, three times").await;
+        browser.click("button.danger").await;
+        browser.see("Spam, three times").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}")).await["ban_reason"], "Spam, three times");
         browser.click("form[action$='/unban'] button").await;
         browser.see("Done: User unbanned.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}")).await["banned"], false);
@@ -73,6 +81,7 @@ both_engines! {
         site.sign_in(&browser).await;
         open(&site, &browser, &id).await;
         browser.click("a[href$='/roles']").await;
+        assert!(browser.has("#role-names option[value=admin]").await, "the roles that there are");
         browser.fill("#role", "not a role!").await;
         browser.click("button.primary").await;
         browser.see("Not done.").await;
@@ -189,10 +198,90 @@ both_engines! {
         let browser = Browser::start().await;
         site.sign_in(&browser).await;
         browser.go(&site.url(&format!("/admin/ui/users/{id}/delete"))).await;
+        browser.see("Rows of the table orders refer to this person").await;
+        assert!(browser.has("input[value=delete]:disabled").await && browser.has("input[value=anonymize]:checked").await);
+
+        // A row that comes after the page was made is named by the refusal.
+        sql(&db, "CREATE TABLE kept AS SELECT * FROM orders").await;
+        sql(&db, "DELETE FROM orders").await;
+        browser.go(&site.url(&format!("/admin/ui/users/{id}/delete"))).await;
         browser.fill("#address", "jane@example.com").await;
+        assert!(!browser.text().await.contains("orders") && browser.has("input[value=delete]:checked").await);
+        sql(&db, "INSERT INTO orders SELECT * FROM kept").await;
         browser.click("button.danger").await;
         browser.see("orders").await;
         assert_eq!(site.status(&format!("/admin/users/{id}")).await, 200);
+
+        browser.go(&site.url(&format!("/admin/ui/users/{id}/delete"))).await;
+        browser.fill("#address", "jane@example.com").await;
+        browser.click("button.danger").await;
+        browser.see("Done: User deleted.").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}?deleted=true")).await["is_deleted"], true);
+        assert_eq!(browser.complaints().await, [""; 0]);
+    }
+
+    async fn the_key_is_rotated_once_until_it_signs(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url("/admin/ui/overview?done=key_rotated")).await;
+        browser.see("Signing keys").await;
+        assert!(!browser.text().await.contains("Done"), "a link confirms nothing");
+        browser.click("a[href$='/ui/keys/rotate']").await;
+        browser.click("button.danger").await;
+        browser.see("Done: Key rotated.").await;
+        browser.see("waits to sign").await;
+        assert_eq!(site.get("/admin/keys").await["keys"].as_array().unwrap().len(), 2);
+        browser.click("a[href$='/ui/keys/rotate']").await;
+        browser.click("button.danger").await;
+        browser.see("Nothing was done: a new key already waits to sign.").await;
+        // Everybody's access token is invalid; the page goes on with the refresh token.
+        browser.click("a[href$='/ui/keys/rotate']").await;
+        browser.click("input[value=revoke]").await;
+        browser.click("button.danger").await;
+        browser.see("Done: Key rotated.").await;
+        assert_eq!(site.status("/admin/keys").await, 401);
+        assert_eq!(browser.complaints().await, [""; 0]);
+    }
+
+    async fn after_an_act_the_list_is_as_it_was_left(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url("/admin/ui/users?query=jan&status=active&sort=name")).await;
+        browser.click("a.row").await;
+        browser.click("a[href$='/roles']").await;
+        browser.fill("#role", "editor").await;
+        browser.press_key(Key::Escape).await;
+        browser.press_key(Key::Escape).await;
+        assert_eq!(value(&browser, "#role").await, "editor", "what was typed is not left by a key");
+        browser.click("button.primary").await;
+        browser.see("Done: Role added.").await;
+        browser.press_key(Key::Escape).await;
+        browser.see("1–1 of 1").await;
+        assert!(browser.url().await.ends_with("/admin/ui/users?query=jan&status=active&sort=name"));
+        let focused = browser.run("return document.activeElement.getAttribute('href')").await;
+        assert_eq!(focused, json!(format!("/admin/ui/users/{id}")));
+    }
+
+    async fn any_id_leads_to_the_person(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        site.post(&format!("/admin/users/{id}/password"), json!({ "password": PASSWORD })).await;
+        site.post("/auth/login", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        let sessions = site.get(&format!("/admin/users/{id}/sessions")).await;
+        let session = sessions["sessions"][0]["id"].as_str().unwrap();
+        sql(&db, "INSERT INTO authfort_oauth_accounts SELECT 'github', '583231', id, created_at FROM authfort_users WHERE email = 'jane@example.com'").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        for text in [id.as_str(), session, "jane@example.com", "583231"] {
+            browser.go(&site.url("/admin/ui/overview")).await;
+            browser.fill("#query", text).await;
+            browser.press_key(Key::Enter).await;
+            browser.see("583231").await;
+            assert_eq!(browser.url().await, site.url(&format!("/admin/ui/users/{id}")), "{text}");
+        }
     }
 
     async fn the_password_is_asked_again_after_ten_minutes(db: TestDatabase) {
@@ -231,7 +320,7 @@ both_engines! {
         browser.see("This is your session.").await;
         assert!(!browser.has("a[href$='/delete'], a[href$='/ban']").await);
         browser.go(&site.url(&format!("/admin/ui/users/{me}/delete"))).await;
-        browser.see("You cannot do this to yourself.").await;
+        browser.see("This is you: you cannot delete yourself.").await;
     }
 
     async fn a_fault_of_the_server_is_shown_as_such(db: TestDatabase) {

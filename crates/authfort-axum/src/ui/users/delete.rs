@@ -23,15 +23,25 @@ struct Delete {
     belongings: [(&'static str, String); 5],
     /// Why it cannot be done.
     obstacle: Option<&'static str>,
+    /// The table that prevents a deletion, but no anonymization.
+    blocked_by: Option<String>,
     needs_password: bool,
 }
 
 pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
     let user = staff.admin.auth.get_user(id).deleted(true).await?;
-    let obstacle = (staff.admin.user.user_id == id).then_some("This is you.");
+    let preview = staff.admin.auth.preview_delete(id).await?;
+    let obstacle = if staff.admin.user.user_id == id {
+        Some("This is you: you cannot delete yourself.")
+    } else if preview.is_last_admin {
+        Some("This is the last administrator: without one, nobody could manage users.")
+    } else {
+        None
+    };
     let needs_password = staff.needs_password().await?;
-    let belongings = belongings(&staff.admin.auth.preview_delete(id).await?);
-    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, needs_password })
+    let belongings = belongings(&preview.receipt);
+    let blocked_by = preview.blocked_by;
+    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, blocked_by, needs_password })
 }
 
 fn belongings(preview: &DeleteReceipt) -> [(&'static str, String); 5] {

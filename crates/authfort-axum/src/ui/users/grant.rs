@@ -20,6 +20,8 @@ struct Grant {
     frame: Frame,
     user: User,
     admin_role: String,
+    /// The roles that there are and the user does not have.
+    roles: Vec<String>,
     needs_password: bool,
 }
 
@@ -27,7 +29,9 @@ pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPa
     let user = staff.admin.auth.get_user(id).await?;
     let needs_password = staff.needs_password().await?;
     let admin_role = staff.admin.auth.admin_role().to_owned();
-    page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, needs_password })
+    let mut roles = staff.admin.auth.list_role_names().await?;
+    roles.retain(|role| !user.has_role(role) && staff.admin.auth.is_role(role));
+    page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, roles, needs_password })
 }
 
 pub(in crate::ui) async fn grant(

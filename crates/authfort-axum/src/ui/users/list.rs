@@ -185,6 +185,8 @@ struct Page {
     range: String,
     columns: [Column; 3],
     chips: Vec<Chip>,
+    /// The roles that there are.
+    roles: Vec<String>,
     previous: Option<String>,
     next: Option<String>,
     beginning: String,
@@ -211,7 +213,9 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         None => None,
     };
     let address = staff.frame.path(&format!("/ui/users{}", view.address()));
-    let mut shown = show(staff.frame, view.clone(), size, found, deleted);
+    let roles = staff.admin.auth.list_role_names().await?;
+    let mut shown = show(staff.frame, view.clone(), size, found, roles);
+    shown.deleted = deleted;
     if let Some(odd) = role(&params).filter(|role| !is_role_name(role)) {
         shown.hint = format!("“{odd}” cannot be a role, so users of every role are shown.");
     }
@@ -240,15 +244,13 @@ fn go(headers: &HeaderMap, address: &str) -> Response {
     Redirect::to(address).into_response()
 }
 
-/// Returns the one person whom the term names: by a whole id, or by the whole address if it was entered, and not while it is
-/// typed.
+/// Returns the one person whom the term names: their id or that of a session of theirs; if it was entered, and not while it is
+/// typed, also their address or their id at a provider.
 async fn person(staff: &Staff, view: &View, entered: bool) -> Result<Option<UserId>, Rejection> {
-    let found = match view.query.parse::<UserId>() {
-        Ok(id) => staff.admin.auth.find_user(id).deleted(true).await?,
-        Err(_) if entered && view.query.contains('@') => staff.admin.auth.find_user_by_email(&view.query).await?,
-        Err(_) => None,
-    };
-    Ok(found.map(|user| user.id))
+    if !entered && view.query.parse::<UserId>().is_err() {
+        return Ok(None);
+    }
+    Ok(staff.admin.auth.lookup_user(&view.query).await?.map(|user| user.id))
 }
 
 /// Returns the address of a user whom the administrator has just deleted, as the log has it.
@@ -278,7 +280,7 @@ fn remembered_size(headers: &HeaderMap) -> Option<u32> {
     size.parse().ok().filter(|size| SIZES.contains(size))
 }
 
-fn show(frame: Frame, view: View, size: u32, found: UserPage, deleted: Option<String>) -> Page {
+fn show(frame: Frame, view: View, size: u32, found: UserPage, roles: Vec<String>) -> Page {
     let first = if view.cursor.is_empty() { 1 } else { view.first };
     let shown = u64::try_from(found.users.len()).unwrap_or(u64::MAX);
     let total = match found.total {
@@ -331,10 +333,11 @@ fn show(frame: Frame, view: View, size: u32, found: UserPage, deleted: Option<St
         total,
         range,
         columns,
+        roles,
         previous,
         next,
         sizes,
-        deleted,
+        deleted: None,
     }
 }
 

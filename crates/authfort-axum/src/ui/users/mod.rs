@@ -17,4 +17,4 @@ pub(super) mod person;
 use chrono::TimeDelta;
 
 /// For how long an act is confirmed on a page.
-const RECEIPT: TimeDelta = TimeDelta::minutes(2);
+pub(super) const RECEIPT: TimeDelta = TimeDelta::minutes(2);

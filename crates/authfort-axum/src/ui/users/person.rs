@@ -13,6 +13,7 @@ use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::log::{Entry, entries};
+use crate::ui::panel::Shown;
 use crate::ui::params::Params;
 use crate::ui::words;
 
@@ -40,6 +41,8 @@ pub(super) struct Person {
     /// Whether nobody else could do what an administrator does.
     is_last_admin: bool,
     admin_role: String,
+    /// The application's own.
+    panels: Vec<Shown>,
     /// The act that the log confirms.
     receipt: Option<String>,
     pub form: Option<Profile>,
@@ -67,6 +70,7 @@ impl Person {
     ) -> Result<Self, Rejection> {
         let auth = &staff.admin.auth;
         let user = auth.get_user(id).deleted(true).await?;
+        let panels = staff.frame.panels(&user);
         // An anonymized user has none of these.
         let (sessions, next_sessions, accounts) = if user.is_deleted {
             Default::default()
@@ -103,6 +107,7 @@ impl Person {
             is_last_admin,
             admin_role,
             receipt,
+            panels: panels.shown().await,
             user,
             form: None,
         })
