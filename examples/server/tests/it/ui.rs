@@ -339,7 +339,7 @@ both_engines! {
         let script = "return [...document.querySelectorAll('.numbers a')].map((a) => [a.href, a.querySelector('strong').textContent])";
         let numbers = browser.run(script).await;
         let numbers = numbers.as_array().unwrap();
-        assert_eq!(numbers.len(), 6);
+        assert_eq!(numbers.len(), 7);
         for number in numbers {
             let (address, count) = (number[0].as_str().unwrap(), number[1].as_str().unwrap());
             browser.go(address).await;
