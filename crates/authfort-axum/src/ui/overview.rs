@@ -63,7 +63,7 @@ pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejec
         ("Users", UserFilter::default(), String::new()),
         ("Administrators", administrators, format!("?role={role}")),
         ("Banned", filter(|filter| filter.banned = Some(true)), "?status=banned".into()),
-        ("Address not verified", filter(|filter| filter.email_verified = Some(false)), "?verified=false".into()),
+        ("Not verified", filter(|filter| filter.email_verified = Some(false)), "?verified=false".into()),
         ("Anonymized", filter(|filter| filter.deleted = DeletedFilter::Only), "?status=anonymized".into()),
     ] {
         let count = words::number(auth.get_user_count().filter(filter).await?);
@@ -114,7 +114,7 @@ async fn failing_logins(staff: &Staff) -> Result<Number, Rejection> {
     let recent = found.events.iter().filter(|event| event.timestamp > since).count();
     let more = if recent == 200 && found.next_cursor.is_some() { " or more" } else { "" };
     Ok(Number {
-        what: "Failed sign-ins in 24 hours",
+        what: "Failed sign-ins in a day",
         count: format!("{recent}{more}"),
         address: staff.frame.path("/ui/events?type=login_failed"),
     })
