@@ -14,8 +14,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The first start creates an administrator and prints the password once.
     if auth.get_user_count().role(auth.admin_role()).await? == 0 {
         let password = generate_password()?;
-        auth.create_user("admin@example.com").role(auth.admin_role()).password(password.clone()).await?;
-        writeln!(stdout(), "admin@example.com has the password {}", password.expose_secret())?;
+        auth.create_user("admin@example.com")
+            .role(auth.admin_role())
+            .email_verified(true)
+            .password(password.clone())
+            .await?;
+        let password = password.expose_secret();
+        writeln!(
+            stdout(),
+            "http://127.0.0.1:3000/admin is the admin page; admin@example.com has the password {password}"
+        )?;
     }
     let app = app(db, auth).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::AdminPage;
 use super::frame::{Frame, page};
 use super::site::Site;
+use super::words;
 use crate::Rejection;
 use crate::auth::{RefreshCookies, clear_cookies, cookies_of, exchange};
 use crate::layer::Caller;
@@ -121,6 +122,8 @@ struct Refusal<'a> {
     title: &'a str,
     rejection: &'a Rejection,
     sign_in: Option<String>,
+    /// The page that a refused form stood on.
+    again: Option<String>,
     /// Whether the caller is signed in and may not see the page.
     is_stranger: bool,
 }
@@ -173,8 +176,9 @@ impl Origin {
                 400..500 => "Not done",
                 _ => "Something is wrong",
             };
+            let again = (!self.reads && sign_in.is_none()).then(|| self.site.path(self.form()));
             let is_stranger = rejection.code() == "insufficient_role";
-            page(rejection.status(), &Refusal { frame, title, rejection, sign_in, is_stranger })
+            page(rejection.status(), &Refusal { frame, title, rejection, sign_in, again, is_stranger })
         };
         let Ok(mut made) = made else { return refused };
         for name in [header::RETRY_AFTER, header::CACHE_CONTROL, header::SET_COOKIE] {
@@ -183,6 +187,12 @@ impl Origin {
             }
         }
         made
+    }
+
+    /// Returns the page that a form stood on; some buttons stand on a person's page.
+    fn form(&self) -> &str {
+        let buttons = ["/unban", "/roles/remove", "/sessions/end"];
+        buttons.iter().find_map(|button| self.path.strip_suffix(button)).unwrap_or(&self.path)
     }
 
     fn sign_in(&self) -> String {

@@ -1,7 +1,7 @@
 //! What each page shows around its content.
 
 use askama::Template;
-use authfort::{Principal, User};
+use authfort::{Principal, User, UserId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -19,11 +19,12 @@ pub(super) struct Frame {
     site: Site,
     /// The address of who is signed in.
     pub(super) me: Option<String>,
+    pub(super) my_id: Option<UserId>,
 }
 
 impl Frame {
     pub(super) fn new(site: Site, me: Option<&Principal>) -> Self {
-        Self { site, me: me.map(|principal| principal.email.clone()) }
+        Self { site, me: me.map(|principal| principal.email.clone()), my_id: me.map(|principal| principal.user_id) }
     }
 
     pub(super) fn path(&self, page: &str) -> String {

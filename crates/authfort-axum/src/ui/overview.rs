@@ -28,6 +28,7 @@ struct Overview {
     new_users: String,
     most: String,
     keys: Vec<KeyInfo>,
+    now: DateTime<Utc>,
     /// What came of a rotation of the key.
     rotated: Option<&'static str>,
 }
@@ -80,11 +81,24 @@ pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejec
         Some(WAITS) if keys.iter().any(waits) => Some("Nothing was done: a new key already waits to sign."),
         _ => None,
     };
-    page(StatusCode::OK, &Overview { frame, numbers, days, new_users, most: words::number(most), keys, rotated })
+    page(
+        StatusCode::OK,
+        &Overview { frame, numbers, days, new_users, most: words::number(most), keys, now: auth.now(), rotated },
+    )
+}
+
+/// What a key does, and the style of it.
+pub(super) fn does(key: &KeyInfo, now: &DateTime<Utc>) -> (&'static str, &'static str) {
+    match key.expires_at {
+        Some(end) if end <= *now => ("ended", "muted"),
+        _ if key.current => ("signs", "good"),
+        _ if waits(key) => ("waits to sign", "warn"),
+        _ => ("verifies", "muted"),
+    }
 }
 
 /// Whether the key is the newest, and does not sign yet.
-pub(super) fn waits(key: &KeyInfo) -> bool {
+fn waits(key: &KeyInfo) -> bool {
     !key.current && key.expires_at.is_none()
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use authfort::FieldError;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 
@@ -40,6 +41,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         Parameters::split("query", parts.uri.query().unwrap_or_default()).map(Self::of)
     }
+}
+
+/// Returns a field of a form that must be one of two choices.
+pub(super) fn one_of(form: &Params, field: &str, choices: [&'static str; 2]) -> Result<&'static str, Rejection> {
+    let chosen = choices.into_iter().find(|choice| form.get(field) == Some(choice));
+    chosen.ok_or_else(|| {
+        let message = format!("must be one of: {}", choices.join(", "));
+        Rejection::validation(vec![FieldError::new(field, "not_allowed", message)])
+    })
 }
 
 /// The fields of a form.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Staff, page};
-use super::params::Form;
+use super::params::{Form, one_of};
 use super::step_up::StepUp;
 use crate::Rejection;
 
@@ -26,8 +26,8 @@ pub(super) async fn form(staff: Staff) -> Result<Response, Rejection> {
 }
 
 pub(super) async fn rotate(step_up: StepUp, Form(mut form): Form) -> Result<Response, Rejection> {
+    let revokes = one_of(&form, "mode", ["rotate", "revoke"])? == "revoke";
     let (auth, cookies) = step_up.confirm(&mut form).await?;
-    let revokes = form.get("mode") == Some("revoke");
     let outcome = new_key(&auth, revokes).await.map_err(Rejection::from);
     let done = |is_new: bool| if is_new { "key_rotated" } else { WAITS };
     let overview = |is_new| step_up.staff.frame.path(&format!("/ui/overview?done={}", done(is_new)));

@@ -64,7 +64,13 @@ impl StepUp {
                 FieldError::new("your_password", "required", "is needed: you signed in more than ten minutes ago");
             return Err(Rejection::validation(vec![fault]));
         };
-        let signed_in = log_in(&self.visitor, &me.email, password).await?;
+        let wrong = |refused: Rejection| match refused.code() {
+            "invalid_credentials" => {
+                Rejection::new(refused.status(), "invalid_credentials", "Your own password is wrong.")
+            }
+            _ => refused,
+        };
+        let signed_in = log_in(&self.visitor, &me.email, password).await.map_err(wrong)?;
         let caller = self.visitor.caller();
         let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
         let auth = caller.act(&self.parts, Some(&principal), Some(caller.shared.auth.admin_role()));

@@ -1,6 +1,6 @@
 //! How a template writes what it shows. Times are UTC here; the script of the page writes them in the reader's zone.
 
-use authfort::User;
+use authfort::{Event, User};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// A time as a machine reads it.
@@ -46,7 +46,30 @@ pub(super) fn initials(name: &str) -> String {
     words.take(2).filter_map(|word| word.chars().next()).flat_map(char::to_uppercase).collect()
 }
 
-/// What an event says happened, in words.
+/// A field of the interface, as the pages name it.
+pub(super) fn field(name: &str) -> String {
+    match name {
+        "email" => "The address".into(),
+        "address" => "What was typed".into(),
+        "avatar_url" => "The picture".into(),
+        "expires_at" | "until" => "The end of the ban".into(),
+        "your_password" => "Your own password".into(),
+        other => format!("The {}", other.replace('_', " ")),
+    }
+}
+
+/// What happened, in words, with what matters most of it.
+pub(super) fn happened(event: &Event) -> String {
+    let of = |name: &str| event.data.get(name).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    match (event.r#type.as_str(), of("role"), of("reason"), of("mode")) {
+        ("role_added" | "role_removed", Some(role), ..) => format!("{}: {role}", self::event(&event.r#type)),
+        ("user_banned", _, Some(reason), _) => format!("User banned: {reason}"),
+        ("user_deleted", .., Some("anonymize")) => "User anonymized".into(),
+        (other, ..) => self::event(other),
+    }
+}
+
+/// A type of events, in words.
 pub(super) fn event(r#type: &str) -> String {
     let mut words = r#type.replace('_', " ");
     if let Some(first) = words.get_mut(..1) {
@@ -70,6 +93,14 @@ mod tests {
         assert_eq!(
             ["Jane van Doe", "jane@example.com", "李明", "", "-", "ß"].map(initials),
             ["JV", "JE", "李", "", "", "SS"]
+        );
+    }
+
+    #[test]
+    fn a_field_is_written_as_the_page_names_it() {
+        assert_eq!(
+            ["expires_at", "role", "provider_id"].map(field),
+            ["The end of the ban", "The role", "The provider id"]
         );
     }
 

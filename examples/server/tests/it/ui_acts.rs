@@ -40,7 +40,7 @@ both_engines! {
         browser.fill("#reason", "Spam, twice").await;
         browser.choose("#lasts", "24").await;
         browser.click("button.danger").await;
-        browser.see("Done: User banned.").await;
+        browser.see("Done: User banned: Spam, twice.").await;
         browser.see("Spam, twice").await;
         browser.see("until").await;
         let user = site.get(&format!("/admin/users/{id}")).await;
@@ -53,6 +53,10 @@ both_engines! {
         browser.click("button.danger").await;
         browser.see("Spam, three times").await;
         assert_eq!(site.get(&format!("/admin/users/{id}")).await["ban_reason"], "Spam, three times");
+        browser.click("a[href$='/ban']").await;
+        browser.choose("#lasts", "forever").await;
+        browser.click("button.danger").await;
+        browser.see("without an end").await;
         browser.click("form[action$='/unban'] button").await;
         browser.see("Done: User unbanned.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}")).await["banned"], false);
@@ -89,10 +93,10 @@ both_engines! {
         assert_eq!(value(&browser, "#role").await, "not a role!", "what was typed stays");
         browser.fill("#role", "editor").await;
         browser.click("button.primary").await;
-        browser.see("Done: Role added.").await;
+        browser.see("Done: Role added: editor.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!(["editor"]));
         browser.click("form[action$='/roles/remove'] button").await;
-        browser.see("Done: Role removed.").await;
+        browser.see("Done: Role removed: editor.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!([]));
     }
 
@@ -183,7 +187,7 @@ both_engines! {
         browser.click("input[value=anonymize]").await;
         browser.fill("#address", "john@example.com").await;
         browser.click("button.danger").await;
-        browser.see("Done: User deleted.").await;
+        browser.see("Done: User anonymized.").await;
         browser.see("Anonymized").await;
         assert_eq!(site.get(&format!("/admin/users/{other}?deleted=true")).await["is_deleted"], true);
     }
@@ -216,7 +220,7 @@ both_engines! {
         browser.go(&site.url(&format!("/admin/ui/users/{id}/delete"))).await;
         browser.fill("#address", "jane@example.com").await;
         browser.click("button.danger").await;
-        browser.see("Done: User deleted.").await;
+        browser.see("Done: User anonymized.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}?deleted=true")).await["is_deleted"], true);
         assert_eq!(browser.complaints().await, [""; 0]);
     }
@@ -258,7 +262,7 @@ both_engines! {
         browser.press_key(Key::Escape).await;
         assert_eq!(value(&browser, "#role").await, "editor", "what was typed is not left by a key");
         browser.click("button.primary").await;
-        browser.see("Done: Role added.").await;
+        browser.see("Done: Role added: editor.").await;
         browser.press_key(Key::Escape).await;
         browser.see("1–1 of 1").await;
         assert!(browser.url().await.ends_with("/admin/ui/users?query=jan&status=active&sort=name"));

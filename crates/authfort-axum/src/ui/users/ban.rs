@@ -14,6 +14,9 @@ use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::params::Form;
 use crate::ui::words;
 
+/// The choices of the form, in hours.
+const HOURS: [i64; 4] = [1, 24, 168, 720];
+
 #[derive(Template)]
 #[template(path = "ui/ban.html")]
 struct Ban {
@@ -40,9 +43,15 @@ pub(in crate::ui) async fn ban(
         call = call.reason(reason);
     }
     let fault = |code, message| Rejection::validation(vec![FieldError::new("until", code, message)]);
-    // Whoever writes a time means it.
-    let lasts = if form.get("until").is_some() { Some("until") } else { form.get("lasts") };
-    let end = match lasts {
+    // A time that was written and would not count: which of the two is meant?
+    let written = form.get("until").filter(|until| Some(*until) != form.get("until_was"));
+    if written.is_some() && form.get("lasts") != Some("until") {
+        return Err(fault(
+            "not_allowed",
+            "is written, and another choice is made: choose “until this time”, or empty it",
+        ));
+    }
+    let end = match form.get("lasts") {
         None | Some("forever") => None,
         Some("until") => {
             let until = form.get("until").ok_or_else(|| fault("required", "is missing"))?;
@@ -53,8 +62,9 @@ pub(in crate::ui) async fn ban(
             Some(time.ok_or_else(|| fault("invalid", "is not a time"))?.and_utc())
         }
         Some(hours) => {
-            let hours = hours.parse::<u16>().map_err(|_| fault("not_allowed", "is not one of the choices"))?;
-            Some(staff.admin.auth.now() + TimeDelta::hours(hours.into()))
+            let hours = HOURS.into_iter().find(|choice| choice.to_string() == hours);
+            let hours = hours.ok_or_else(|| fault("not_allowed", "is not one of the choices"))?;
+            Some(staff.admin.auth.now() + TimeDelta::hours(hours))
         }
     };
     if let Some(end) = end {

@@ -12,6 +12,7 @@ use crate::extract::Path;
 use crate::ui::frame::page;
 use crate::ui::params::{Form, Params};
 use crate::ui::step_up::StepUp;
+use crate::ui::words;
 
 /// The profile as the form has it. An empty field is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,7 +112,8 @@ pub(in crate::ui) async fn edit(
             StatusCode::PRECONDITION_FAILED
         }
         Err(Error::Validation(faults)) => {
-            wanted.faults = faults.iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect();
+            wanted.faults =
+                faults.iter().map(|fault| format!("{} {}.", words::field(&fault.field), fault.message)).collect();
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Err(error @ Error::UserExists) => {

@@ -88,7 +88,7 @@ impl Person {
             };
             events.events.iter().find(own).filter(|event| auth.now() - event.timestamp < RECEIPT)
         });
-        let receipt = receipt.map(|event| words::event(&event.r#type));
+        let receipt = receipt.map(words::happened);
         let admin_role = auth.admin_role().to_owned();
         let is_last_admin =
             user.has_role(&admin_role) && auth.get_user_count().role(&admin_role).banned(false).await? <= 1;
