@@ -20,20 +20,28 @@
   // There the person who was looked at has the focus.
   const isList = () => document.querySelector('form.filters[role="search"]') !== null;
 
+  const memory = (() => {
+    try {
+      return window.sessionStorage;
+    } catch {
+      return null;
+    }
+  })();
+
   function returnTo(back) {
-    const left = sessionStorage.getItem("authfort-list");
+    const left = memory?.getItem("authfort-list");
     if (back && left?.split("?")[0] === back.pathname) back.href = left;
-    const row = isList() && sessionStorage.getItem("authfort-row");
+    const row = isList() && memory?.getItem("authfort-row");
     if (!row) return;
-    sessionStorage.removeItem("authfort-row");
+    memory.removeItem("authfort-row");
     if (document.activeElement === document.body) document.querySelector(`a.row[href="${CSS.escape(row)}"]`)?.focus();
   }
 
   document.addEventListener("click", (event) => {
     if (!isList()) return;
-    sessionStorage.setItem("authfort-list", location.pathname + location.search);
+    memory?.setItem("authfort-list", location.pathname + location.search);
     const row = event.target.closest("a.row");
-    if (row) sessionStorage.setItem("authfort-row", row.pathname);
+    if (row) memory?.setItem("authfort-row", row.pathname);
   }, { capture: true });
 
   function notice(text) {
@@ -80,8 +88,15 @@
   });
 
   function typed() {
-    const fields = document.querySelectorAll("form.fields :is(input, textarea)");
-    return [...fields].some((field) => field.value !== field.defaultValue);
+    const isOther = (field) =>
+      field.type === "checkbox" || field.type === "radio"
+        ? field.checked !== field.defaultChecked
+        : field.options
+          ? [...field.options].findIndex((option) => option.defaultSelected) !== field.selectedIndex && field.selectedIndex > 0
+          : field.value !== field.defaultValue;
+    // After a refusal, what was typed is what the page was made with.
+    const refused = document.querySelector("form.fields") && document.querySelector("main .notice.bad[role], #notice > *");
+    return Boolean(refused) || [...document.querySelectorAll("form.fields :is(input, textarea, select)")].some(isOther);
   }
 
   function move(step) {

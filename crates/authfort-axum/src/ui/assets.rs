@@ -43,6 +43,10 @@ impl Asset {
         Self { name, kind, text, address: format!("{stem}-{hash}.{ending}"), etag, compressed }
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn address(&self) -> &str {
         &self.address
     }

@@ -77,7 +77,13 @@ pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejec
     let new_users = words::number(days.iter().map(|day| day.count).sum());
     let keys = auth.list_keys().await?;
     let rotated = match params.get("done") {
-        Some("key_rotated") if has_rotated(&staff).await? => Some("Done: Key rotated."),
+        Some("key_rotated") if has_rotated(&staff).await? => {
+            Some(if keys.iter().any(|key| verifies(key, auth.now())) {
+                "Done: Key rotated."
+            } else {
+                "Done: Key rotated. The old keys have ended."
+            })
+        }
         Some(WAITS) if keys.iter().any(waits) => Some("Nothing was done: a new key already waits to sign."),
         _ => None,
     };
@@ -85,6 +91,11 @@ pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejec
         StatusCode::OK,
         &Overview { frame, numbers, days, new_users, most: words::number(most), keys, now: auth.now(), rotated },
     )
+}
+
+/// Whether an older key still counts.
+fn verifies(key: &KeyInfo, now: DateTime<Utc>) -> bool {
+    key.expires_at.is_some_and(|end| end > now)
 }
 
 /// What a key does, and the style of it.

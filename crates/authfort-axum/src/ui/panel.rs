@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// let page = AdminPage::new().panel(Orders(shop));
 /// ```
 pub trait Panel: Send + Sync + 'static {
-    /// Returns the heading.
+    /// Returns the heading; it is asked once, when the panel is added.
     fn title(&self) -> &str;
 
     /// Returns what the panel shows of a user. The user may be anonymized ([`User::is_deleted`]).
@@ -101,7 +101,7 @@ impl PanelContent {
     }
 
     /// Adds markup, which is **not escaped**: what comes from users must be escaped in it. The policy of the page lets it load
-    /// images of this site, and neither run a script nor set a `style` attribute; the classes of the page's own styles work.
+    /// images of this site, and neither run a script nor set a `style` attribute, and `hx-` attributes do nothing; the classes of the page's own styles work.
     pub fn html(mut self, markup: Html<String>) -> Self {
         self.html.push(markup.0);
         self
@@ -139,26 +139,27 @@ pub(super) struct Shown {
     pub content: Option<PanelContent>,
 }
 
+/// A panel and its title, which does not change.
+pub(super) type Titled = (String, Arc<dyn AnyPanel>);
+
 /// The panels of a person, while they are read.
 pub(super) struct Panels(Vec<(String, tokio::task::JoinHandle<Option<PanelContent>>)>);
 
 impl Panels {
     /// Begins to read all of them. Each runs in a task of its own, so that one that panics is one that fails.
-    pub(super) fn of(panels: &[Arc<dyn AnyPanel>], user: &User) -> Self {
-        let begin = |panel: &Arc<dyn AnyPanel>| {
-            let (panel, user, title) = (Arc::clone(panel), user.clone(), panel.title().to_owned());
+    pub(super) fn of(panels: &[Titled], user: &User) -> Self {
+        let begin = |(title, panel): &Titled| {
+            let (panel, user, title) = (Arc::clone(panel), user.clone(), title.clone());
+            let name = title.clone();
             let read = async move {
                 match tokio::time::timeout(PATIENCE, panel.content(user)).await {
                     Ok(Ok(content)) => Some(content),
                     Ok(Err(error)) => {
-                        tracing::error!(panel = panel.title(), %error, "a panel of the admin page failed");
+                        tracing::error!(panel = name, %error, "a panel of the admin page failed");
                         None
                     }
                     Err(_) => {
-                        tracing::error!(
-                            panel = panel.title(),
-                            "a panel of the admin page takes longer than three seconds"
-                        );
+                        tracing::error!(panel = name, "a panel of the admin page takes longer than three seconds");
                         None
                     }
                 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
 
 use super::assets::Asset;
-use super::panel::{AnyPanel, Panel};
+use super::panel::{Panel, Titled};
 use crate::Rejection;
 
 /// Nothing but this site's own styles, scripts and images; no inline script, no evaluated text, no frame around it.
@@ -32,7 +32,7 @@ pub struct AdminPage {
     pub(super) logo: Option<String>,
     /// The application's own styles.
     pub(super) theme: Option<Arc<Asset>>,
-    pub(super) panels: Vec<Arc<dyn AnyPanel>>,
+    pub(super) panels: Vec<Titled>,
     pub(super) policy: HeaderValue,
     public_path: Option<String>,
 }
@@ -91,13 +91,14 @@ impl AdminPage {
     /// Adds styles of the application's own, after those of the pages. The colours are custom properties of `:root`, such as
     /// `--accent`; the guide lists them.
     pub fn style(mut self, css: impl Into<String>) -> Self {
-        self.theme = Some(Arc::new(Asset::theme(css.into())));
+        let before = self.theme.map(|theme| format!("{}\n", theme.text())).unwrap_or_default();
+        self.theme = Some(Arc::new(Asset::theme(before + &css.into())));
         self
     }
 
     /// Adds a panel of the application's own to each person's page, such as their orders.
     pub fn panel(mut self, panel: impl Panel) -> Self {
-        self.panels.push(Arc::new(panel));
+        self.panels.push((panel.title().to_owned(), Arc::new(panel)));
         self
     }
 

@@ -104,6 +104,17 @@ impl Conn<'_> {
         super::blocking::blocking_table(self, user).await
     }
 
+    /// Limits what statements of this transaction wait for and how long they take, where the engine can.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL runs a statement"))]
+    pub(super) async fn limit_look(&mut self) -> Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => postgres::limit_look(self).await,
+        }
+    }
+
     /// Returns the query of all foreign keys.
     pub(super) fn foreign_keys(&self) -> &'static str {
         match self {

@@ -12,20 +12,21 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, SqlStr};
 // sqlx does not re-export this trait, and offers no other way to roll back on drop.
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::dynamic::Statement;
+use super::dynamic::{Statement, run};
 use super::position::Position;
 use super::replica::WalState;
 use super::search::{SearchSource, has_trigram};
 use super::{Conn, Connections, Db, Pool, PoolOptions, Tx, classify, sql};
 use crate::{Error, Result};
 
-/// The foreign keys, a row for each column; of a partitioned table, its own.
+/// The foreign keys, a row for each column; of a partitioned table, its own. A key does not cover the tables that inherit.
 pub(super) const FOREIGN_KEYS: &str = "
-    SELECT t.relname::text AS name, c.conrelid::regclass::text AS child, k.position - 1 AS seq,
-        c.confrelid::regclass::text AS parent, quote_ident(own.attname) AS own, quote_ident(referred.attname) AS referred,
+    SELECT t.relname::text AS name, CASE t.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.conrelid::regclass::text AS child, k.position - 1 AS seq,
+        CASE p.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.confrelid::regclass::text AS parent, quote_ident(own.attname) AS own, quote_ident(referred.attname) AS referred,
         CASE c.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' ELSE '' END AS action
     FROM pg_constraint c
     JOIN pg_class t ON t.oid = c.conrelid
+    JOIN pg_class p ON p.oid = c.confrelid
     CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, referred, position)
     JOIN pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = k.own
     JOIN pg_attribute referred ON referred.attrelid = c.confrelid AND referred.attnum = k.referred
@@ -119,6 +120,13 @@ fn unless_unknown<T>(set: sqlx::Result<T>) -> sqlx::Result<()> {
         Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Until the transaction ends: half a second for a lock, two seconds for a statement.
+pub(super) async fn limit_look(conn: &mut Conn<'_>) -> Result<()> {
+    let text = "SELECT set_config('lock_timeout', '500', TRUE), set_config('statement_timeout', '2000', TRUE)";
+    run!(conn, execute, Statement::new(text)).map_err(classify)?;
+    Ok(())
 }
 
 /// A connection that returns to its pool when dropped.

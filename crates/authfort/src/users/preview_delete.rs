@@ -1,6 +1,7 @@
 //! What a deletion would delete, and what prevents it.
 
 use super::DeleteReceipt;
+use crate::model::user::User;
 use crate::store::users::CountBelongings;
 use crate::{AuthFort, Error, Result, UserId, store};
 
@@ -12,9 +13,13 @@ pub struct DeletePreview {
     pub receipt: DeleteReceipt,
     /// Whether the user is the last usable administrator, who can be neither deleted nor anonymized.
     pub is_last_admin: bool,
-    /// A table of the application that prevents the deletion: its rows refer to the user by a foreign key without an action
-    /// `ON DELETE`. The user can still be anonymized. None if there is no such table, or if this role may not read it.
+    /// A table of the application that would probably prevent the deletion: its rows refer to the user, or to a row that goes with
+    /// the user, by a foreign key without an action `ON DELETE`. It is an estimate; the database decides. Mostly the user can still
+    /// be anonymized.
     pub blocked_by: Option<String>,
+    /// Whether all tables were looked at. Not if this role may not read one of them, or if one is locked or takes longer than two
+    /// seconds on PostgreSQL; `blocked_by` is none then.
+    pub is_complete: bool,
 }
 
 impl AuthFort {
@@ -28,7 +33,7 @@ impl AuthFort {
     /// auth.create_session(id).await?;
     /// let preview = auth.preview_delete(id).await?;
     /// assert_eq!((preview.receipt.roles, preview.receipt.sessions), (1, 1));
-    /// assert!(!preview.is_last_admin && preview.blocked_by.is_none());
+    /// assert!(!preview.is_last_admin && preview.is_complete && preview.blocked_by.is_none());
     /// assert_eq!(auth.delete_user(id).await?, preview.receipt);
     /// # Ok(()) }
     /// ```
@@ -48,16 +53,21 @@ impl AuthFort {
             verification_tokens: count(found.verification_tokens),
             users: 1,
         };
-        let mut conn = self.core().db().read().await?;
-        let mut conn = conn.conn();
+        let is_last_admin = self.is_last_admin(&user).await?;
+        let looked = self.core().db().look_for_blocking_table(id).await;
+        if let Err(error) = &looked {
+            tracing::warn!(?error, "whether a table of the application refers to the user was not found out");
+        }
+        let (is_complete, blocked_by) = (looked.is_ok(), looked.ok().flatten());
+        Ok(DeletePreview { receipt, is_last_admin, blocked_by, is_complete })
+    }
+
+    async fn is_last_admin(&self, user: &User) -> Result<bool> {
         let role = self.admin_role();
-        let is_last_admin = user.has_role(role)
-            && !user.banned
-            && !store::roles::another_usable_holder(&mut conn, id, role, self.now()).await?;
-        let blocked_by = conn.blocking_table(id).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "looking for a table that refers to the user");
-            None
-        });
-        Ok(DeletePreview { receipt, is_last_admin, blocked_by })
+        if !user.has_role(role) || user.banned {
+            return Ok(false);
+        }
+        let mut conn = self.core().db().read().await?;
+        Ok(!store::roles::another_usable_holder(&mut conn.conn(), user.id, role, self.now()).await?)
     }
 }

@@ -6,6 +6,7 @@ use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::raw::Raw;
 use crate::support::{PASSWORD, service, user};
@@ -35,7 +36,7 @@ both_engines! {
 
         let preview = auth.preview_delete(jane.id).await.unwrap();
         let receipt = auth.by(root).delete_user(jane.id).await.unwrap();
-        assert_eq!((preview.receipt, preview.is_last_admin, preview.blocked_by), (receipt, false, None));
+        assert_eq!((preview.receipt, preview.is_last_admin, preview.blocked_by, preview.is_complete), (receipt, false, None, true));
         assert_eq!(auth.preview_delete(jane.id).await.unwrap_err().code(), "user_not_found");
         assert_eq!(serde_json::to_value(receipt).unwrap(), json!({
             "roles": 2, "refresh_tokens": 3, "sessions": 2, "oauth_accounts": 1, "verification_tokens": 2, "users": 1,
@@ -326,4 +327,20 @@ both_engines! {
             assert_eq!(types_after(&auth, before).await, ["user_deleted"]);
         }
     }
+}
+
+/// The application's tables are its own affair: one that is locked holds nobody else up. (Readers of SQLite do not wait.)
+#[tokio::test]
+async fn a_preview_waits_for_no_locked_table() {
+    let db = TestDatabase::create(Engine::Postgres).await;
+    let (auth, _) = service(&db).await;
+    let raw = Raw::open(&db, 1).await;
+    raw.execute("CREATE TABLE app_orders (customer uuid REFERENCES authfort_users (id))").await.unwrap();
+    let jane = user(&auth, "jane@example.com").await;
+    let mut other = PgConnection::connect(db.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE app_orders IN ACCESS EXCLUSIVE MODE").execute(&mut other).await.unwrap();
+    let preview = auth.preview_delete(jane.id).await.unwrap();
+    assert!(!preview.is_complete && preview.blocked_by.is_none() && preview.receipt.users == 1);
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    assert!(auth.preview_delete(jane.id).await.unwrap().is_complete);
 }

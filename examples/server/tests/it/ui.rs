@@ -380,6 +380,30 @@ both_engines! {
     }
 }
 
+/// The markup of a panel stands in such an element: its links are plain ones, and its `hx-` attributes do nothing.
+#[tokio::test]
+async fn in_an_ignored_element_the_script_of_the_pages_does_nothing() {
+    let db = TestDatabase::create(Engine::Sqlite).await;
+    let site = Site::start(&db).await;
+    let browser = Browser::start().await;
+    site.sign_in(&browser).await;
+    for (attribute, stays) in [("hx-ignore", false), ("data-nothing", true)] {
+        browser.go(&site.url("/admin/ui/users")).await;
+        browser.find("#results").await;
+        let script = "window.same = true; const markup = document.createElement('div'); markup.setAttribute('ATTRIBUTE', '');
+            markup.innerHTML = '<b id=\"loads\" hx-get=\"/admin/ui/events\" hx-trigger=\"load\">as it was</b> <a id=\"own\" href=\"/admin/ui/events\">x</a>';
+            document.querySelector('main').prepend(markup); htmx.process(markup)";
+        browser.run(&script.replace("ATTRIBUTE", attribute)).await;
+        if !stays {
+            assert_eq!(browser.run("return document.getElementById('loads').textContent").await, "as it was");
+        }
+        browser.click("#own").await;
+        browser.find("table.events").await;
+        browser.until("the page", async || browser.url().await.ends_with("/admin/ui/events")).await;
+        assert_eq!(browser.run("return window.same === true").await, stays, "{attribute}");
+    }
+}
+
 #[tokio::test]
 async fn every_page_is_accessible() {
     let db = TestDatabase::create(Engine::Sqlite).await;

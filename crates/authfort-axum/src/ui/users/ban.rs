@@ -53,6 +53,10 @@ pub(in crate::ui) async fn ban(
     }
     let end = match form.get("lasts") {
         None | Some("forever") => None,
+        // The field has no seconds: who leaves it as it is means the end that the ban has.
+        Some("until") if form.get("until").is_some() && written.is_none() => {
+            staff.admin.auth.get_user(id).await?.ban_expires_at
+        }
         Some("until") => {
             let until = form.get("until").ok_or_else(|| fault("required", "is missing"))?;
             // A browser leaves the seconds out if they are zero.

@@ -1,7 +1,7 @@
 //! `/ui/users/{id}/delete`: deletes or anonymizes.
 
 use askama::Template;
-use authfort::{DeleteReceipt, FieldError, User, email_key};
+use authfort::{DeletePreview, DeleteReceipt, FieldError, User, email_key};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -23,8 +23,7 @@ struct Delete {
     belongings: [(&'static str, String); 5],
     /// Why it cannot be done.
     obstacle: Option<&'static str>,
-    /// The table that prevents a deletion, but no anonymization.
-    blocked_by: Option<String>,
+    preview: DeletePreview,
     needs_password: bool,
 }
 
@@ -40,8 +39,7 @@ pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPa
     };
     let needs_password = staff.needs_password().await?;
     let belongings = belongings(&preview.receipt);
-    let blocked_by = preview.blocked_by;
-    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, blocked_by, needs_password })
+    page(StatusCode::OK, &Delete { frame: staff.frame, user, belongings, obstacle, preview, needs_password })
 }
 
 fn belongings(preview: &DeleteReceipt) -> [(&'static str, String); 5] {

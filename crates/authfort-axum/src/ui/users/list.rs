@@ -197,8 +197,11 @@ struct Page {
 
 pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap) -> Result<Response, Rejection> {
     let view = View::of(&params);
-    if let Some(id) = person(&staff, &view, params.get("open").is_some()).await? {
-        return Ok(go(&headers, &staff.frame.path(&format!("/ui/users/{id}"))));
+    let entered = params.get("open").is_some();
+    let to = |id: UserId| go(&headers, &staff.frame.path(&format!("/ui/users/{id}")));
+    let is_exact = view.query.parse::<UserId>().is_ok() || entered && view.query.contains('@');
+    if is_exact && let Some(user) = staff.admin.auth.lookup_user(&view.query).await? {
+        return Ok(to(user.id));
     }
     let size = view.size.or_else(|| remembered_size(&headers)).unwrap_or(SIZE);
     let found = match read(&staff, &view, size).await {
@@ -208,6 +211,17 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         }
         found => found?,
     };
+    // An id at a provider may be a word, so what the search finds comes first.
+    if entered
+        && found.users.is_empty()
+        && let Some(user) = staff.admin.auth.lookup_user(&view.query).await?
+    {
+        return Ok(to(user.id));
+    }
+    if entered && !is_part(&headers) {
+        // The address of the list is that of the list alone: to go back to it is not to enter the term again.
+        return Ok(go(&headers, &staff.frame.path(&format!("/ui/users{}", view.address()))));
+    }
     let deleted = match params.parsed("deleted") {
         Some(id) => deleted(&staff, id).await?,
         None => None,
@@ -227,8 +241,7 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         }
     }
     // The address that a script has put together is written in the shortest way.
-    if headers.contains_key(HX_REQUEST)
-        && !headers.contains_key("hx-boosted")
+    if is_part(&headers)
         && let Ok(address) = address.parse()
     {
         response.headers_mut().insert("hx-replace-url", address);
@@ -244,13 +257,9 @@ fn go(headers: &HeaderMap, address: &str) -> Response {
     Redirect::to(address).into_response()
 }
 
-/// Returns the one person whom the term names: their id or that of a session of theirs; if it was entered, and not while it is
-/// typed, also their address or their id at a provider.
-async fn person(staff: &Staff, view: &View, entered: bool) -> Result<Option<UserId>, Rejection> {
-    if !entered && view.query.parse::<UserId>().is_err() {
-        return Ok(None);
-    }
-    Ok(staff.admin.auth.lookup_user(&view.query).await?.map(|user| user.id))
+/// Whether a script asks for a part of the page that is shown.
+fn is_part(headers: &HeaderMap) -> bool {
+    headers.contains_key(HX_REQUEST) && !headers.contains_key("hx-boosted")
 }
 
 /// Returns the address of a user whom the administrator has just deleted, as the log has it.
