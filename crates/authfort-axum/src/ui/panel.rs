@@ -100,8 +100,9 @@ impl PanelContent {
         self
     }
 
-    /// Adds markup, which is **not escaped**: what comes from users must be escaped in it. The policy of the page lets it load
-    /// images of this site, and neither run a script nor set a `style` attribute, and `hx-` attributes do nothing; the classes of the page's own styles work.
+    /// Adds markup, which is **not escaped**: what comes from users must be escaped in it. It can use the classes of the page's own
+    /// styles and images of this site. The policy of the page forbids scripts and `style` attributes in it, and `hx-` attributes
+    /// do nothing.
     pub fn html(mut self, markup: Html<String>) -> Self {
         self.html.push(markup.0);
         self

@@ -21,8 +21,12 @@ use crate::{Error, Result};
 
 /// The foreign keys, a row for each column; of a partitioned table, its own. A key does not cover the tables that inherit.
 pub(super) const FOREIGN_KEYS: &str = "
-    SELECT t.relname::text AS name, CASE t.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.conrelid::regclass::text AS child, k.position - 1 AS seq,
-        CASE p.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.confrelid::regclass::text AS parent, quote_ident(own.attname) AS own, quote_ident(referred.attname) AS referred,
+    SELECT t.relname::text AS name,
+        CASE t.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.conrelid::regclass::text AS child,
+        k.position - 1 AS seq,
+        CASE p.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.confrelid::regclass::text AS parent,
+        quote_ident(own.attname) AS own,
+        quote_ident(referred.attname) AS referred,
         CASE c.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' ELSE '' END AS action
     FROM pg_constraint c
     JOIN pg_class t ON t.oid = c.conrelid
