@@ -12,6 +12,7 @@ use std::pin::Pin;
 use crate::core::Core;
 use crate::events::{RoleAdded, RoleRemoved};
 use crate::model::role::role_name;
+use crate::model::user::User;
 use crate::users::GetUser;
 use crate::users::token_size;
 use crate::work::{Before, Conditional, Joinable, Operation, Verdict, Work, Write};
@@ -53,6 +54,20 @@ impl AuthFort {
     /// ```
     pub fn is_role(&self, name: &str) -> bool {
         self.core().config().check_role("role", name).is_ok()
+    }
+
+    /// Returns whether the user is the last usable administrator: neither banned nor anonymized, with the admin role, and nobody
+    /// else is. They can be neither banned nor deleted, and keep the role.
+    ///
+    /// # Errors
+    /// - [`Error::DatabaseUnavailable`].
+    pub async fn is_last_admin(&self, user: &User) -> Result<bool> {
+        let role = self.admin_role();
+        if !user.has_role(role) || user.banned {
+            return Ok(false);
+        }
+        let mut conn = self.core().db().read().await?;
+        Ok(!store::roles::another_usable_holder(&mut conn.conn(), user.id, role, self.now()).await?)
     }
 
     /// Returns the names of the roles that there are, sorted: the admin role, those that [are declared](crate::Builder::roles),

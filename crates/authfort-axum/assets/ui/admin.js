@@ -20,7 +20,7 @@
   // There the person who was looked at has the focus.
   const isList = () => document.querySelector('form.filters[role="search"]') !== null;
 
-  const memory = (() => {
+  const storage = (() => {
     try {
       return window.sessionStorage;
     } catch {
@@ -29,19 +29,19 @@
   })();
 
   function returnTo(back) {
-    const left = memory?.getItem("authfort-list");
+    const left = storage?.getItem("authfort-list");
     if (back && left?.split("?")[0] === back.pathname) back.href = left;
-    const row = isList() && memory?.getItem("authfort-row");
+    const row = isList() && storage?.getItem("authfort-row");
     if (!row) return;
-    memory.removeItem("authfort-row");
+    storage.removeItem("authfort-row");
     if (document.activeElement === document.body) document.querySelector(`a.row[href="${CSS.escape(row)}"]`)?.focus();
   }
 
   document.addEventListener("click", (event) => {
     if (!isList()) return;
-    memory?.setItem("authfort-list", location.pathname + location.search);
+    storage?.setItem("authfort-list", location.pathname + location.search);
     const row = event.target.closest("a.row");
-    if (row) memory?.setItem("authfort-row", row.pathname);
+    if (row) storage?.setItem("authfort-row", row.pathname);
   }, { capture: true });
 
   function notice(text) {
@@ -87,13 +87,13 @@
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
 
-  function typed() {
-    const isOther = (field) =>
-      field.type === "checkbox" || field.type === "radio"
-        ? field.checked !== field.defaultChecked
-        : field.options
-          ? [...field.options].findIndex((option) => option.defaultSelected) !== field.selectedIndex && field.selectedIndex > 0
-          : field.value !== field.defaultValue;
+  function isDirty() {
+    const isOther = (field) => {
+      if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+      if (!field.options) return field.value !== field.defaultValue;
+      const first = [...field.options].findIndex((option) => option.defaultSelected);
+      return field.selectedIndex !== Math.max(first, 0);
+    };
     // After a refusal, what was typed is what the page was made with.
     const refused = document.querySelector("form.fields") && document.querySelector("main .notice.bad[role], #notice > *");
     return Boolean(refused) || [...document.querySelectorAll("form.fields :is(input, textarea, select)")].some(isOther);
@@ -115,7 +115,7 @@
       field.blur();
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
       // What was typed is not thrown away.
-      if (!typed()) document.getElementById("back")?.click();
+      if (!isDirty()) document.getElementById("back")?.click();
     } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && (!field || field === search)) {
       if (move(event.key === "ArrowDown" ? 1 : -1)) event.preventDefault();
     } else if (field) {

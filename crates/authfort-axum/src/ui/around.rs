@@ -1,7 +1,7 @@
 //! What surrounds each page.
 //!
 //! - Before it: where the page is mounted, and a fresh session. An access token lives for minutes; one that has expired is
-//!   exchanged by means of the refresh token, so that nobody signs in again for it.
+//!   exchanged by means of the refresh token, so that nobody signs in retry for it.
 //! - After it: a refusal becomes a page with the same status and words. Who is not signed in is sent to sign in.
 //! - The headers that keep other sites and injected scripts out.
 
@@ -74,7 +74,7 @@ fn add_cookies(to: &mut HeaderMap, cookies: &HeaderMap) {
 }
 
 /// Exchanges the refresh token of a caller whose access token has expired, and returns the cookies to set. A refresh token that
-/// is refused is cleared, so that it is not sent again.
+/// is refused is cleared, so that it is not sent retry.
 async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
     let none = HeaderMap::new();
     let caller = Caller::of(parts)?.clone();
@@ -97,7 +97,7 @@ async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
         Ok(signed_in) => signed_in,
         Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
         Err(rejection) if rejection.status() == StatusCode::TOO_MANY_REQUESTS => return Err(rejection),
-        // Who was banned, or whose session has ended, signs in again.
+        // Who was banned, or whose session has ended, signs in retry.
         Err(_) => return clear_cookies(&caller),
     };
     let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;
@@ -123,7 +123,7 @@ struct Refusal<'a> {
     rejection: &'a Rejection,
     sign_in: Option<String>,
     /// The page that a refused form stood on.
-    again: Option<String>,
+    retry: Option<String>,
     /// Whether the caller is signed in and may not see the page.
     is_stranger: bool,
 }
@@ -176,9 +176,9 @@ impl Origin {
                 400..500 => "Not done",
                 _ => "Something is wrong",
             };
-            let again = (!self.reads && sign_in.is_none()).then(|| self.site.path(self.form()));
+            let retry = (!self.reads && sign_in.is_none()).then(|| self.site.path(self.form_page()));
             let is_stranger = rejection.code() == "insufficient_role";
-            page(rejection.status(), &Refusal { frame, title, rejection, sign_in, again, is_stranger })
+            page(rejection.status(), &Refusal { frame, title, rejection, sign_in, retry, is_stranger })
         };
         let Ok(mut made) = made else { return refused };
         for name in [header::RETRY_AFTER, header::CACHE_CONTROL, header::SET_COOKIE] {
@@ -190,7 +190,7 @@ impl Origin {
     }
 
     /// Returns the page that a form stood on; some buttons stand on a person's page.
-    fn form(&self) -> &str {
+    fn form_page(&self) -> &str {
         let buttons = ["/unban", "/roles/remove", "/sessions/end"];
         buttons.iter().find_map(|button| self.path.strip_suffix(button)).unwrap_or(&self.path)
     }

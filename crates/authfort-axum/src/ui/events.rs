@@ -28,7 +28,7 @@ struct Events {
 }
 
 /// Returns whom a text names; the log also has those who were deleted, by their ids.
-async fn whom(staff: &Staff, text: &str) -> Result<Option<UserId>, Rejection> {
+async fn find_user_id(staff: &Staff, text: &str) -> Result<Option<UserId>, Rejection> {
     let found = staff.admin.auth.lookup_user(text).await?;
     Ok(found.map(|user| user.id).or_else(|| text.trim().parse().ok()))
 }
@@ -36,7 +36,7 @@ async fn whom(staff: &Staff, text: &str) -> Result<Option<UserId>, Rejection> {
 pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejection> {
     let r#type = params.get("type").filter(|wanted| EVENT_TYPES.contains(wanted)).unwrap_or_default().to_owned();
     let user = match params.get("user") {
-        Some(text) => whom(&staff, text).await?,
+        Some(text) => find_user_id(&staff, text).await?,
         None => None,
     };
     let odd = params.get("user").filter(|_| user.is_none()).map(str::to_owned);

@@ -17,14 +17,24 @@ use crate::admin::Admin;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     site: Site,
-    /// The address of who is signed in.
-    pub(super) me: Option<String>,
-    pub(super) my_id: Option<UserId>,
+    pub(super) me: Option<Me>,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone)]
+pub(super) struct Me {
+    pub id: UserId,
+    pub email: String,
 }
 
 impl Frame {
     pub(super) fn new(site: Site, me: Option<&Principal>) -> Self {
-        Self { site, me: me.map(|principal| principal.email.clone()), my_id: me.map(|principal| principal.user_id) }
+        Self { site, me: me.map(|principal| Me { id: principal.user_id, email: principal.email.clone() }) }
+    }
+
+    /// Returns the address of who is signed in.
+    pub(super) fn my_email(&self) -> &str {
+        self.me.as_ref().map_or("", |me| &me.email)
     }
 
     pub(super) fn path(&self, page: &str) -> String {

@@ -3,9 +3,20 @@
 use std::collections::{HashMap, hash_map};
 
 use authfort::{Event, UserId};
+use chrono::TimeDelta;
 
 use super::frame::Staff;
 use crate::Rejection;
+
+/// For how long an act is confirmed on a page.
+const RECEIPT: TimeDelta = TimeDelta::minutes(2);
+
+impl Staff {
+    /// Returns whether the event is an act that this administrator has just done.
+    pub(super) fn has_just_done(&self, event: &Event) -> bool {
+        event.actor_id == Some(self.admin.user.user_id) && self.admin.auth.now() - event.timestamp < RECEIPT
+    }
+}
 
 pub(super) struct Entry {
     pub event: Event,

@@ -8,8 +8,7 @@ use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use super::frame::{Frame, Staff, page};
 use super::params::Params;
-use super::rotate::WAITS;
-use super::users::RECEIPT;
+use super::rotate::PENDING;
 use super::words;
 use crate::Rejection;
 
@@ -84,7 +83,7 @@ pub(super) async fn show(staff: Staff, params: Params) -> Result<Response, Rejec
                 "Done: Key rotated. The old keys have ended."
             })
         }
-        Some(WAITS) if keys.iter().any(waits) => Some("Nothing was done: a new key already waits to sign."),
+        Some(PENDING) if keys.iter().any(is_pending) => Some("Nothing was done: a new key already waits to sign."),
         _ => None,
     };
     page(
@@ -99,31 +98,29 @@ fn verifies(key: &KeyInfo, now: DateTime<Utc>) -> bool {
 }
 
 /// What a key does, and the style of it.
-pub(super) fn does(key: &KeyInfo, now: &DateTime<Utc>) -> (&'static str, &'static str) {
+pub(super) fn key_state(key: &KeyInfo, now: &DateTime<Utc>) -> (&'static str, &'static str) {
     match key.expires_at {
         Some(end) if end <= *now => ("ended", "muted"),
         _ if key.current => ("signs", "good"),
-        _ if waits(key) => ("waits to sign", "warn"),
+        _ if is_pending(key) => ("waits to sign", "warn"),
         _ => ("verifies", "muted"),
     }
 }
 
 /// Whether the key is the newest, and does not sign yet.
-fn waits(key: &KeyInfo) -> bool {
+fn is_pending(key: &KeyInfo) -> bool {
     !key.current && key.expires_at.is_none()
 }
 
 async fn has_rotated(staff: &Staff) -> Result<bool, Rejection> {
-    let auth = &staff.admin.auth;
-    let newest = auth.list_events().r#type("key_rotated").limit(1).await?.events.pop();
-    let own = newest.filter(|event| event.actor_id == Some(staff.admin.user.user_id));
-    Ok(own.is_some_and(|event| auth.now() - event.timestamp < RECEIPT))
+    let newest = staff.admin.auth.list_events().r#type("key_rotated").limit(1).await?.events.pop();
+    Ok(newest.is_some_and(|event| staff.has_just_done(&event)))
 }
 
 /// The live sessions; the list that they come from is that of the sign-ins.
 async fn active_sessions(staff: &Staff) -> Result<Number, Rejection> {
     let found = staff.admin.auth.count_sessions().await?;
-    let more = if found.is_at_least { " or more" } else { "" };
+    let more = if found.is_capped { " or more" } else { "" };
     Ok(Number {
         what: "Active sessions",
         count: format!("{}{more}", words::number(found.active)),

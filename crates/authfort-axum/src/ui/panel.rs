@@ -109,47 +109,42 @@ impl PanelContent {
     }
 }
 
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<PanelContent, BoxError>> + Send + 'a>>;
+type ContentFuture<'a> = Pin<Box<dyn Future<Output = Result<PanelContent, BoxError>> + Send + 'a>>;
 
 /// A [`Panel`] behind a pointer.
 pub(super) trait AnyPanel: Send + Sync {
-    fn title(&self) -> &str;
-    fn content(&self, user: User) -> Reading<'_>;
+    fn content(&self, user: User) -> ContentFuture<'_>;
 }
 
 impl<P: Panel> AnyPanel for P {
-    fn title(&self) -> &str {
-        Panel::title(self)
-    }
-
-    fn content(&self, user: User) -> Reading<'_> {
+    fn content(&self, user: User) -> ContentFuture<'_> {
         Box::pin(Panel::content(self, user))
     }
 }
 
 impl fmt::Debug for dyn AnyPanel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panel").field(&self.title()).finish()
+        f.write_str("Panel")
     }
 }
 
 /// A panel, as a page shows it.
-pub(super) struct Shown {
+pub(super) struct RenderedPanel {
     pub title: String,
     /// None if it cannot be shown.
     pub content: Option<PanelContent>,
 }
 
 /// A panel and its title, which does not change.
-pub(super) type Titled = (String, Arc<dyn AnyPanel>);
+pub(super) type TitledPanel = (String, Arc<dyn AnyPanel>);
 
 /// The panels of a person, while they are read.
 pub(super) struct Panels(Vec<(String, tokio::task::JoinHandle<Option<PanelContent>>)>);
 
 impl Panels {
     /// Begins to read all of them. Each runs in a task of its own, so that one that panics is one that fails.
-    pub(super) fn of(panels: &[Titled], user: &User) -> Self {
-        let begin = |(title, panel): &Titled| {
+    pub(super) fn of(panels: &[TitledPanel], user: &User) -> Self {
+        let begin = |(title, panel): &TitledPanel| {
             let (panel, user, title) = (Arc::clone(panel), user.clone(), title.clone());
             let name = title.clone();
             let read = async move {
@@ -170,14 +165,14 @@ impl Panels {
         Self(panels.iter().map(begin).collect())
     }
 
-    pub(super) async fn shown(self) -> Vec<Shown> {
+    pub(super) async fn shown(self) -> Vec<RenderedPanel> {
         let mut shown = Vec::with_capacity(self.0.len());
         for (title, task) in self.0 {
             let content = task.await.unwrap_or_else(|error| {
                 tracing::error!(panel = title, %error, "a panel of the admin page panicked");
                 None
             });
-            shown.push(Shown { title, content });
+            shown.push(RenderedPanel { title, content });
         }
         shown
     }

@@ -29,6 +29,15 @@ impl Params {
         self.0.remove(name)
     }
 
+    /// Returns the value, which must be one of two choices.
+    pub(super) fn choice(&self, name: &str, choices: [&'static str; 2]) -> Result<&'static str, Rejection> {
+        let chosen = choices.into_iter().find(|choice| self.get(name) == Some(choice));
+        chosen.ok_or_else(|| {
+            let message = format!("must be one of: {}", choices.join(", "));
+            Rejection::validation(vec![FieldError::new(name, "not_allowed", message)])
+        })
+    }
+
     /// Returns the value, if it can be read as a `T`.
     pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.parse().ok()
@@ -41,15 +50,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         Parameters::split("query", parts.uri.query().unwrap_or_default()).map(Self::of)
     }
-}
-
-/// Returns a field of a form that must be one of two choices.
-pub(super) fn one_of(form: &Params, field: &str, choices: [&'static str; 2]) -> Result<&'static str, Rejection> {
-    let chosen = choices.into_iter().find(|choice| form.get(field) == Some(choice));
-    chosen.ok_or_else(|| {
-        let message = format!("must be one of: {}", choices.join(", "));
-        Rejection::validation(vec![FieldError::new(field, "not_allowed", message)])
-    })
 }
 
 /// The fields of a form.

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Staff, page};
-use super::params::{Form, one_of};
+use super::params::Form;
 use super::step_up::StepUp;
 use crate::Rejection;
 
 /// What the overview is told if nothing was done, because a key waits to sign.
-pub(super) const WAITS: &str = "key_waits";
+pub(super) const PENDING: &str = "key_pending";
 
 #[derive(Template)]
 #[template(path = "ui/rotate.html")]
@@ -26,10 +26,10 @@ pub(super) async fn form(staff: Staff) -> Result<Response, Rejection> {
 }
 
 pub(super) async fn rotate(step_up: StepUp, Form(mut form): Form) -> Result<Response, Rejection> {
-    let revokes = one_of(&form, "mode", ["rotate", "revoke"])? == "revoke";
+    let revokes = form.choice("mode", ["rotate", "revoke"])? == "revoke";
     let (auth, cookies) = step_up.confirm(&mut form).await?;
     let outcome = new_key(&auth, revokes).await.map_err(Rejection::from);
-    let done = |is_new: bool| if is_new { "key_rotated" } else { WAITS };
+    let done = |is_new: bool| if is_new { "key_rotated" } else { PENDING };
     let overview = |is_new| step_up.staff.frame.path(&format!("/ui/overview?done={}", done(is_new)));
     Ok((cookies, outcome.map(|is_new| Redirect::to(&overview(is_new)))).into_response())
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
 
 use super::assets::Asset;
-use super::panel::{Panel, Titled};
+use super::panel::{Panel, TitledPanel};
 use crate::Rejection;
 
 /// Nothing but this site's own styles, scripts and images; no inline script, no evaluated text, no frame around it.
@@ -32,7 +32,7 @@ pub struct AdminPage {
     pub(super) logo: Option<String>,
     /// The application's own styles.
     pub(super) theme: Option<Arc<Asset>>,
-    pub(super) panels: Vec<Titled>,
+    pub(super) panels: Vec<TitledPanel>,
     pub(super) policy: HeaderValue,
     public_path: Option<String>,
 }

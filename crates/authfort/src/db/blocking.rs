@@ -56,10 +56,10 @@ impl Db {
     ///
     /// # Errors
     /// If it did not come to its end; also if this role may not read a table.
-    pub(crate) async fn look_for_blocking_table(&self, user: UserId) -> Result<Option<String>> {
+    pub(crate) async fn find_blocking_table(&self, user: UserId) -> Result<Option<String>> {
         let mut tx = Tx::begin(&self.read, "BEGIN").await.map_err(classify)?;
         let mut conn = tx.conn();
-        let found = match conn.limit_look().await {
+        let found = match conn.set_local_timeouts().await {
             Ok(()) => blocking_table(&mut conn, user).await,
             Err(error) => Err(error),
         };

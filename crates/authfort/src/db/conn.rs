@@ -106,12 +106,12 @@ impl Conn<'_> {
 
     /// Limits what statements of this transaction wait for and how long they take, where the engine can.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL runs a statement"))]
-    pub(super) async fn limit_look(&mut self) -> Result<()> {
+    pub(super) async fn set_local_timeouts(&mut self) -> Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Ok(()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::limit_look(self).await,
+            Self::Postgres(..) => postgres::set_local_timeouts(self).await,
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
     let guard = guard.acquire_timeout(patience).test_before_acquire(false);
     // Without prepared statements, the sessions belong to a pooler, and to others.
     let guard = if options.prepared_statements() {
-        guard.after_connect(move |conn, _| Box::pin(give_up(conn, patience)))
+        guard.after_connect(move |conn, _| Box::pin(set_lock_timeout(conn, patience)))
     } else {
         guard
     };
@@ -60,10 +60,10 @@ pub(crate) async fn connect(url: &str, options: &PoolOptions) -> Result<Db> {
 }
 
 /// Makes a session wait for a lock no longer than its caller does, who leaves it then.
-async fn give_up(conn: &mut sqlx::PgConnection, patience: Duration) -> sqlx::Result<()> {
+async fn set_lock_timeout(conn: &mut sqlx::PgConnection, patience: Duration) -> sqlx::Result<()> {
     let milliseconds = patience.as_millis().to_string();
     let wait = sqlx::query("SELECT set_config('lock_timeout', $1, FALSE)").bind(milliseconds);
-    unless_unknown(wait.execute(conn).await)
+    ignore_unsupported(wait.execute(conn).await)
 }
 
 /// Makes the pool of a replica, which connects when it is used.
@@ -115,11 +115,11 @@ pub(crate) async fn wal_state(conn: &mut Conn<'_>) -> sqlx::Result<WalState> {
 /// Compiling a plan costs more than any of this library's statements takes: a page of a large table has high estimates and
 /// reads little.
 async fn set_up(conn: &mut PgConnection) -> sqlx::Result<()> {
-    unless_unknown(sqlx::raw_sql("SET jit = off").execute(conn).await)
+    ignore_unsupported(sqlx::raw_sql("SET jit = off").execute(conn).await)
 }
 
 /// Passes over a setting that was refused: a server that speaks PostgreSQL's protocol need not know each of them.
-fn unless_unknown<T>(set: sqlx::Result<T>) -> sqlx::Result<()> {
+fn ignore_unsupported<T>(set: sqlx::Result<T>) -> sqlx::Result<()> {
     match set {
         Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
         Err(error) => Err(error),
@@ -127,7 +127,7 @@ fn unless_unknown<T>(set: sqlx::Result<T>) -> sqlx::Result<()> {
 }
 
 /// Until the transaction ends: half a second for a lock, two seconds for a statement.
-pub(super) async fn limit_look(conn: &mut Conn<'_>) -> Result<()> {
+pub(super) async fn set_local_timeouts(conn: &mut Conn<'_>) -> Result<()> {
     let text = "SELECT set_config('lock_timeout', '500', TRUE), set_config('statement_timeout', '2000', TRUE)";
     run!(conn, execute, Statement::new(text)).map_err(classify)?;
     Ok(())

@@ -12,17 +12,15 @@ use crate::store::sessions::SessionRow;
 use crate::users::GetUser;
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
+/// How many of the newest sessions are looked at to count the live ones.
+const COUNTED: i64 = 20_000;
+
 impl AuthFort {
     /// Lists the sessions of a user, newest first. See [`ListSessions`].
     pub fn list_sessions(&self, id: UserId) -> ListSessions {
         ListSessions::new(self.core().clone(), id)
     }
-}
 
-/// How many of the newest sessions are looked at to count the live ones.
-const COUNTED: i64 = 20_000;
-
-impl AuthFort {
     /// Counts the live sessions of all users. Only the newest 20,000 sessions are looked at, which takes some milliseconds
     /// however many there are.
     ///
@@ -32,7 +30,7 @@ impl AuthFort {
         let mut conn = self.core().db().read().await?;
         let (active, newest) =
             store::sessions::count_live(&mut conn.conn(), self.now(), COUNTED.saturating_add(1)).await?;
-        Ok(SessionCount { active: active.unsigned_abs(), is_at_least: newest > COUNTED })
+        Ok(SessionCount { active: active.unsigned_abs(), is_capped: newest > COUNTED })
     }
 }
 
@@ -43,7 +41,7 @@ pub struct SessionCount {
     /// How many were found.
     pub active: u64,
     /// Whether there may be more, among older ones.
-    pub is_at_least: bool,
+    pub is_capped: bool,
 }
 
 /// A sign-in on a device: one entry, however often its tokens were refreshed.

@@ -31,15 +31,16 @@ const CHANNEL: &str = "authfort_standing";
 /// Follows the log until the service is closed.
 pub(super) async fn follow(standings: Arc<Standings>, db: Db, staleness: Duration) {
     let mut reader = Reader { db, standings: &standings, last: None, connections: HashSet::new() };
-    let (mut idle, mut slow, mut failing) = (0, false, false);
+    let (mut idle, mut failing) = (0, false);
     loop {
         let asked = standings.asked.swap(false, Ordering::Relaxed);
         idle = if asked { 0 } else { idle + 1 };
         let mut reading = pin!(reader.read());
+        let mut slow = false;
         let outcome = if let Ok(outcome) = timeout(staleness, &mut reading).await {
             outcome
         } else {
-            if !slow && !failing {
+            if !failing {
                 tracing::warn!("the guard waits longer than guard_staleness; it asks the database for each request");
             }
             slow = true;
@@ -53,7 +54,7 @@ pub(super) async fn follow(standings: Arc<Standings>, db: Db, staleness: Duratio
             Ok(()) if slow || failing => tracing::info!("the guard follows changes again"),
             _ => {}
         }
-        (slow, failing) = (slow && outcome.is_err(), outcome.is_err());
+        failing = outcome.is_err();
         sleep(if failing { PAUSE_AFTER_FAILURE } else { PAUSE }).await;
         if idle < IDLE_READINGS {
             tokio::select! {

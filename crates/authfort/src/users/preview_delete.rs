@@ -1,9 +1,8 @@
 //! What a deletion would delete, and what prevents it.
 
 use super::DeleteReceipt;
-use crate::model::user::User;
 use crate::store::users::CountBelongings;
-use crate::{AuthFort, Error, Result, UserId, store};
+use crate::{AuthFort, Error, Result, UserId};
 
 /// What [`AuthFort::delete_user`](crate::AuthFort::delete_user) would do at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,20 +53,11 @@ impl AuthFort {
             users: 1,
         };
         let is_last_admin = self.is_last_admin(&user).await?;
-        let looked = self.core().db().look_for_blocking_table(id).await;
+        let looked = self.core().db().find_blocking_table(id).await;
         if let Err(error) = &looked {
             tracing::warn!(?error, "whether a table of the application refers to the user was not found out");
         }
         let (is_complete, blocked_by) = (looked.is_ok(), looked.ok().flatten());
         Ok(DeletePreview { receipt, is_last_admin, blocked_by, is_complete })
-    }
-
-    async fn is_last_admin(&self, user: &User) -> Result<bool> {
-        let role = self.admin_role();
-        if !user.has_role(role) || user.banned {
-            return Ok(false);
-        }
-        let mut conn = self.core().db().read().await?;
-        Ok(!store::roles::another_usable_holder(&mut conn.conn(), user.id, role, self.now()).await?)
     }
 }

@@ -332,6 +332,12 @@ both_engines! {
         assert!(!browser.has("a[href$='/delete'], a[href$='/ban']").await);
         browser.go(&site.url(&format!("/admin/ui/users/{me}/delete"))).await;
         browser.see("This is you: you cannot delete yourself.").await;
+        // Of two administrators one is banned: the other is the last, and the banned one can be deleted.
+        let other = site.post("/admin/users", json!({ "email": "other@example.com", "roles": ["admin"] })).await;
+        let other = other["id"].as_str().unwrap();
+        site.post(&format!("/admin/users/{other}/ban"), json!({})).await;
+        open(&site, &browser, other).await;
+        browser.find("a[href$='/delete']").await;
     }
 
     async fn a_fault_of_the_server_is_shown_as_such(db: TestDatabase) {

@@ -10,7 +10,7 @@ use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
-use crate::ui::params::{Form, one_of};
+use crate::ui::params::Form;
 use crate::ui::step_up::StepUp;
 use crate::ui::words;
 
@@ -67,7 +67,7 @@ pub(in crate::ui) async fn delete(
         let fault = FieldError::new("address", "not_allowed", "is not the address of this person");
         return Err(Rejection::validation(vec![fault]));
     }
-    let anonymizes = one_of(&form, "mode", ["delete", "anonymize"])? == "anonymize";
+    let anonymizes = form.choice("mode", ["delete", "anonymize"])? == "anonymize";
     let (auth, cookies) = step_up.confirm(&mut form).await?;
     let mut call = auth.delete_user(id).if_version(version);
     if anonymizes {

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::RECEIPT;
 use crate::ui::around::HX_REQUEST;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::params::Params;
@@ -213,12 +212,13 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
     };
     // An id at a provider may be a word, so what the search finds comes first.
     if entered
+        && !is_exact
         && found.users.is_empty()
         && let Some(user) = staff.admin.auth.lookup_user(&view.query).await?
     {
         return Ok(to(user.id));
     }
-    if entered && !is_part(&headers) {
+    if entered && !is_partial(&headers) {
         // The address of the list is that of the list alone: to go back to it is not to enter the term again.
         return Ok(go(&headers, &staff.frame.path(&format!("/ui/users{}", view.address()))));
     }
@@ -241,7 +241,7 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
         }
     }
     // The address that a script has put together is written in the shortest way.
-    if is_part(&headers)
+    if is_partial(&headers)
         && let Ok(address) = address.parse()
     {
         response.headers_mut().insert("hx-replace-url", address);
@@ -258,15 +258,14 @@ fn go(headers: &HeaderMap, address: &str) -> Response {
 }
 
 /// Whether a script asks for a part of the page that is shown.
-fn is_part(headers: &HeaderMap) -> bool {
+fn is_partial(headers: &HeaderMap) -> bool {
     headers.contains_key(HX_REQUEST) && !headers.contains_key("hx-boosted")
 }
 
 /// Returns the address of a user whom the administrator has just deleted, as the log has it.
 async fn deleted(staff: &Staff, id: UserId) -> Result<Option<String>, Rejection> {
     let events = staff.admin.auth.list_events().user_id(id).r#type("user_deleted").limit(1).await?.events;
-    let event = events.into_iter().find(|event| event.actor_id == Some(staff.admin.user.user_id));
-    let event = event.filter(|event| staff.admin.auth.now() - event.timestamp < RECEIPT);
+    let event = events.into_iter().find(|event| staff.has_just_done(event));
     Ok(event.and_then(|event| event.data.get("email")?.as_str().map(str::to_owned)))
 }
 

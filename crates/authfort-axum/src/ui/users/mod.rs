@@ -13,8 +13,3 @@ pub(super) mod list;
 pub(super) mod news;
 pub(super) mod password;
 pub(super) mod person;
-
-use chrono::TimeDelta;
-
-/// For how long an act is confirmed on a page.
-pub(super) const RECEIPT: TimeDelta = TimeDelta::minutes(2);

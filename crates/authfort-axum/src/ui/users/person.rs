@@ -6,14 +6,13 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
-use super::RECEIPT;
 use super::edit::Profile;
 use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
 use crate::ui::log::{Entry, entries};
-use crate::ui::panel::Shown;
+use crate::ui::panel::RenderedPanel;
 use crate::ui::params::Params;
 use crate::ui::words;
 
@@ -42,7 +41,7 @@ pub(super) struct Person {
     is_last_admin: bool,
     admin_role: String,
     /// The application's own.
-    panels: Vec<Shown>,
+    panels: Vec<RenderedPanel>,
     /// The act that the log confirms.
     receipt: Option<String>,
     pub form: Option<Profile>,
@@ -84,14 +83,13 @@ impl Person {
             let own = |event: &&Event| {
                 // Where there was none before, a password is set, else it is changed.
                 let is_it = event.r#type == done || done == "password" && event.r#type.starts_with("password_");
-                event.actor_id == Some(me.user_id) && is_it
+                is_it && staff.has_just_done(event)
             };
-            events.events.iter().find(own).filter(|event| auth.now() - event.timestamp < RECEIPT)
+            events.events.iter().find(own)
         });
         let receipt = receipt.map(words::happened);
         let admin_role = auth.admin_role().to_owned();
-        let is_last_admin =
-            user.has_role(&admin_role) && auth.get_user_count().role(&admin_role).banned(false).await? <= 1;
+        let is_last_admin = auth.is_last_admin(&user).await?;
         Ok(Self {
             frame: staff.frame.clone(),
             back: left_list(headers, &staff.frame),
