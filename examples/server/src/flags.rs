@@ -108,6 +108,11 @@ pub struct Flags {
         value_parser = trimmed::<Switch>)]
     pub prepared_statements: Switch,
 
+    /// Whether the server listens to PostgreSQL's notifications of changes; unless given, off without prepared statements, and
+    /// on otherwise
+    #[arg(long, env = "AUTHFORT_NOTIFICATIONS", value_name = "on|off", value_parser = trimmed::<Switch>)]
+    pub notifications: Option<Switch>,
+
     /// Whether users may register themselves
     #[arg(long, env = "AUTHFORT_SIGNUP", value_name = "on|off", default_value = "on", value_parser = trimmed::<Switch>)]
     pub signup: Switch,

@@ -89,6 +89,10 @@ impl Settings {
             Some(url) => builder.listen_url(url.clone()),
             None => builder,
         };
+        let builder = match flags.notifications {
+            Some(switch) => builder.notifications(switch.is_on()),
+            None => builder,
+        };
         match &self.secret {
             Some(secret) => builder.secret(secret.clone()),
             None => builder,

@@ -132,6 +132,23 @@ both_engines! {
         assert!(!log.lines().any(|line| line.contains("span-1") && line.contains("planted")), "{log}");
     }
 
+    async fn each_use_of_a_connection_is_a_span_in_that_of_the_request(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let admin = app.admin().await;
+        let capture = Capture::start();
+        let call = app.get("/admin/users").by(&admin).header("x-request-id", "span-2");
+        assert_eq!(call.send().await.status, 200);
+        let log = capture.text();
+        let (system, pool) = match db.engine() {
+            Engine::Sqlite => ("sqlite", "read"),
+            Engine::Postgres => ("postgresql", "main"),
+        };
+        let attributes = format!(r#"db.system.name="{system}" db.client.connection.pool.name="{pool}""#);
+        let span = format!(r#"{system}{{otel.kind="client" {attributes}}}: "#);
+        let told = log.lines().filter(|line| line.contains("span-2") && line.contains(&span) && line.ends_with("new"));
+        assert_eq!(told.count(), 1, "{log}");
+    }
+
     async fn without_its_database_everything_is_503(db: TestDatabase) {
         let app = App::with(&db, |options| options.acquire_timeout(Duration::from_secs(2)), |layer| layer).await;
         let admin = app.admin().await;

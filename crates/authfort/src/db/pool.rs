@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tracing::Span;
 
 use super::Conn;
 #[cfg(feature = "postgres")]
@@ -78,7 +79,9 @@ pub(crate) struct PoolOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pub pool: Pool,
-    pub wait: PoolWait,
+    /// The name of the pool in metrics and spans.
+    name: &'static str,
+    wait: PoolWait,
     /// Whether statements stay prepared on a connection. Only PostgreSQL uses it.
     #[cfg_attr(
         not(feature = "postgres"),
@@ -88,9 +91,8 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// The name is that of the pool in the metrics.
     pub(crate) fn new(name: &'static str, pool: Pool, prepared: bool) -> Self {
-        Self { pool, prepared, wait: PoolWait::of(name) }
+        Self { pool, name, prepared, wait: PoolWait::of(name) }
     }
 }
 
@@ -190,57 +192,101 @@ impl PoolOptions {
 }
 
 /// A connection that returns to its pool when dropped.
-pub(crate) enum PooledConn {
+pub(crate) struct PooledConn {
+    conn: EngineConn,
+    /// Ends when the connection returns.
+    _span: Span,
+}
+
+enum EngineConn {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
     #[cfg(feature = "postgres")]
     Postgres(PooledPg),
 }
 
+impl Connections {
+    /// Acquires the next connection, whatever state it is in.
+    pub(super) async fn acquire_any(&self) -> sqlx::Result<PooledConn> {
+        let _waiting = self.wait.begin();
+        let conn = match &self.pool {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => EngineConn::Sqlite(pool.acquire().await?),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => EngineConn::Postgres(PooledPg::new(pool.acquire().await?, self.prepared)),
+        };
+        Ok(PooledConn { conn, _span: self.span() })
+    }
+
+    /// Returns the span in which a connection is in use, named as OpenTelemetry's conventions name a call of a database whose
+    /// statement is not told. What no request asked for, such as the reading of a log, has none.
+    fn span(&self) -> Span {
+        macro_rules! of {
+            ($system:literal) => {
+                tracing::debug_span!(
+                    $system,
+                    "otel.kind" = "client",
+                    "db.system.name" = $system,
+                    "db.client.connection.pool.name" = self.name
+                )
+            };
+        }
+        if Span::current().is_none() {
+            return Span::none();
+        }
+        match &self.pool {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => of!("sqlite"),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => of!("postgresql"),
+        }
+    }
+}
+
 impl PooledConn {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
-        match self {
+        match &mut self.conn {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            EngineConn::Sqlite(conn) => Conn::Sqlite(conn),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.conn(),
+            EngineConn::Postgres(conn) => conn.conn(),
         }
     }
 
     /// Runs statements without values and without a result: those that begin and end transactions.
     pub(super) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
-        match self {
+        match &mut self.conn {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(conn) => sqlx::query(statements).execute(&mut **conn).await.map(|_| ()),
+            EngineConn::Sqlite(conn) => sqlx::query(statements).execute(&mut **conn).await.map(|_| ()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.run(statements).await,
+            EngineConn::Postgres(conn) => conn.run(statements).await,
         }
     }
 
     /// Closes the connection instead of returning it to the pool.
     pub(super) fn close_on_drop(&mut self) {
-        either!(Self, self, conn => conn.close_on_drop());
+        either!(EngineConn, &mut self.conn, conn => conn.close_on_drop());
     }
 
     /// Gives up a statement that took too long. A server may never answer it, so its connection is closed. SQLite
     /// finishes it by itself, and closing the connection would delete an in-memory database.
     pub(super) fn abandon(&mut self) {
-        match self {
+        match &mut self.conn {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => {}
+            EngineConn::Sqlite(_) => {}
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.close_on_drop(),
+            EngineConn::Postgres(conn) => conn.close_on_drop(),
         }
     }
 
     /// Prepares the connection for statements that only read.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
     pub(super) async fn begin_reading(&mut self) -> sqlx::Result<()> {
-        match self {
+        match &mut self.conn {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Ok(()),
+            EngineConn::Sqlite(_) => Ok(()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.begin_reading().await,
+            EngineConn::Postgres(conn) => conn.begin_reading().await,
         }
     }
 
@@ -249,6 +295,6 @@ impl PooledConn {
     pub(super) fn is_in_transaction(&self) -> bool {
         #[cfg(feature = "sqlite")]
         use sqlx::Connection as _;
-        either!(Self, self, conn => conn.is_in_transaction())
+        either!(EngineConn, &self.conn, conn => conn.is_in_transaction())
     }
 }

@@ -3,9 +3,7 @@
 
 use tokio::time::{Instant, timeout_at};
 
-#[cfg(feature = "postgres")]
-use super::postgres::PooledPg;
-use super::{Conn, Connections, Pool, PooledConn, classify, is_broken};
+use super::{Conn, Connections, PooledConn, classify, is_broken};
 use crate::{Error, Result};
 
 /// A short read-only query, which may be run again on another connection.
@@ -21,14 +19,7 @@ impl Connections {
     /// Acquires a connection without an open transaction.
     async fn acquire(&self) -> sqlx::Result<PooledConn> {
         loop {
-            let waiting = self.wait.begin();
-            let mut conn = match &self.pool {
-                #[cfg(feature = "sqlite")]
-                Pool::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
-                #[cfg(feature = "postgres")]
-                Pool::Postgres(pool) => PooledConn::Postgres(PooledPg::new(pool.acquire().await?, self.prepared)),
-            };
-            drop(waiting);
+            let mut conn = self.acquire_any().await?;
             if !conn.is_in_transaction() {
                 return Ok(conn);
             }
