@@ -14,7 +14,29 @@
     }
     for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
     returnTo(root.querySelector("#back[data-list]"));
+    goOn(root.querySelector("form[data-continue]"));
   }
+
+  // An act on many people goes on by itself, part by part, until somebody stops it.
+  let stops = false;
+
+  function goOn(form) {
+    if (!form || stops) {
+      stops = false;
+      return;
+    }
+    form.removeAttribute("data-continue");
+    form.querySelector("[data-stop]").hidden = false;
+    form.requestSubmit();
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-stop]");
+    if (!button) return;
+    stops = true;
+    button.disabled = true;
+    button.textContent = "Stops after this part";
+  });
 
   // "← Users" leads to the list as it was left, also after an act, when the server no longer knows where somebody came from.
   // There the person who was looked at has the focus.

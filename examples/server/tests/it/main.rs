@@ -10,3 +10,4 @@ mod start;
 mod support;
 mod ui;
 mod ui_acts;
+mod ui_bulk;

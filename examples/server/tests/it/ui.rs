@@ -26,7 +26,7 @@ impl Site {
         Self::with(db, &[]).await
     }
 
-    async fn with(db: &TestDatabase, flags: &[&str]) -> Self {
+    pub async fn with(db: &TestDatabase, flags: &[&str]) -> Self {
         let folder = Folder::new().await;
         let mut command = folder.server();
         command.env("DATABASE_URL", db.url()).env("AUTHFORT_COOKIE_SECURE", "off").args(flags);
@@ -84,6 +84,10 @@ impl Site {
     pub async fn user(&self, email: &str, name: &str) -> String {
         let user = self.post("/admin/users", json!({ "email": email, "name": name, "email_verified": true })).await;
         user["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn remove(&self, id: &str) {
+        self.ask(Method::DELETE, &format!("/admin/users/{id}"), None).await;
     }
 
     pub async fn sign_in(&self, browser: &Browser) {
@@ -557,7 +561,7 @@ both_engines! {
 }
 
 /// Fails if axe-core finds a violation of WCAG 2.2, level A or AA.
-async fn accessible(browser: &Browser) {
+pub async fn accessible(browser: &Browser) {
     if browser.run("return typeof axe").await == "undefined" {
         browser.run(include_str!("../axe/axe.min.js")).await;
     }

@@ -23,7 +23,7 @@ const SIZE_COOKIE: &str = "authfort_page_size";
 
 /// What the address of the page says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct View {
+pub(super) struct View {
     query: String,
     status: String,
     role: String,
@@ -49,7 +49,7 @@ fn role(params: &Params) -> Option<String> {
 
 impl View {
     /// Reads what is known of it; the rest is left out.
-    fn of(params: &Params) -> Self {
+    pub(super) fn of(params: &Params) -> Self {
         let day = |name| params.parsed::<NaiveDate>(name).map_or_else(String::new, |day| day.to_string());
         Self {
             query: params.get("query").unwrap_or_default().trim().to_owned(),
@@ -66,7 +66,7 @@ impl View {
         }
     }
 
-    fn filter(&self) -> UserFilter {
+    pub(super) fn filter(&self) -> UserFilter {
         let day = |text: &str| text.parse::<NaiveDate>().ok();
         let midnight = |day: NaiveDate| -> DateTime<Utc> { day.and_time(NaiveTime::MIN).and_utc() };
         let mut filter = UserFilter::default();
@@ -85,7 +85,7 @@ impl View {
         filter
     }
 
-    fn sort_by(&self) -> SortBy {
+    pub(super) fn sort_by(&self) -> SortBy {
         match self.sort.as_str() {
             "email" => SortBy::Email,
             "name" => SortBy::Name,
@@ -94,7 +94,7 @@ impl View {
     }
 
     /// Newest first, and texts from A on, unless the address says otherwise.
-    fn sort_order(&self) -> SortOrder {
+    pub(super) fn sort_order(&self) -> SortOrder {
         match (self.order.as_str(), self.sort.as_str()) {
             ("asc", _) | ("", "email" | "name") => SortOrder::Asc,
             _ => SortOrder::Desc,
@@ -102,7 +102,7 @@ impl View {
     }
 
     /// Returns the query of the page; a change of what is listed leads to the first page.
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let first = if self.first == 0 { String::new() } else { self.first.to_string() };
         let size = self.size.map_or_else(String::new, |size| size.to_string());
         let parts = [
@@ -124,13 +124,18 @@ impl View {
         if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
     }
 
+    /// Returns the list from its beginning, in pages of any size.
+    pub(super) fn whole(self) -> Self {
+        Self { cursor: String::new(), first: 0, size: None, ..self }
+    }
+
     fn with(&self, change: impl FnOnce(&mut Self)) -> String {
         let mut other = Self { cursor: String::new(), first: 0, ..self.clone() };
         change(&mut other);
         other.address()
     }
 
-    fn chips(&self) -> Vec<Chip> {
+    pub(super) fn chips(&self) -> Vec<Chip> {
         let mut chips = Vec::new();
         let mut chip = |text: String, change: fn(&mut Self)| chips.push(Chip { text, without: self.with(change) });
         if !self.query.is_empty() {
@@ -159,8 +164,8 @@ impl View {
 }
 
 /// A filter that is on, and the address of the page without it.
-struct Chip {
-    text: String,
+pub(super) struct Chip {
+    pub(super) text: String,
     without: String,
 }
 
@@ -189,6 +194,8 @@ struct Page {
     previous: Option<String>,
     next: Option<String>,
     beginning: String,
+    /// The query of the whole list.
+    whole: String,
     sizes: Vec<(u32, String, bool)>,
     /// The address of who was deleted before.
     deleted: Option<String>,
@@ -334,6 +341,7 @@ fn show(frame: Frame, view: View, size: u32, found: UserPage, roles: Vec<String>
     Page {
         chips: view.chips(),
         beginning: view.with(|_| {}),
+        whole: view.clone().whole().address(),
         frame,
         view,
         users: found.users,

@@ -5,6 +5,7 @@
 
 pub(super) mod acts;
 pub(super) mod ban;
+pub(super) mod bulk;
 pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod edit;
