@@ -439,7 +439,10 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     }
     db.check_search().await?;
     let hooks = Hooks::new(tokio::runtime::Handle::current());
-    let (standings, tasks) = Standings::start(&db, config.guard_staleness, config.guard_tokens);
+    // Without the triggers of the log, nothing that is remembered would be certain.
+    let follows = !db.check_triggers().await?.concern_the_guard();
+    let staleness = if follows { config.guard_staleness } else { Duration::ZERO };
+    let (standings, tasks) = Standings::start(&db, staleness, config.guard_tokens);
     let guard_checks = GuardChecks::new();
     let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
     if !core.keyring().vault().is_sealed() {

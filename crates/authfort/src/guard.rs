@@ -51,9 +51,13 @@ impl AuthFort {
 
 /// Returns the token's claims, and the caller's current state.
 pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Arc<Principal>)> {
-    let now = core.now();
     let (claims, kid) = verified(core, token).await?;
     let standing = read(core, &Bearer::from(&claims), &kid).await?;
+    // Now, not when the call came: the database may have taken seconds.
+    let now = core.now();
+    if core.rules().has_expired(claims.exp, now) {
+        return Err(Error::TokenExpired);
+    }
     let caller = standing.check(now)?;
     Ok((claims, Arc::clone(caller)))
 }
@@ -94,10 +98,12 @@ async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<P
             reading.failed();
         }
     })?;
+    let now = core.now();
     let outcome = standing.check(now).cloned();
+    let has_expired = core.rules().has_expired(bearer.expires_at.timestamp(), now);
     standings.remember(digest, Remembered { kid, standing, epoch });
     drop(reading);
-    outcome
+    if has_expired { Err(Error::TokenExpired) } else { outcome }
 }
 
 fn has_expired(core: &Core, known: &Remembered, now: DateTime<Utc>) -> bool {

@@ -12,13 +12,13 @@ use chrono::{DateTime, Utc};
 use super::{Conn, Db, Pool, Tx, classify, sql};
 use crate::{Error, Result};
 
-struct Migration {
+pub(super) struct Migration {
     version: i64,
     name: &'static str,
     #[cfg(feature = "sqlite")]
-    sqlite: &'static str,
+    pub sqlite: &'static str,
     #[cfg(feature = "postgres")]
-    postgres: &'static str,
+    pub postgres: &'static str,
 }
 
 macro_rules! migrations {
@@ -34,7 +34,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![
+pub(super) const MIGRATIONS: &[Migration] = migrations![
     1 "0001_users",
     2 "0002_sessions",
     3 "0003_events",
@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "0005_orders",
     6 "0006_standing_changes",
     7 "0007_standing_gaps",
+    8 "0008_plain_sql",
 ];
 
 /// How long a node waits for another node's migration.

@@ -31,6 +31,7 @@ mod search;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod triggers;
 mod tx;
 
 pub use conn::Conn;

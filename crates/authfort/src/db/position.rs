@@ -22,8 +22,16 @@ impl Position {
     /// Returns whether this position, read later than the other one, is before it: the log was replaced by an older one. Only
     /// a file can be; a server then starts anew.
     pub(crate) fn is_before(&self, other: &Self) -> bool {
-        let number = |position: &Self| position.0.parse::<i64>().ok();
-        number(self) < number(other)
+        self.number() < other.number()
+    }
+
+    /// Returns how many rows were appended since the other position, where rows have numbers without a gap.
+    pub(crate) fn rows_since(&self, other: &Self) -> Option<i64> {
+        self.number()?.checked_sub(other.number()?)
+    }
+
+    fn number(&self) -> Option<i64> {
+        self.0.parse().ok()
     }
 }
 

@@ -208,9 +208,10 @@ pub(crate) async fn check_pool(pool: &PgPool) -> Result<()> {
     }
 }
 
-/// A transaction waits at most this long for another's lock at a time; it is then run again, or given up. The setting
-/// ends with the transaction, and is sent in the message that begins it.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '2s'";
+/// The rules are checked after the locks are taken, so each statement has to see what was committed before it, whatever the
+/// database's default is. A transaction waits at most this long for another's lock at a time; it is then run again, or given
+/// up. The setting ends with the transaction, and is sent in the message that begins it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'";
 
 pub(crate) async fn begin(connections: &Connections) -> Result<Tx> {
     Tx::begin(connections, BEGIN).await.map_err(classify)
@@ -440,8 +441,13 @@ pub(crate) fn push_unseen(
 }
 
 pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {
-    to.push("DELETE FROM ").push(log).push(" WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM ").push(log);
-    to.push(" c WHERE c.writer < pg_snapshot_xmin(CAST(").hide(position.0.as_str()).push(" AS pg_snapshot))");
+    // A trigger of the log asks for this setting: other deletions may lose what nobody has read.
+    to.push("WITH told AS MATERIALIZED (SELECT set_config('authfort.has_read', 'on', TRUE)) DELETE FROM ").push(log);
+    to.push(" WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM told, ")
+        .push(log)
+        .push(" c WHERE c.writer < pg_snapshot_xmin(CAST(")
+        .hide(position.0.as_str())
+        .push(" AS pg_snapshot))");
     to.push(" OR c.writer >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT ").number(limit).push("))");
 }
 
@@ -475,5 +481,24 @@ mod tests {
         let (left, read_only) = prepared(true).await;
         assert!(left > 10, "{left}");
         assert_eq!(read_only, "off");
+    }
+
+    #[tokio::test]
+    async fn each_statement_sees_what_was_committed_before_it_whatever_the_default_is() {
+        let db = TestDatabase::create(Engine::Postgres).await;
+        let builder = || AuthFort::builder().algorithm(Algorithm::EdDsa);
+        let before = builder().connect(db.url()).await.unwrap();
+        let mut tx = before.core().db().begin().await.unwrap();
+        let text = "DO $$ BEGIN
+             EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database());
+         END $$";
+        sql!(&mut tx.conn(), execute, text).unwrap();
+        tx.commit().await.unwrap();
+        let auth = builder().connect(db.url()).await.unwrap();
+        let mut tx = auth.core().db().begin().await.unwrap();
+        let level = "SELECT current_setting('transaction_isolation')";
+        let level = sql!(&mut tx.conn(), fetch_one, query_scalar::<_, String>, level).unwrap();
+        assert_eq!(level, "read committed");
+        tx.rollback().await.unwrap();
     }
 }

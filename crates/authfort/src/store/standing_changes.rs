@@ -1,4 +1,4 @@
-//! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migrations 6 and 7 write it.
+//! `authfort_standing_changes`: whose standing was changed by which commit. The triggers of migrations 6 to 8 write it.
 
 use std::time::Instant;
 
@@ -73,11 +73,16 @@ impl ReadQuery for ChangesSince<'_> {
 
         let logged = || rows.iter().filter(|row| row.is_change.is_some());
         let everybody = logged().count() > usize::from(MOST) || logged().any(|row| row.user_id.is_none());
-        let users = logged().filter_map(|row| row.user_id).collect();
-        let changed = if everybody { Changed::Everybody } else { Changed::Users(users) };
+        let users: Vec<UserId> = logged().filter_map(|row| row.user_id).collect();
+        let found = logged().count();
         let first = rows.into_iter().next().ok_or_else(|| Error::internal("a join without its left side"))?;
         let ChangeRow { position, server, connection, seconds, .. } = first;
-        Ok(Changes { position: Position(position), server, connection, seconds, began, changed })
+        let position = Position(position);
+        // Somebody else has deleted rows. (PostgreSQL has a trigger for that.)
+        let appended = self.0.and_then(|before| position.rows_since(before));
+        let is_short = appended.is_some_and(|rows| usize::try_from(rows).is_ok_and(|rows| found < rows));
+        let changed = if everybody || is_short { Changed::Everybody } else { Changed::Users(users) };
+        Ok(Changes { position, server, connection, seconds, began, changed })
     }
 }
 
@@ -176,6 +181,32 @@ mod tests {
                 tx.commit().await.unwrap();
                 assert_eq!(since(&auth, Some(&last.position)).await.changed == Changed::Everybody, all);
             }
+        }
+
+        async fn who_deletes_changes_that_were_not_read_tells_everybody(db: TestDatabase) {
+            let auth = service(&db).await;
+            let jane = auth.create_user("jane@example.com").await.unwrap().id;
+            let mut last = since(&auth, None).await;
+            let ban = "UPDATE authfort_users SET banned = NOT banned";
+            let delete = "DELETE FROM authfort_standing_changes";
+            // In one transaction, and one after the other.
+            for texts in [[ban, delete].as_slice(), &[ban], &[delete]] {
+                let mut tx = auth.core().db().begin().await.unwrap();
+                for text in texts {
+                    sql!(&mut tx.conn(), execute, *text).unwrap();
+                }
+                tx.commit().await.unwrap();
+                if texts != [ban] {
+                    last = since(&auth, Some(&last.position)).await;
+                    assert_eq!(last.changed, Changed::Everybody, "{texts:?}");
+                }
+            }
+            auth.ban_user(jane).await.unwrap();
+            last = since(&auth, Some(&last.position)).await;
+            assert!(matches!(&last.changed, Changed::Users(users) if users.iter().all(|user| *user == jane)));
+            // The library deletes what was read.
+            forget(&auth, logged(&auth).await.unsigned_abs()).await;
+            assert_eq!(since(&auth, Some(&last.position)).await.changed, Changed::Users(Vec::new()));
         }
 
         async fn only_what_every_reader_has_seen_is_forgotten(db: TestDatabase) {

@@ -42,8 +42,8 @@ impl AuthFort {
 pub struct TotalsCheck {
     /// The totals that differ from a recount.
     pub differences: Vec<TotalDifference>,
-    /// The number of role rows whose copy of their user's keys and state is out of date. The totals of a role and its lists
-    /// follow the copy.
+    /// The number of role rows whose copy of their user's keys and state is out of date, or whose user is gone. The totals of a
+    /// role and its lists follow the copy; a row without a user ends such a list early.
     pub stale_roles: i64,
 }
 

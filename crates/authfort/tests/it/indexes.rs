@@ -121,7 +121,7 @@ const READ_ROWS: [&str; 5] = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"];
 /// Whether a line of a plan reads all rows of a table or an index.
 fn reads_all(line: &str) -> bool {
     let line = line.trim_start().trim_start_matches("->  ");
-    let few = ["CONSTANT", "VALUES CLAUSE", "authfort_signing_keys"].iter().any(|few| line.contains(few));
+    let few = ["CONSTANT", "VALUES CLAUSE", "authfort_signing_keys", "pg_trigger"].iter().any(|few| line.contains(few));
     // A page of the log ends where it is full.
     let page = line.starts_with("SCAN authfort_events USING INDEX");
     (line.starts_with("SCAN ") || line.starts_with("Seq Scan")) && !few && !page

@@ -22,6 +22,7 @@ mod orders;
 mod outage;
 mod pages;
 mod passwords;
+mod plain_sql;
 mod pooler;
 mod raw;
 mod references;

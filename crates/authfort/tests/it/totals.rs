@@ -210,7 +210,7 @@ both_engines! {
                 steps.push(format!("WITH late AS ({user}) {}", give(&raw, 30, "editor")));
                 steps.push("INSERT INTO authfort_users (id, email, email_key, search_key, banned, ban_expires_at, created_at, updated_at)
                     SELECT gen_random_uuid(), 'odd' || row_number() OVER (), 'odd' || row_number() OVER (), '', TRUE, t, 'epoch', 'epoch'
-                    FROM unnest('{2030-01-01 13:00:00+00, 0044-03-15 00:00:00 BC, 2029-12-31 23:30:00-11}'::timestamptz[]) t".to_owned());
+                    FROM unnest('{2030-01-01 13:00:00+00, 0044-03-15 00:00:00, 2029-12-31 23:30:00-11}'::timestamptz[]) t".to_owned());
                 steps.push("TRUNCATE authfort_user_roles".to_owned());
                 steps.push("TRUNCATE authfort_users CASCADE".to_owned());
             }
@@ -218,7 +218,7 @@ both_engines! {
                 steps.push(
                     "INSERT OR IGNORE INTO authfort_users (id, email, email_key, search_key, banned, created_at, updated_at)
                      WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100)
-                     SELECT randomblob(16), 'many' || n, 'many' || n, '', n % 3 = 0, '2028', '2028' FROM n".to_owned(),
+                     SELECT randomblob(16), 'many' || n, 'many' || n, '', n % 3 = 0, '2028-01-01T00:00:00+00:00', '2028-01-01T00:00:00+00:00' FROM n".to_owned(),
                 );
                 for _ in 0..2 {
                     steps.push("INSERT OR IGNORE INTO authfort_user_roles (user_id, role, created_at)
@@ -231,7 +231,7 @@ both_engines! {
                 ));
                 // As SQLite's own functions write times.
                 steps.push("UPDATE authfort_users SET created_at = '2028-01-01T00:00:00+00:00'".to_owned());
-                steps.push("UPDATE authfort_users SET banned = TRUE, ban_expires_at = '2030-01-02 00:00:00+00:00' WHERE email > 'many5'".to_owned());
+                steps.push("UPDATE authfort_users SET banned = TRUE, ban_expires_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', '2030-01-02') WHERE email > 'many5'".to_owned());
                 steps.push("DELETE FROM authfort_user_roles".to_owned());
                 steps.push("DELETE FROM authfort_users".to_owned());
             }

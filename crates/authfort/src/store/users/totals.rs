@@ -13,7 +13,7 @@ use chrono::{DateTime, Days, Utc};
 use super::list::condition;
 use crate::Result;
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, classify, row};
+use crate::db::{Conn, classify, row, sql};
 use crate::model::filter::{DeletedFilter, UserFilter};
 
 /// Returns whether the number of users that match is kept: for any combination of banned, anonymized, verified and at most
@@ -133,27 +133,43 @@ pub(crate) async fn differences(conn: &mut Conn<'_>) -> Result<Vec<Difference>> 
 
 /// Appends the condition that the copy of the keys and the state of its user `u` in a row of a role `r` is out of date.
 fn push_stale(to: &mut Statement, conn: &Conn<'_>) {
-    to.push("u.id = r.user_id AND (r.user_created_at <> u.created_at OR r.user_verified <> u.email_verified");
+    to.push("(r.user_created_at <> u.created_at OR r.user_verified <> u.email_verified");
     to.push(" OR r.user_deleted <> (u.deleted_at IS NOT NULL) OR r.user_ban_day <> ").push(conn.ban_day());
     to.push(" OR r.user_email_key <> u.email_key OR r.user_name_asc <> ").push(conn.name_key(true));
     to.push(" OR r.user_name_desc <> ").push(conn.name_key(false)).push(")");
 }
 
-/// Counts the rows of roles whose copy is out of date.
+/// Counts the rows of roles whose copy is out of date, or whose user is gone.
 pub(crate) async fn stale_roles(conn: &mut Conn<'_>) -> Result<i64> {
-    let mut statement = Statement::new("SELECT count(*) FROM authfort_user_roles r, authfort_users u WHERE ");
+    let mut statement = Statement::new(
+        "SELECT count(*) FROM authfort_user_roles r LEFT JOIN authfort_users u ON u.id = r.user_id WHERE u.id IS NULL OR ",
+    );
     push_stale(&mut statement, conn);
     run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
 }
 
-/// Brings these copies up to date. The triggers move the totals along.
+/// Brings these copies up to date, and deletes what is left of users who are gone. The triggers move the totals along.
 pub(crate) async fn refresh_roles(conn: &mut Conn<'_>) -> Result<()> {
+    let orphans =
+        "DELETE FROM authfort_user_roles WHERE NOT EXISTS (SELECT 1 FROM authfort_users u WHERE u.id = user_id)";
+    sql!(conn, execute, orphans).map_err(classify)?;
+    if conn.has_row_locks() {
+        // An update that waits for a change of the user would then write what the user was before.
+        let mut lock =
+            Statement::new("SELECT u.id FROM authfort_user_roles r JOIN authfort_users u ON u.id = r.user_id WHERE ");
+        push_stale(&mut lock, conn);
+        lock.push(" ORDER BY u.id FOR NO KEY UPDATE OF u");
+        run!(&mut *conn, execute, lock).map_err(classify)?;
+    }
     let mut statement = Statement::new(
         "UPDATE authfort_user_roles AS r SET user_created_at = u.created_at, user_deleted = u.deleted_at IS NOT NULL, \
          user_verified = u.email_verified, user_email_key = u.email_key, user_ban_day = ",
     );
     statement.push(conn.ban_day()).push(", user_name_asc = ").push(conn.name_key(true));
-    statement.push(", user_name_desc = ").push(conn.name_key(false)).push(" FROM authfort_users u WHERE ");
+    statement
+        .push(", user_name_desc = ")
+        .push(conn.name_key(false))
+        .push(" FROM authfort_users u WHERE u.id = r.user_id AND ");
     push_stale(&mut statement, conn);
     run!(conn, execute, statement).map_err(classify)?;
     Ok(())
