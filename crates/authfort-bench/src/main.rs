@@ -246,7 +246,14 @@ async fn one_engine(run: &Run, database: Database, log: &Path, report: &mut Repo
     say(&memory.line());
     note(&mut |engine| engine.memory = Some(memory.clone()))?;
     bench.auth.close().await;
-    Ok(())
+    match report.engines.last() {
+        Some(engine) if engine.cases.is_empty() && engine.failures.is_empty() => Err(format!(
+            "no case has a name that holds {}; the table in docs/performance.md has them",
+            run.only.join(" or ")
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 fn compare(first: &Path, second: &Path) -> Outcome<()> {
@@ -265,7 +272,9 @@ fn document_tables(report: &Path, document: &Path) -> Outcome<()> {
 }
 
 fn read(path: &Path) -> Outcome<Report> {
-    Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+    let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| fault(&error))?;
+    Ok(serde_json::from_str(&text).map_err(|error| fault(&error))?)
 }
 
 /// Where the databases are.

@@ -63,7 +63,7 @@ fn line(case: &CaseReport) -> String {
     let mut beside = Vec::new();
     for (name, figures) in [(&case.reference, &case.reference_figures), (&case.floor, &case.floor_figures)] {
         if let (Some(name), Some(figures)) = (name, figures) {
-            beside.push(format!("{name}: {}, {:.0}/s", time(figures.median_us), figures.per_second));
+            beside.push(format!("{name}: {}, {}/s", time(figures.median_us), rate(figures.per_second)));
         }
     }
     let bars: Vec<String> = case
@@ -75,12 +75,12 @@ fn line(case: &CaseReport) -> String {
         .collect();
     let met = if case.bars.is_empty() { "" } else { verdict(case.bars.iter().all(|bar| bar.met)) };
     format!(
-        "| {} | {} | {} | {} | {:.0} | {} | {} | {} | {met} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {met} |\n",
         case.name,
         case.concurrency,
         time(case.subject.median_us),
         time(case.subject.p99_us),
-        case.subject.per_second,
+        rate(case.subject.per_second),
         case.subject.cpu_us.map(time).unwrap_or_default(),
         beside.join("; "),
         bars.join("; "),
@@ -129,6 +129,10 @@ pub fn comparison(first: &Report, second: &Report) -> String {
         }
     }
     text
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.2}") } else { format!("{per_second:.0}") }
 }
 
 fn verdict(met: bool) -> &'static str {

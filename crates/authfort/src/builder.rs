@@ -165,7 +165,7 @@ impl Builder {
         /// # Ok(()) }
         /// ```
         guard_staleness: Duration,
-        /// Sets how many access tokens the guard remembers at most; 100,000 unless set, of about half a kilobyte each, and at
+        /// Sets how many access tokens the guard remembers at most; 100,000 unless set, of about 0.7 kB each, so 70 MB, and at
         /// most ten million. It forgets those that were not used for longest.
         guard_tokens: usize,
         /// Sets how long a token for email verification is valid; one day unless set.
@@ -222,7 +222,7 @@ impl Builder {
     }
 
     /// Sets the most connections that are reserved for the guard, so that it does not wait behind lists; 2 unless set,
-    /// at least one. The guard runs one short query for each request. Not with [`from_pool`](Self::from_pool), nor with
+    /// at least one. The guard runs a short query for each caller that it does not know, and to read the log of changes. Not with [`from_pool`](Self::from_pool), nor with
     /// `sqlite::memory:`: there the guard shares the connections with all other calls.
     pub fn guard_connections(mut self, max: u32) -> Self {
         self.pool.guard_connections = Some(max);

@@ -14,6 +14,7 @@ const CHECKS: &str = "authfort_guard_checks_total";
 const LOOKUPS: &str = "authfort_guard_lookups_total";
 const TOKENS: &str = "authfort_guard_tokens";
 const STALENESS: &str = "authfort_guard_staleness_seconds";
+const NOTIFIED: &str = "authfort_guard_notified";
 const CHANGES: &str = "authfort_guard_changes_total";
 const POOL_WAIT: &str = "authfort_pool_wait_seconds";
 const HASHES_WAITING: &str = "authfort_password_hashes_waiting";
@@ -29,6 +30,7 @@ pub(crate) fn describe() {
     );
     describe_gauge!(TOKENS, "Access tokens that the guard remembers");
     describe_gauge!(STALENESS, Unit::Seconds, "How long ago the log of changes was read, when it was last tried");
+    describe_gauge!(NOTIFIED, "1 if PostgreSQL's notifications of changes are heard, 0 if not");
     describe_counter!(CHANGES, "Users whose changes were read from the log");
     describe_histogram!(POOL_WAIT, Unit::Seconds, "How long a call waited for a connection to the database");
     describe_gauge!(HASHES_WAITING, "Password hashes that wait for their turn");
@@ -116,6 +118,23 @@ impl PoolWait {
             }
         }
         Waiting(&self.0, Instant::now())
+    }
+}
+
+/// Whether notifications are heard.
+#[cfg(feature = "postgres")]
+pub(crate) struct Heard(Gauge);
+
+#[cfg(feature = "postgres")]
+impl Heard {
+    pub(crate) fn new() -> Self {
+        let heard = Self(gauge!(NOTIFIED));
+        heard.set(false);
+        heard
+    }
+
+    pub(crate) fn set(&self, heard: bool) {
+        self.0.set(if heard { 1 } else { 0 });
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Flags {
     #[arg(long, env = "AUTHFORT_LISTEN_URL_FILE", value_name = "FILE", value_parser = trimmed::<PathBuf>)]
     pub listen_url_file: Option<PathBuf>,
 
-    /// How late the guard may learn of a change by another node, in seconds; with 0 it asks the database each time
+    /// How late the guard may learn of a change by another node, in whole seconds up to 60; with 0 it asks the database each time
     #[arg(long, env = "AUTHFORT_GUARD_STALENESS", value_name = "SECONDS", default_value = "1",
         value_parser = trimmed::<u64>)]
     pub guard_staleness: u64,

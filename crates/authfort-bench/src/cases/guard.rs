@@ -1,7 +1,6 @@
 //! What the guard costs a request: one handler with it and without, in one process.
 
 use super::{MANY, requests};
-use crate::database::Engine;
 use crate::http::{Client, Request};
 use crate::load::{Contestant, Jobs};
 use crate::measure::{Bar, Bench, Case, Served};
@@ -24,11 +23,7 @@ pub async fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool) -> Outcome<Vec<Ca
                 .floor("without the guard", of_pair(OPEN))
                 .reference("axum-login, in memory", &axum_login);
             let case = Case { served: Served::Pair, ..case };
-            cases.push(if concurrency == 1 || bench.engine() == Engine::Sqlite {
-                case
-            } else {
-                case.bar(Bar::RateToFloor(0.92))
-            });
+            cases.push(if concurrency == 1 { case } else { case.bar(Bar::RateToFloor(0.92)) });
         }
     }
     if only("guarded request, example server") {

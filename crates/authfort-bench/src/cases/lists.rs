@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::{MANY, number, probe, requests, some_ids};
 use crate::Outcome;
-use crate::database::Engine;
 use crate::floor::Floor;
 use crate::http::Request;
 use crate::load::{Contestant, Jobs};
@@ -44,7 +43,7 @@ pub async fn cases(bench: &Bench, only: &dyn Fn(&str) -> bool, notes: &mut Vec<S
                 .bar(Bar::MedianToFloor(2.5)),
         );
         let case = Case::new(FIRST, MANY, first.clone()).floor("best SQL", floor("first_page", rows)?);
-        cases.push(if bench.engine() == Engine::Postgres { case.bar(Bar::RateToFloor(0.5)) } else { case });
+        cases.push(case.bar(Bar::RateToFloor(0.5)));
     }
     for (name, path, bar) in pages(bench, only).await? {
         let request = page(bench, &path, Some(bench.users)).await?;

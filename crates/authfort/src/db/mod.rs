@@ -153,7 +153,7 @@ impl Db {
     pub(crate) async fn listen(&self, channel: &str, heard: impl Fn()) {
         #[cfg(feature = "postgres")]
         if let Some(notifications) = &self.notifications {
-            notifications.listen(channel, heard).await;
+            notifications.listen(channel, &self.write, heard).await;
         }
     }
 

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-/// How long a server that could not be listened to is left alone.
+use super::{Connections, classify, postgres, sql};
+use crate::Result;
+use crate::metrics::Heard;
+
+/// How long a server may take to connect or to pass a notification on, and is left alone if it does not.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
@@ -15,12 +19,14 @@ pub(crate) struct Notifications(PgPool);
 impl Notifications {
     /// Connects when somebody listens.
     pub(super) fn open(options: PgConnectOptions) -> Self {
-        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(PAUSE);
         Self(pool.connect_lazy_with(options))
     }
 
-    /// Calls back for each notification, and whenever one may have been missed, until the pool is closed.
-    pub(super) async fn listen(&self, channel: &str, heard: impl Fn()) {
+    /// Calls back for each notification, and whenever one may have been missed, until the pool is closed. One
+    /// is sent by the connections of the database, to see whether it is heard.
+    pub(super) async fn listen(&self, channel: &str, database: &Connections, heard: impl Fn()) {
+        let is_heard = Heard::new();
         let mut failing = false;
         let heard = |failing: &mut bool| {
             if std::mem::take(failing) {
@@ -28,20 +34,39 @@ impl Notifications {
             }
             heard();
         };
-        while let Err(error) = self.try_listen(channel, || heard(&mut failing)).await {
-            if matches!(error, sqlx::Error::PoolClosed) {
-                return;
-            }
-            if !std::mem::replace(&mut failing, true) {
+        loop {
+            let listening = self.try_listen(channel, database, &is_heard, || heard(&mut failing));
+            // Else the pool would be closed only when a server has answered.
+            let Ok(ended) = self.0.close_event().do_until(listening).await else { return };
+            is_heard.set(false);
+            if let Err(error) = ended
+                && !std::mem::replace(&mut failing, true)
+            {
                 tracing::warn!(%error, channel, "notifications are not heard; what they announce is noticed later");
             }
             sleep(PAUSE).await;
         }
     }
 
-    async fn try_listen(&self, channel: &str, mut heard: impl FnMut()) -> sqlx::Result<()> {
+    async fn try_listen(
+        &self,
+        channel: &str,
+        database: &Connections,
+        is_heard: &Heard,
+        mut heard: impl FnMut(),
+    ) -> Result<()> {
         let mut listener = PgListener::connect_with(&self.0).await?;
         listener.listen(channel).await?;
+        notify(database, channel).await?;
+        if timeout(PAUSE, listener.recv()).await.is_err() {
+            tracing::warn!(
+                channel,
+                "a notification that was sent is not heard: the URL to listen at leads to another database, or to a pooler \
+                 that passes none on; what they announce is noticed later"
+            );
+        } else {
+            is_heard.set(true);
+        }
         loop {
             heard();
             // None if the connection was lost and another one has been made.
@@ -52,4 +77,10 @@ impl Notifications {
     pub(super) async fn close(&self) {
         self.0.close().await;
     }
+}
+
+async fn notify(database: &Connections, channel: &str) -> Result<()> {
+    let mut tx = postgres::begin(database).await?;
+    sql!(&mut tx.conn(), execute, "SELECT pg_notify($1, '')", channel).map_err(classify)?;
+    tx.commit().await
 }

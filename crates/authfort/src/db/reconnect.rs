@@ -1,6 +1,8 @@
 //! Retrying on another connection when a pool holds broken ones, because a server restarted, a network failed, or an
 //! application left transactions open.
 
+use std::io;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::{Conn, Connections, PooledConn, classify, is_broken};
@@ -59,7 +61,8 @@ impl Connections {
                 Ok(answer) => return answer,
                 Err(_) => {
                     conn.abandon();
-                    return Err(Error::DatabaseUnavailable(sqlx::Error::PoolTimedOut));
+                    let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer within acquire_timeout");
+                    return Err(Error::DatabaseUnavailable(silent.into()));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authfort::{Error, Hashing};
-use authfort_testkit::{TestDatabase, both_engines};
+use authfort_testkit::{Engine, TestDatabase, both_engines, run};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -116,4 +116,18 @@ both_engines! {
         }
         assert_eq!(value(&metrics, "authfort_password_hashes_waiting").as_deref(), Some("0"));
     }
+}
+
+#[test]
+fn whether_notifications_are_heard_is_shown() {
+    run(Engine::Postgres, async |db| {
+        let recorder = recorder();
+        let metrics = recorder.handle();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let auth = builder(&clock()).guard_staleness(MINUTE).connect(db.url()).await.unwrap();
+        while value(&metrics, "authfort_guard_notified").as_deref() != Some("1") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        auth.close().await;
+    });
 }
