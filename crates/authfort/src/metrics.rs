@@ -123,6 +123,7 @@ impl PoolWait {
 
 /// Whether notifications are heard.
 #[cfg(feature = "postgres")]
+#[derive(Debug, Clone)]
 pub(crate) struct Heard(Gauge);
 
 #[cfg(feature = "postgres")]
@@ -134,7 +135,7 @@ impl Heard {
     }
 
     pub(crate) fn set(&self, heard: bool) {
-        self.0.set(if heard { 1 } else { 0 });
+        self.0.set(i32::from(heard));
     }
 }
 

@@ -25,6 +25,10 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
     }

@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     6 "0006_standing_changes",
     7 "0007_standing_gaps",
     8 "0008_plain_sql",
+    9 "0009_values",
 ];
 
 /// How long a node waits for another node's migration.

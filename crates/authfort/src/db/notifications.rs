@@ -14,19 +14,21 @@ use crate::metrics::Heard;
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
-pub(crate) struct Notifications(PgPool);
+pub(crate) struct Notifications {
+    pool: PgPool,
+    is_heard: Heard,
+}
 
 impl Notifications {
     /// Connects when somebody listens.
     pub(super) fn open(options: PgConnectOptions) -> Self {
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(PAUSE);
-        Self(pool.connect_lazy_with(options))
+        Self { pool: pool.connect_lazy_with(options), is_heard: Heard::new() }
     }
 
     /// Calls back for each notification, and whenever one may have been missed, until the pool is closed. One
     /// is sent by the connections of the database, to see whether it is heard.
     pub(super) async fn listen(&self, channel: &str, database: &Connections, heard: impl Fn()) {
-        let is_heard = Heard::new();
         let mut failing = false;
         let heard = |failing: &mut bool| {
             if std::mem::take(failing) {
@@ -35,10 +37,10 @@ impl Notifications {
             heard();
         };
         loop {
-            let listening = self.try_listen(channel, database, &is_heard, || heard(&mut failing));
+            let listening = self.try_listen(channel, database, || heard(&mut failing));
             // Else the pool would be closed only when a server has answered.
-            let Ok(ended) = self.0.close_event().do_until(listening).await else { return };
-            is_heard.set(false);
+            let Ok(ended) = self.pool.close_event().do_until(listening).await else { return };
+            self.is_heard.set(false);
             if let Err(error) = ended
                 && !std::mem::replace(&mut failing, true)
             {
@@ -48,14 +50,8 @@ impl Notifications {
         }
     }
 
-    async fn try_listen(
-        &self,
-        channel: &str,
-        database: &Connections,
-        is_heard: &Heard,
-        mut heard: impl FnMut(),
-    ) -> Result<()> {
-        let mut listener = PgListener::connect_with(&self.0).await?;
+    async fn try_listen(&self, channel: &str, database: &Connections, mut heard: impl FnMut()) -> Result<()> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen(channel).await?;
         notify(database, channel).await?;
         if timeout(PAUSE, listener.recv()).await.is_err() {
@@ -65,7 +61,7 @@ impl Notifications {
                  that passes none on; what they announce is noticed later"
             );
         } else {
-            is_heard.set(true);
+            self.is_heard.set(true);
         }
         loop {
             heard();
@@ -75,7 +71,7 @@ impl Notifications {
     }
 
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 }
 

@@ -13,6 +13,7 @@ use super::dynamic::Statement;
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
+use crate::Result;
 
 /// What a reader of a log has seen. It is good for one server only: see [`Conn::server`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,17 @@ impl Conn<'_> {
             Self::Sqlite(_) => sqlite::push_delete_seen(to, log, position, limit),
             #[cfg(feature = "postgres")]
             Self::Postgres(..) => postgres::push_delete_seen(to, log, position, limit),
+        }
+    }
+
+    /// Says, until the transaction ends, that what is deleted from a log has been read: a trigger asks for it.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL runs a statement"))]
+    pub(crate) async fn say_has_read(&mut self) -> Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => postgres::say_has_read(self).await,
         }
     }
 

@@ -440,14 +440,15 @@ pub(crate) fn push_unseen(
     arm(to, "c.writer = ANY (ARRAY(SELECT pg_snapshot_xip", "))");
 }
 
+pub(super) async fn say_has_read(conn: &mut Conn<'_>) -> Result<()> {
+    let text = "SELECT set_config('authfort.has_read', 'on', TRUE)";
+    sql!(conn, execute, text).map_err(classify)?;
+    Ok(())
+}
+
 pub(crate) fn push_delete_seen(to: &mut Statement, log: &'static str, position: &Position, limit: i64) {
-    // A trigger of the log asks for this setting: other deletions may lose what nobody has read.
-    to.push("WITH told AS MATERIALIZED (SELECT set_config('authfort.has_read', 'on', TRUE)) DELETE FROM ").push(log);
-    to.push(" WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM told, ")
-        .push(log)
-        .push(" c WHERE c.writer < pg_snapshot_xmin(CAST(")
-        .hide(position.0.as_str())
-        .push(" AS pg_snapshot))");
+    to.push("DELETE FROM ").push(log).push(" WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM ").push(log);
+    to.push(" c WHERE c.writer < pg_snapshot_xmin(CAST(").hide(position.0.as_str()).push(" AS pg_snapshot))");
     to.push(" OR c.writer >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT ").number(limit).push("))");
 }
 

@@ -282,7 +282,13 @@ pub(crate) fn push_unseen(
     position: &Position,
     limit: i64,
 ) {
-    to.push("SELECT c.").push(column).push(" FROM ").push(log).push(" c WHERE c.id > CAST(");
+    // What is no id could not be read; without one, a row stands for all users.
+    to.push("SELECT CASE WHEN length(c.")
+        .push(column)
+        .push(") = 16 AND typeof(c.")
+        .push(column)
+        .push(") = 'blob' THEN c.");
+    to.push(column).push(" END AS ").push(column).push(" FROM ").push(log).push(" c WHERE c.id > CAST(");
     to.hide(position.0.as_str()).push(" AS INTEGER) ORDER BY c.id LIMIT ").number(limit);
 }
 

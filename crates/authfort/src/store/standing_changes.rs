@@ -92,6 +92,7 @@ pub(crate) async fn forget_seen(db: &Db, position: &Position) -> Result<u64> {
     loop {
         let mut tx = db.begin().await?;
         let mut conn = tx.conn();
+        conn.say_has_read().await?;
         let mut statement = Statement::default();
         conn.push_delete_seen(&mut statement, LOG, position, SLICE);
         let slice = run!(&mut conn, execute, statement).map_err(classify)?;
@@ -219,6 +220,19 @@ mod tests {
             assert_eq!(forget_seen(auth.core().db(), &seen).await.unwrap(), 0);
             assert_eq!(logged(&auth).await, 1);
         }
+    }
+
+    #[test]
+    fn a_row_that_names_no_user_stands_for_all() {
+        run(Engine::Sqlite, async |db| {
+            let auth = service(&db).await;
+            let last = since(&auth, None).await;
+            let mut tx = auth.core().db().begin().await.unwrap();
+            let text = "INSERT INTO authfort_standing_changes (user_id) VALUES ('no id')";
+            sql!(&mut tx.conn(), execute, text).unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(since(&auth, Some(&last.position)).await.changed, Changed::Everybody);
+        });
     }
 
     #[test]

@@ -56,7 +56,8 @@ both_engines! {
             Engine::Sqlite => (
                 "'tomorrow', '2030-02-31T10:00:00+00:00', '2030-02-31', '2030-01-01T25:00:00Z', 'infinity', 'now', '', 5, \
                  2460000.5, '0000-01-01', '-2030-01-01', '12:00'",
-                "banned = 'true'; banned = 2; email_verified = 'no'; email_verified = -1; metadata = x'7b7d'",
+                "banned = 'true'; banned = 2; email_verified = 'no'; email_verified = -1; metadata = x'7b7d'; id = 'x'; \
+                 id = x'00'; version = 'x'; token_version = 1.5; name = x'ff'; email = x'ff'; banned_by = 'x'",
             ),
             Engine::Postgres => ("'infinity', '-infinity', '294276-01-01', '10000-01-01', '0001-12-31 BC'", ""),
         };
@@ -85,6 +86,7 @@ both_engines! {
                 "strftime('%Y-%m-%dT%H:%M:%fZ', 'NOW', '+1 hour')",
                 "strftime('%Y-%m-%d %H:%M', 'NOW', '+3 hours') || '+02:00'",
                 "strftime('%Y-%m-%dT%H:%M:%S', 'NOW', '+1 hour') || '.000000+00:00'",
+                "strftime('%Y-%m-%dTTT%H:%M', 'NOW', '+1 hour') || '+00:00'",
             ]
             .as_slice(),
             Engine::Postgres => &["timestamptz 'NOW+00' + interval '1 hour'"],
@@ -104,8 +106,8 @@ both_engines! {
             assert_eq!((raised.created_at, raised.updated_at), (clock.now(), clock.now()), "{form}");
         }
         let created = match db.engine() {
-            Engine::Sqlite => "'2029-01-01 10:00'",
-            Engine::Postgres => "'2029-01-01 10:00+00'",
+            Engine::Sqlite => "'2028-12-31 24:00'",
+            Engine::Postgres => "'2028-12-31 24:00+00'",
         };
         let new = raw.literal(UserId(uuid::Uuid::from_u128(1)));
         raw.execute(format!(
@@ -115,7 +117,7 @@ both_engines! {
         .await
         .unwrap();
         let new = auth.get_user(UserId(uuid::Uuid::from_u128(1))).await.unwrap();
-        assert_eq!(new.created_at.to_rfc3339(), "2029-01-01T10:00:00+00:00");
+        assert_eq!(new.created_at.to_rfc3339(), "2029-01-01T00:00:00+00:00");
         let later = auth.list_users().created_after(new.created_at).created_before(new.created_at + TimeDelta::seconds(1));
         assert_eq!(later.await.unwrap().users, [new]);
     }
@@ -136,6 +138,25 @@ both_engines! {
         are_right(&auth, "deleted").await;
         assert_eq!(raw.number("SELECT count(*) FROM authfort_user_roles").await, 6);
     }
+}
+
+/// As a database may have it from before its values were checked.
+#[test]
+fn an_odd_value_that_was_there_before_stays_and_holds_up_no_other() {
+    authfort_testkit::run(Engine::Sqlite, async |db| {
+        let (auth, _) = service(&db).await;
+        let jane = auth.sign_up("jane@example.com", "correct horse battery").await.unwrap().user.id;
+        let raw = Raw::open(&db, 1).await;
+        let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'authfort_users_values_update'";
+        let trigger = raw.texts(trigger).await.remove(0);
+        raw.execute("DROP TRIGGER authfort_users_values_update").await.unwrap();
+        raw.execute("UPDATE authfort_users SET banned_at = '0000-01-01 00:00:00', deleted_at = NULL").await.unwrap();
+        raw.execute(trigger).await.unwrap();
+        auth.login("jane@example.com", "correct horse battery").await.unwrap();
+        assert_eq!(raw.texts("SELECT banned_at FROM authfort_users").await, ["0000-01-01 00:00:00"]);
+        auth.ban_user(jane).await.unwrap();
+        assert!(auth.get_user(jane).await.unwrap().banned);
+    });
 }
 
 #[test]

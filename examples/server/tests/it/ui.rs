@@ -621,8 +621,9 @@ async fn screenshots() {
     let browser = Browser::start().await;
     site.sign_in(&browser).await;
     let (person, delete) = (format!("users/{jane}"), format!("users/{jane}/delete"));
+    let many = "users/bulk?role=editor&act=ban";
     for (name, path) in
-        [("overview", "overview"), ("users", "users"), ("person", person.as_str()), ("delete", delete.as_str())]
+        [("overview", "overview"), ("users", "users"), ("person", &person), ("delete", &delete), ("many", many)]
     {
         browser.go(&site.url(&format!("/admin/ui/{path}"))).await;
         browser.find("h1").await;

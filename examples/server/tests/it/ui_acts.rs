@@ -93,6 +93,10 @@ both_engines! {
         assert_eq!(value(&browser, "#role").await, "not a role!", "what was typed stays");
         browser.fill("#role", "editor").await;
         browser.click("button.primary").await;
+        browser.see("The role is one that nobody has yet").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!([]));
+        browser.click("[name=new_role]").await;
+        browser.click("button.primary").await;
         browser.see("Done: Role added: editor.").await;
         assert_eq!(site.get(&format!("/admin/users/{id}/roles")).await["roles"], json!(["editor"]));
         browser.click("form[action$='/roles/remove'] button").await;
@@ -261,6 +265,7 @@ both_engines! {
         browser.press_key(Key::Escape).await;
         browser.press_key(Key::Escape).await;
         assert_eq!(value(&browser, "#role").await, "editor", "what was typed is not left by a key");
+        browser.click("[name=new_role]").await;
         browser.click("button.primary").await;
         browser.see("Done: Role added: editor.").await;
         browser.press_key(Key::Escape).await;

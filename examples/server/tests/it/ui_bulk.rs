@@ -62,6 +62,9 @@ both_engines! {
         choose(&site, &browser, "", "give-role").await;
         browser.fill("#role", "guest").await;
         browser.fill("#number", &all.to_string()).await;
+        browser.click("button.danger").await;
+        browser.see("is one that nobody has yet").await;
+        browser.click("[name=new_role]").await;
         // Pressed as soon as it is there, while the second part runs.
         browser
             .run(
@@ -97,6 +100,41 @@ both_engines! {
         browser.click("button.danger").await;
         browser.see("That is all of them.").await;
         assert_eq!(count(&site, "role=member").await, 0);
+    }
+
+    async fn whoever_goes_on_later_is_asked_for_the_password(db: TestDatabase) {
+        let site = Site::with(&db, DEMO).await;
+        let browser = Browser::start_without_script().await;
+        site.sign_in(&browser).await;
+        let all = count(&site, "").await.as_u64().unwrap();
+        choose(&site, &browser, "", "ban").await;
+        browser.fill("#number", "7").await;
+        browser.click("button.danger").await;
+        browser.see("is not the number of people").await;
+        // The list and the act are still chosen.
+        browser.click("a[href*='act=ban']").await;
+        browser.fill("#number", &all.to_string()).await;
+        browser.click("button.danger").await;
+        browser.see(&format!("{} left", all - 100)).await;
+        sql(&db, LONG_AGO).await;
+        browser.click("button.danger").await;
+        browser.see("It did not go on.").await;
+        browser.fill("#your_password", PASSWORD).await;
+        browser.click("button.danger").await;
+        browser.see(&format!("{} left", all - 200)).await;
+        assert!(!browser.has("#your_password").await);
+        browser.click("button.danger").await;
+        browser.see("That is all of them.").await;
+    }
+
+    async fn a_filter_that_the_list_does_not_know_does_not_mean_everybody(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        for filter in ["status=baned", "roles=member", "role=%3Cb%3E", "from=yesterday"] {
+            browser.go(&site.url(&format!("/admin/ui/users/bulk?{filter}&act=delete"))).await;
+            browser.see("The list has no filter").await;
+        }
     }
 
     async fn what_cannot_be_done_is_said_of_each(db: TestDatabase) {

@@ -41,6 +41,8 @@ struct Person {
 struct Choice {
     frame: Frame,
     list: String,
+    /// That of this page.
+    address: String,
     chips: Vec<Chip>,
     acts: Vec<(Act, String)>,
     /// The act that was chosen.
@@ -72,6 +74,11 @@ impl Choice {
 
 pub(in crate::ui) async fn form(staff: Staff, params: Params) -> Result<Response, Rejection> {
     let view = View::of(&params).whole();
+    // A list shows more than was meant without a filter that it does not know; nothing is done to those.
+    if let Some(unknown) = view.unknown(&params) {
+        let message = format!("The list has no filter `{unknown}` of this value. Choose the filters in the list.");
+        return Err(Rejection::invalid_request(message));
+    }
     let at = staff.admin.auth.now();
     let people = listed(&staff, &view).await?;
     let too_many = people.len() > LIMIT;
@@ -84,6 +91,7 @@ pub(in crate::ui) async fn form(staff: Staff, params: Params) -> Result<Response
         (act, staff.frame.path(&format!("/ui/users/bulk{address}{and}act={}", act.name())))
     };
     let choice = Choice {
+        address: act.map_or_else(String::new, |act| link(act).1),
         list: staff.frame.path(&format!("/ui/users{address}")),
         chips: view.chips(),
         acts: Act::ALL.map(link).to_vec(),

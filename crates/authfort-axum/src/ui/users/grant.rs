@@ -1,7 +1,7 @@
 //! `/ui/users/{id}/roles`: gives a role.
 
 use askama::Template;
-use authfort::User;
+use authfort::{FieldError, User};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -10,7 +10,7 @@ use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
 use crate::ui::frame::{Frame, Staff, page};
-use crate::ui::params::Form;
+use crate::ui::params::{Form, Params};
 use crate::ui::step_up::StepUp;
 use crate::ui::words;
 
@@ -34,12 +34,27 @@ pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPa
     page(StatusCode::OK, &Grant { frame: staff.frame, user, admin_role, roles, needs_password })
 }
 
+/// Refuses a role that nobody has, unless the form says that it is new: it may be a slip of the keys.
+pub(super) async fn check_role(staff: &Staff, form: &Params) -> Result<(), Rejection> {
+    let role = form.get("role").unwrap_or_default().trim();
+    let auth = &staff.admin.auth;
+    if form.get("new_role").is_some()
+        || !auth.is_role(role)
+        || auth.list_role_names().await?.iter().any(|name| name == role)
+    {
+        return Ok(());
+    }
+    let message = "is one that nobody has yet: correct it, or say that it is new";
+    Err(Rejection::validation(vec![FieldError::new("role", "not_allowed", message)]))
+}
+
 pub(in crate::ui) async fn grant(
     step_up: StepUp,
     Path(UserPath { id }): Path<UserPath>,
     Form(mut form): Form,
 ) -> Result<Response, Rejection> {
     let version = version(&form)?;
+    check_role(&step_up.staff, &form).await?;
     let (auth, cookies) = step_up.confirm(&mut form).await?;
     let role = form.get("role").unwrap_or_default().trim();
     let outcome = auth.add_role(id, role).if_version(version).await.map_err(Rejection::from);

@@ -124,6 +124,21 @@ impl View {
         if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
     }
 
+    /// Returns a parameter that names a filter which is not applied.
+    pub(super) fn unknown(&self, params: &Params) -> Option<String> {
+        let applied = [
+            ("query", &self.query),
+            ("status", &self.status),
+            ("role", &self.role),
+            ("verified", &self.verified),
+            ("from", &self.from),
+            ("until", &self.until),
+        ];
+        let others = ["sort", "order", "size", "cursor", "first", "act", "open"];
+        let is_applied = |name: &str| applied.iter().any(|(known, value)| *known == name && !value.is_empty());
+        params.names().find(|name| !others.contains(name) && !is_applied(name)).map(str::to_owned)
+    }
+
     /// Returns the list from its beginning, in pages of any size.
     pub(super) fn whole(self) -> Self {
         Self { cursor: String::new(), first: 0, size: None, ..self }

@@ -4,7 +4,10 @@ use authfort::{AuthFort, FieldError, UserId};
 
 use crate::Rejection;
 use crate::admin::Admin;
+use crate::is_role_name;
+use crate::ui::frame::Staff;
 use crate::ui::params::Params;
+use crate::ui::users::grant::check_role;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -54,9 +57,12 @@ impl Act {
     /// What it means for each of them.
     pub(super) fn meaning(self) -> &'static str {
         match self {
-            Self::Ban => "All their sessions end at once, and none of them can sign in. The bans have no end.",
+            Self::Ban => {
+                "All their sessions end at once, and none of them can sign in. The bans have no end; who is banned already gets this \
+                 reason, and no end."
+            }
             Self::Unban => "Those of them who are banned can sign in again.",
-            Self::EndSessions => "Each of them has to sign in again. Your own session stays.",
+            Self::EndSessions => "Each of them has to sign in again. You are left out.",
             Self::GiveRole => "Those who have the role already keep it.",
             Self::TakeRole => "Those who do not have the role stay as they are.",
             Self::Anonymize => {
@@ -74,14 +80,21 @@ impl Act {
         self == Self::Ban
     }
 
+    pub(super) fn gives_role(self) -> bool {
+        self == Self::GiveRole
+    }
+
     pub(super) fn has_role(self) -> bool {
         matches!(self, Self::GiveRole | Self::TakeRole)
     }
 
     /// Refuses a form whose fields no act of this kind can use, before anything is done.
-    pub(super) fn check(self, auth: &AuthFort, form: &Params) -> Result<(), Rejection> {
+    pub(super) async fn check(self, staff: &Staff, form: &Params) -> Result<(), Rejection> {
         let role = form.get("role").unwrap_or_default().trim();
-        if self.has_role() && !auth.is_role(role) {
+        if self.gives_role() {
+            check_role(staff, form).await?;
+        }
+        if self.has_role() && !is_role_name(role) || self.gives_role() && !staff.admin.auth.is_role(role) {
             return Err(Rejection::validation(vec![FieldError::new("role", "not_allowed", "is not a role")]));
         }
         Ok(())
@@ -91,7 +104,7 @@ impl Act {
     pub(super) async fn on(self, auth: &AuthFort, admin: &Admin, id: UserId, form: &Params) -> Result<(), Rejection> {
         let role = form.get("role").unwrap_or_default().trim();
         let demotes = self == Self::TakeRole && role == auth.admin_role();
-        if demotes || matches!(self, Self::Ban | Self::Anonymize | Self::Delete) {
+        if demotes || matches!(self, Self::Ban | Self::EndSessions | Self::Anonymize | Self::Delete) {
             admin.not_on_self(id)?;
         }
         match self {
@@ -104,9 +117,6 @@ impl Act {
             }
             Self::Unban => {
                 auth.unban_user(id).await?;
-            }
-            Self::EndSessions if admin.user.user_id == id => {
-                auth.revoke_sessions(id).except(admin.user.session_id).await?;
             }
             Self::EndSessions => {
                 auth.revoke_sessions(id).await?;

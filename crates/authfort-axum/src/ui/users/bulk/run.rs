@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use askama::Template;
 use authfort::FieldError;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
@@ -35,6 +35,8 @@ struct Outcome {
 #[template(path = "ui/bulk_run.html")]
 struct Progress {
     frame: Frame,
+    /// The query of the list and the act: where who is refused begins again.
+    address: String,
     act: Act,
     /// How many there are in all.
     of: usize,
@@ -93,7 +95,7 @@ fn read<T>(form: &Params, name: &'static str, line: fn(&str) -> Option<T>) -> Re
     }
 }
 
-pub(in crate::ui) async fn run(step_up: StepUp, Form(mut form): Form) -> Result<Response, Rejection> {
+pub(in crate::ui) async fn run(step_up: StepUp, uri: Uri, Form(mut form): Form) -> Result<Response, Rejection> {
     let act = form.get("act").and_then(Act::of).ok_or_else(|| Rejection::invalid_request("`act` is missing."))?;
     let mut rest = VecDeque::from(read(&form, "rest", person)?);
     let mut outcomes = read(&form, "outcomes", outcome)?;
@@ -103,9 +105,24 @@ pub(in crate::ui) async fn run(step_up: StepUp, Form(mut form): Form) -> Result<
         let message = format!("is not the number of people, which is {of}");
         return Err(Rejection::validation(vec![FieldError::new("number", "not_allowed", message)]));
     }
-    act.check(&step_up.staff.admin.auth, &form)?;
-    let (auth, cookies) = step_up.confirm(&mut form).await?;
+    act.check(&step_up.staff, &form).await?;
+    let confirmed = step_up.confirm(&mut form).await;
     let staff = step_up.staff;
+    let text = |name| form.get(name).unwrap_or_default().to_owned();
+    let (reason, role) = (text("reason"), text("role"));
+    let address = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let (auth, cookies) = match confirmed {
+        Ok(confirmed) => confirmed,
+        // The page before has no field for the password: it was not needed then.
+        Err(refused) if form.get("begun").is_some() => {
+            let (rest, stopped) = (rest.into(), Some(refused));
+            let frame = staff.frame;
+            let progress =
+                Progress { frame, address, act, of, rest, outcomes, reason, role, stopped, needs_password: true };
+            return page(StatusCode::OK, &progress);
+        }
+        Err(refused) => return Err(refused),
+    };
     let ends = Instant::now() + PART_LASTS;
     let mut stopped = None;
     for _ in 0..PART {
@@ -123,11 +140,15 @@ pub(in crate::ui) async fn run(step_up: StepUp, Form(mut form): Form) -> Result<
         };
         outcomes.extend(rest.pop_front().map(|person| Outcome { person, code }));
     }
+    if outcomes.is_empty()
+        && let Some(refused) = stopped
+    {
+        return Ok((cookies, refused).into_response());
+    }
     let rest = Vec::from(rest);
     let needs_password = !rest.is_empty() && cookies.is_empty() && staff.needs_password().await?;
-    let text = |name| form.get(name).unwrap_or_default().to_owned();
-    let (reason, role) = (text("reason"), text("role"));
-    let progress = Progress { frame: staff.frame, act, of, rest, outcomes, reason, role, stopped, needs_password };
+    let progress =
+        Progress { frame: staff.frame, address, act, of, rest, outcomes, reason, role, stopped, needs_password };
     Ok((cookies, page(StatusCode::OK, &progress)?).into_response())
 }
 

@@ -1,0 +1,1 @@
+-- What 0009_values.sql of SQLite refuses, the types of PostgreSQL refuse.
