@@ -165,6 +165,17 @@ impl Conn<'_> {
         }
     }
 
+    /// Returns the column by which a row of `u` is found fastest, and which each index has.
+    pub(crate) fn user_row(&self) -> &'static str {
+        match self {
+            // The rowid: by the id it would be looked up in an index first.
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "u.seq",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => "u.id",
+        }
+    }
+
     /// Returns the condition that a folded term is in the search key of `w`, or at the beginning of one of its lines if it
     /// is too short for an index of trigrams: the SQL before and after the bound value, and that value.
     pub(crate) fn search_match(&self, term: &str) -> (&'static str, &'static str, String) {

@@ -82,7 +82,7 @@ pub(crate) fn page_statement(conn: &Conn<'_>, page: &PageRequest, now: DateTime<
             None => reading.push_ids(&mut to, conn),
             Some(_) => search::push_ids(&reading, &mut to),
         }
-        to.push(") p CROSS JOIN authfort_users u WHERE u.id = p.id");
+        to.push(") p CROSS JOIN authfort_users u WHERE ").push(reading.row(conn)).push(" = p.id");
     }
     to.push(") u ON TRUE");
     reading.order.push_of_page(&mut to);
@@ -254,9 +254,16 @@ impl<'a> Reading<'a> {
         to.push(" ELSE 0 END) rest) w LIMIT ").number(limit);
     }
 
+    /// What the rows of the page are found again by: where users are walked, the engine may have a shorter way than the id.
+    fn row(&self, conn: &Conn<'_>) -> &'static str {
+        let filter = &self.page.filter;
+        if filter.query.is_none() && filter.roles.is_empty() { conn.user_row() } else { "u.id" }
+    }
+
     /// Appends a SELECT of ids and keys in the order of the page.
     fn push_select(&self, to: &mut Statement, conn: &Conn<'_>, rows: Rows<'_>, cursor: Option<&Cursor>) {
-        to.push("SELECT ").push(rows.id()).push(" AS id, ").push(self.order.key(conn, rows)).push(" AS key FROM ");
+        let row = if rows == Rows::Users { self.row(conn) } else { rows.id() };
+        to.push("SELECT ").push(row).push(" AS id, ").push(self.order.key(conn, rows)).push(" AS key FROM ");
         to.push(rows.table());
         self.push_ordered(to, conn, rows, cursor);
     }
