@@ -66,7 +66,9 @@ impl Notifications {
         loop {
             heard();
             // None if the connection was lost and another one has been made.
-            listener.try_recv().await?;
+            if listener.try_recv().await?.is_some() {
+                self.is_heard.set(true);
+            }
         }
     }
 

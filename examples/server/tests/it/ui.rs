@@ -516,7 +516,7 @@ both_engines! {
         let cookie = refresh_cookie(&site).await;
         sql(&db, LONG_AGO).await;
         let version = site.version(&id).await;
-        let form = format!("version={version}&role=editor&your_password=correct+horse+battery");
+        let form = format!("version={version}&role=editor&new_role=1&your_password=correct+horse+battery");
         let answer = with_cookies(&site, &cookie, &format!("/admin/ui/users/{id}/roles"), Some(&form)).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         assert_eq!(me(&cookies_of(&answer)).await, (200, json!(ADMIN)));
