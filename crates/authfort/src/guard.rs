@@ -53,13 +53,7 @@ impl AuthFort {
 pub(crate) async fn authenticate(core: &Core, token: &str) -> Result<(Claims, Arc<Principal>)> {
     let (claims, kid) = verified(core, token).await?;
     let standing = read(core, &Bearer::from(&claims), &kid).await?;
-    // Now, not when the call came: the database may have taken seconds.
-    let now = core.now();
-    if core.rules().has_expired(claims.exp, now) {
-        return Err(Error::TokenExpired);
-    }
-    let caller = standing.check(now)?;
-    Ok((claims, Arc::clone(caller)))
+    Ok((claims, judge(core, &standing)?))
 }
 
 /// Returns the caller's current state, from what is remembered of the token if that is certain to be current.
@@ -98,12 +92,19 @@ async fn recall(core: &Core, standings: &Standings, token: &str) -> Result<Arc<P
             reading.failed();
         }
     })?;
-    let now = core.now();
-    let outcome = standing.check(now).cloned();
-    let has_expired = core.rules().has_expired(bearer.expires_at.timestamp(), now);
+    let outcome = judge(core, &standing);
     standings.remember(digest, Remembered { kid, standing, epoch });
     drop(reading);
-    if has_expired { Err(Error::TokenExpired) } else { outcome }
+    outcome
+}
+
+/// Judges what was read by the time at which it was there, not by that of the call: the database may have taken seconds.
+fn judge(core: &Core, standing: &Standing) -> Result<Arc<Principal>> {
+    let now = core.now();
+    if core.rules().has_expired(standing.caller.expires_at.timestamp(), now) {
+        return Err(Error::TokenExpired);
+    }
+    standing.check(now).cloned()
 }
 
 fn has_expired(core: &Core, known: &Remembered, now: DateTime<Utc>) -> bool {

@@ -1,7 +1,7 @@
 //! What surrounds each page.
 //!
 //! - Before it: where the page is mounted, and a fresh session. An access token lives for minutes; one that has expired is
-//!   exchanged by means of the refresh token, so that nobody signs in retry for it.
+//!   exchanged by means of the refresh token, so that nobody signs in again for it.
 //! - After it: a refusal becomes a page with the same status and words. Who is not signed in is sent to sign in.
 //! - The headers that keep other sites and injected scripts out.
 
@@ -74,7 +74,7 @@ fn add_cookies(to: &mut HeaderMap, cookies: &HeaderMap) {
 }
 
 /// Exchanges the refresh token of a caller whose access token has expired, and returns the cookies to set. A refresh token that
-/// is refused is cleared, so that it is not sent retry.
+/// is refused is cleared, so that it is not sent again.
 async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
     let none = HeaderMap::new();
     let caller = Caller::of(parts)?.clone();
@@ -97,7 +97,7 @@ async fn renew(parts: &mut Parts) -> Result<HeaderMap, Rejection> {
         Ok(signed_in) => signed_in,
         Err(rejection) if rejection.status().is_server_error() => return Err(rejection),
         Err(rejection) if rejection.status() == StatusCode::TOO_MANY_REQUESTS => return Err(rejection),
-        // Who was banned, or whose session has ended, signs in retry.
+        // Who was banned, or whose session has ended, signs in again.
         Err(_) => return clear_cookies(&caller),
     };
     let principal = caller.shared.auth.authenticate(signed_in.tokens.access_token.expose_secret()).await?;

@@ -105,35 +105,33 @@ impl View {
     pub(super) fn address(&self) -> String {
         let first = if self.first == 0 { String::new() } else { self.first.to_string() };
         let size = self.size.map_or_else(String::new, |size| size.to_string());
-        let parts = [
-            ("query", &self.query),
-            ("status", &self.status),
-            ("role", &self.role),
-            ("verified", &self.verified),
-            ("from", &self.from),
-            ("until", &self.until),
+        let others = [
             ("sort", &self.sort),
             ("order", &self.order),
             ("size", &size),
             ("cursor", &self.cursor),
             ("first", &first),
         ];
-        let given = parts.iter().filter(|(_, value)| !value.is_empty());
+        let given = self.filters().into_iter().chain(others).filter(|(_, value)| !value.is_empty());
         let given: Vec<_> =
             given.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
         if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
     }
 
-    /// Returns a parameter that names a filter which is not applied.
-    pub(super) fn unknown(&self, params: &Params) -> Option<String> {
-        let applied = [
+    fn filters(&self) -> [(&'static str, &String); 6] {
+        [
             ("query", &self.query),
             ("status", &self.status),
             ("role", &self.role),
             ("verified", &self.verified),
             ("from", &self.from),
             ("until", &self.until),
-        ];
+        ]
+    }
+
+    /// Returns a parameter that names a filter which is not applied.
+    pub(super) fn unknown(&self, params: &Params) -> Option<String> {
+        let applied = self.filters();
         let others = ["sort", "order", "size", "cursor", "first", "act", "open"];
         let is_applied = |name: &str| applied.iter().any(|(known, value)| *known == name && !value.is_empty());
         params.names().find(|name| !others.contains(name) && !is_applied(name)).map(str::to_owned)
@@ -209,8 +207,6 @@ struct Page {
     previous: Option<String>,
     next: Option<String>,
     beginning: String,
-    /// The query of the whole list.
-    whole: String,
     sizes: Vec<(u32, String, bool)>,
     /// The address of who was deleted before.
     deleted: Option<String>,
@@ -356,7 +352,6 @@ fn show(frame: Frame, view: View, size: u32, found: UserPage, roles: Vec<String>
     Page {
         chips: view.chips(),
         beginning: view.with(|_| {}),
-        whole: view.clone().whole().address(),
         frame,
         view,
         users: found.users,
