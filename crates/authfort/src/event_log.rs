@@ -3,11 +3,12 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::core::Core;
 use crate::model::events::{EVENT_TYPES, Event, EventQuery};
-use crate::model::filter::SortOrder;
+use crate::model::filter::{SortOrder, bound};
 use crate::store;
 use crate::{AuthFort, Error, EventId, Result, UserId};
 
@@ -45,6 +46,8 @@ impl ListEvents {
             types: Vec::new(),
             after: None,
             before: None,
+            since: None,
+            until: None,
             order: SortOrder::Desc,
             limit: 50,
         };
@@ -75,6 +78,19 @@ impl ListEvents {
         self
     }
 
+    /// Returns only events at this time or later.
+    pub fn since(mut self, time: DateTime<Utc>) -> Self {
+        self.query.since = Some(time);
+        self
+    }
+
+    /// Returns only events before this time. After a node's clock was set back by more than a day, those that this node
+    /// writes until the clock has caught up are not found.
+    pub fn until(mut self, time: DateTime<Utc>) -> Self {
+        self.query.until = Some(time);
+        self
+    }
+
     /// Sorts newest first (`Desc`, the default) or oldest first.
     pub fn order(mut self, order: SortOrder) -> Self {
         self.query.order = order;
@@ -101,6 +117,11 @@ impl IntoFuture for ListEvents {
             if !query.types.iter().all(|name| EVENT_TYPES.contains(&name.as_str())) {
                 let message = format!("must be one of: {}", EVENT_TYPES.join(", "));
                 return Err(Error::invalid("type", "not_allowed", message));
+            }
+            for (field, time) in [("since", &mut query.since), ("until", &mut query.until)] {
+                if let Some(time) = time {
+                    *time = bound(field, *time).map_err(|fault| Error::Validation(vec![fault]))?;
+                }
             }
             // Keeps the statement small if a type is named many times.
             query.types.sort_unstable();

@@ -25,6 +25,12 @@ pub(crate) fn new_v7(now: DateTime<Utc>) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(&ORDER, seconds, now.timestamp_subsec_nanos()))
 }
 
+/// Returns the first id that can be of a time, rounded down to the millisecond.
+pub(crate) fn first_v7(time: DateTime<Utc>) -> Uuid {
+    let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
 struct IdText;
 
 impl de::Visitor<'_> for IdText {

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::frame::{Frame, Staff, page};
 use super::log::{Entry, entries};
-use super::params::Params;
+use super::params::{Params, day, days};
 use super::words;
 use crate::Rejection;
 
@@ -18,6 +18,8 @@ struct Events {
     frame: Frame,
     types: &'static [&'static str],
     r#type: String,
+    from: String,
+    until: String,
     user: Option<UserId>,
     /// What was written and names nobody.
     odd: Option<String>,
@@ -40,6 +42,7 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
         None => None,
     };
     let odd = params.get("user").filter(|_| user.is_none()).map(str::to_owned);
+    let (from, until) = (day(&params, "from"), day(&params, "until"));
     let before = params.parsed::<EventId>("before");
     let mut call = staff.admin.auth.list_events().limit(50);
     if !r#type.is_empty() {
@@ -48,18 +51,27 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     if let Some(user) = user {
         call = call.user_id(user);
     }
+    let (since, end) = days(&from, &until);
+    if let Some(since) = since {
+        call = call.since(since);
+    }
+    if let Some(end) = end {
+        call = call.until(end);
+    }
     if let Some(before) = before {
         call = call.before(before);
     }
     // Who names nobody gets nobody's events, and not everybody's.
     let found = if odd.is_some() { None } else { Some(call.await?) };
     let (events, next) = found.map_or_else(Default::default, |found| (found.events, found.next_cursor));
+    let user_id = user.map_or_else(String::new, |user| user.to_string());
     let next = next.map(|before| {
-        let r#type = if r#type.is_empty() { String::new() } else { format!("type={type}&") };
-        let user = user.map_or_else(String::new, |user| format!("user={user}&"));
-        format!("?{type}{user}before={before}")
+        let filters = [("type", &r#type), ("user", &user_id), ("from", &from), ("until", &until)];
+        let given = filters.into_iter().filter(|(_, value)| !value.is_empty());
+        given.fold(format!("?before={before}"), |query, (name, value)| format!("{query}&{name}={value}"))
     });
     let entries = entries(&staff, events).await?;
     let is_first = before.is_none();
-    page(StatusCode::OK, &Events { frame: staff.frame, types: EVENT_TYPES, r#type, user, odd, entries, next, is_first })
+    let frame = staff.frame;
+    page(StatusCode::OK, &Events { frame, types: EVENT_TYPES, r#type, from, until, user, odd, entries, next, is_first })
 }

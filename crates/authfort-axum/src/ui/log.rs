@@ -37,17 +37,34 @@ pub(super) struct Named {
 
 /// Adds the addresses of today: an event has ids, and a user may have another address since.
 pub(super) async fn entries(staff: &Staff, events: Vec<Event>) -> Result<Vec<Entry>, Rejection> {
-    let mut known: HashMap<UserId, Option<String>> = HashMap::new();
-    let ids: Vec<UserId> = events.iter().flat_map(|event| [event.user_id, event.actor_id]).flatten().collect();
-    for id in ids {
-        if let hash_map::Entry::Vacant(unknown) = known.entry(id) {
-            unknown.insert(staff.admin.auth.find_user(id).deleted(true).await?.map(|user| user.email));
-        }
-    }
-    let named = |id: Option<UserId>| id.map(|id| Named { id, email: known.get(&id).cloned().flatten() });
-    let entry =
-        |event: Event| Entry { user: named(event.user_id), actor: named(event.actor_id), facts: facts(&event), event };
+    let ids = events.iter().flat_map(|event| [event.user_id, event.actor_id]).flatten().collect();
+    let named = Names::read(staff, ids).await?;
+    let entry = |event: Event| Entry {
+        user: event.user_id.map(|id| named.of(id)),
+        actor: event.actor_id.map(|id| named.of(id)),
+        facts: facts(&event),
+        event,
+    };
     Ok(events.into_iter().map(entry).collect())
+}
+
+/// The addresses of users.
+pub(super) struct Names(HashMap<UserId, Option<String>>);
+
+impl Names {
+    pub(super) async fn read(staff: &Staff, ids: Vec<UserId>) -> Result<Self, Rejection> {
+        let mut known = HashMap::new();
+        for id in ids {
+            if let hash_map::Entry::Vacant(unknown) = known.entry(id) {
+                unknown.insert(staff.admin.auth.find_user(id).deleted(true).await?.map(|user| user.email));
+            }
+        }
+        Ok(Self(known))
+    }
+
+    pub(super) fn of(&self, id: UserId) -> Named {
+        Named { id, email: self.0.get(&id).cloned().flatten() }
+    }
 }
 
 fn facts(event: &Event) -> Vec<(String, String)> {

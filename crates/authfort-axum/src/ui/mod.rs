@@ -14,7 +14,7 @@
 //! | `panel.rs` | [`Panel`]: what an application adds to a person's page |
 //! | `words.rs` | how a template writes times, numbers and events |
 //! | `log.rs` | events, as a page shows them |
-//! | `sign_in.rs`, `overview.rs`, `rotate.rs`, `events.rs`, `users/` | the pages |
+//! | `sign_in.rs`, `overview.rs`, `rotate.rs`, `events.rs`, `sessions.rs`, `users/` | the pages |
 
 mod around;
 mod assets;
@@ -25,6 +25,7 @@ mod overview;
 mod panel;
 mod params;
 mod rotate;
+mod sessions;
 mod sign_in;
 mod site;
 mod step_up;
@@ -90,6 +91,7 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .route("/ui/overview", get(overview::show))
         .route("/ui/keys/rotate", get(rotate::form).post(rotate::rotate))
         .route("/ui/events", get(events::list))
+        .route("/ui/sessions", get(sessions::list))
         .route("/ui/{*rest}", get(async || Rejection::not_found()))
         .route_layer(require_role(layer.auth().admin_role()));
     let pages = guarded

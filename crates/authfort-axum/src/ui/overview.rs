@@ -4,10 +4,10 @@ use askama::Template;
 use authfort::{DeletedFilter, KeyInfo, UserFilter};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::frame::{Frame, Staff, page};
-use super::params::Params;
+use super::params::{Params, midnight};
 use super::rotate::PENDING;
 use super::words;
 use crate::Rejection;
@@ -117,34 +117,31 @@ async fn has_rotated(staff: &Staff) -> Result<bool, Rejection> {
     Ok(newest.is_some_and(|event| staff.has_just_done(&event)))
 }
 
-/// The live sessions; the list that they come from is that of the sign-ins.
 async fn active_sessions(staff: &Staff) -> Result<Number, Rejection> {
     let found = staff.admin.auth.count_sessions().await?;
     let more = if found.is_capped { " or more" } else { "" };
     Ok(Number {
         what: "Active sessions",
         count: format!("{}{more}", words::number(found.active)),
-        address: staff.frame.path("/ui/events?type=login"),
+        address: staff.frame.path("/ui/sessions"),
     })
 }
 
-/// Failed sign-ins within a day. More than a page of them are not counted.
+/// Failed sign-ins of today and yesterday. More than a page of them are not counted.
 async fn failing_logins(staff: &Staff) -> Result<Number, Rejection> {
     let auth = &staff.admin.auth;
-    let since = auth.now() - TimeDelta::days(1);
-    let found = auth.list_events().r#type("login_failed").limit(200).await?;
-    let recent = found.events.iter().filter(|event| event.timestamp > since).count();
-    let more = if recent == 200 && found.next_cursor.is_some() { " or more" } else { "" };
+    let yesterday = (auth.now() - TimeDelta::days(1)).date_naive();
+    let found = auth.list_events().r#type("login_failed").since(midnight(yesterday)).limit(200).await?;
+    let more = if found.next_cursor.is_some() { " or more" } else { "" };
     Ok(Number {
-        what: "Failed sign-ins in a day",
-        count: format!("{recent}{more}"),
-        address: staff.frame.path("/ui/events?type=login_failed"),
+        what: "Failed sign-ins since yesterday",
+        count: format!("{}{more}", found.events.len()),
+        address: staff.frame.path(&format!("/ui/events?type=login_failed&from={yesterday}")),
     })
 }
 
 async fn new_per_day(staff: &Staff) -> Result<Vec<Day>, Rejection> {
     let auth = &staff.admin.auth;
-    let midnight = |day: chrono::NaiveDate| -> DateTime<Utc> { day.and_time(NaiveTime::MIN).and_utc() };
     let today = auth.now().date_naive();
     let mut counts = Vec::new();
     for back in (0..DAYS).rev() {

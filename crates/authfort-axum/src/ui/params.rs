@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use authfort::FieldError;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use crate::Rejection;
 use crate::extract::{Parameters, form, is_form};
@@ -54,6 +55,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         Parameters::split("query", parts.uri.query().unwrap_or_default()).map(Self::of)
     }
+}
+
+/// The day as a form has it, such as `2026-11-30`; empty if it is none.
+pub(super) fn day(params: &Params, name: &str) -> String {
+    params.parsed::<NaiveDate>(name).map_or_else(String::new, |day| day.to_string())
+}
+
+/// Where a day begins, in UTC.
+pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// The times of the days from one to another, which a range means with all its hours; none where a text is no day.
+pub(super) fn days(from: &str, until: &str) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+    let until = until.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(1)));
+    (from.parse().ok().map(midnight), until.map(midnight))
 }
 
 /// The fields of a form.

@@ -118,12 +118,9 @@ impl UserFilter {
         if self.roles.len() > MAX_ROLES {
             faults.take::<()>(Err(FieldError::new("role", "too_many", "may be given at most 20 times")));
         }
-        self.created_after = self.created_after.map(next_microsecond);
-        self.created_before = self.created_before.map(next_microsecond);
-        for (field, time) in [("created_after", self.created_after), ("created_before", self.created_before)] {
-            if let Some(time) = time {
-                faults.take(validate::time(field, time));
-            }
+        for (field, time) in [("created_after", &mut self.created_after), ("created_before", &mut self.created_before)]
+        {
+            *time = time.and_then(|time| faults.take(bound(field, time)));
         }
         faults.finish()?;
         self.roles.sort();
@@ -132,11 +129,14 @@ impl UserFilter {
     }
 }
 
-/// Rounds a time up to the microsecond. Stored times have no finer precision, and the engines treat a bound between two
-/// microseconds differently. No stored time lies between them, so the later one is the same bound.
-fn next_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
+/// Checks the bound of a range of times, and rounds it up to the microsecond. Stored times have no finer precision, and the
+/// engines treat a bound between two microseconds differently. No stored time lies between them, so the later one is the same
+/// bound.
+pub(crate) fn bound(field: &str, time: DateTime<Utc>) -> Result<DateTime<Utc>, FieldError> {
     let time = validate::without_leap_second(time);
     let cut = time.trunc_subsecs(6);
     // The maximum time stays as it is, and is refused.
-    if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut }
+    let time = if cut < time { cut.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(time) } else { cut };
+    validate::time(field, time)?;
+    Ok(time)
 }

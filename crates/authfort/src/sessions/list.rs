@@ -1,4 +1,4 @@
-//! The sessions of a user.
+//! The sessions of a user, and of all users.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -12,13 +12,21 @@ use crate::store::sessions::SessionRow;
 use crate::users::GetUser;
 use crate::{AuthFort, Error, Result, SessionId, UserId, store};
 
-/// How many of the newest sessions are looked at to count the live ones.
-const COUNTED: i64 = 20_000;
+/// How many sessions of all users are looked at to count the live ones, or for a page of them.
+const LOOKED_AT: i64 = 20_000;
 
 impl AuthFort {
     /// Lists the sessions of a user, newest first. See [`ListSessions`].
     pub fn list_sessions(&self, id: UserId) -> ListSessions {
-        ListSessions::new(self.core().clone(), id)
+        ListSessions::new(self.core().clone(), Some(id))
+    }
+
+    /// Lists the sessions of all users, newest first. See [`ListSessions`].
+    ///
+    /// With [`active_only`](ListSessions::active_only), a page looks at no more than 20,000 sessions, so it can have fewer live
+    /// ones than its limit, or none, and yet a next page.
+    pub fn list_all_sessions(&self) -> ListSessions {
+        ListSessions::new(self.core().clone(), None)
     }
 
     /// Counts the live sessions of all users. Only the newest 20,000 sessions are looked at, which takes some milliseconds
@@ -29,8 +37,8 @@ impl AuthFort {
     pub async fn count_sessions(&self) -> Result<SessionCount> {
         let mut conn = self.core().db().read().await?;
         let (active, newest) =
-            store::sessions::count_live(&mut conn.conn(), self.now(), COUNTED.saturating_add(1)).await?;
-        Ok(SessionCount { active: active.unsigned_abs(), is_capped: newest > COUNTED })
+            store::sessions::count_live(&mut conn.conn(), self.now(), LOOKED_AT.saturating_add(1)).await?;
+        Ok(SessionCount { active: active.unsigned_abs(), is_capped: newest > LOOKED_AT })
     }
 }
 
@@ -61,6 +69,9 @@ pub struct SessionCount {
 pub struct Session {
     /// The session.
     pub id: SessionId,
+    /// Whose it is. It is not in the JSON: the address of the route says it.
+    #[serde(skip)]
+    pub user_id: UserId,
     /// The client's user agent when it signed in.
     pub user_agent: Option<String>,
     /// The client's address when it signed in.
@@ -75,7 +86,7 @@ pub struct Session {
     pub revoked: bool,
 }
 
-/// A page of a user's sessions.
+/// A page of sessions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -86,20 +97,20 @@ pub struct SessionPage {
     pub next_cursor: Option<String>,
 }
 
-/// Lists the sessions of a user, newest first, 50 at a time; created by
-/// [`AuthFort::list_sessions`](crate::AuthFort::list_sessions).
+/// Lists sessions, newest first, 50 at a time; created by [`AuthFort::list_sessions`](crate::AuthFort::list_sessions) and
+/// [`AuthFort::list_all_sessions`](crate::AuthFort::list_all_sessions).
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListSessions {
     core: Core,
-    user: UserId,
+    user: Option<UserId>,
     active_only: bool,
     limit: i64,
     cursor: Option<String>,
 }
 
 impl ListSessions {
-    pub(crate) fn new(core: Core, user: UserId) -> Self {
+    pub(crate) fn new(core: Core, user: Option<UserId>) -> Self {
         Self { core, user, active_only: false, limit: 50, cursor: None }
     }
 
@@ -126,19 +137,26 @@ impl ListSessions {
             return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
         }
         let before = self.cursor.as_deref().map(read_cursor).transpose()?;
-        GetUser::new(self.core.clone(), self.user).await?;
+        if let Some(user) = self.user {
+            GetUser::new(self.core.clone(), user).await?;
+        }
         let now = self.core.now();
         let live_at = self.active_only.then_some(now);
         let mut conn = self.core.db().read().await?;
+        // Live ones can be rare among those of all users.
+        let down_to = match (self.user, live_at) {
+            (None, Some(_)) => store::sessions::nth_before(&mut conn.conn(), before, LOOKED_AT).await?,
+            _ => None,
+        };
+        let wanted = store::sessions::Listed { user: self.user, before, down_to, live_at };
         // One more than requested tells whether another page follows.
-        let mut rows =
-            store::sessions::of_user(&mut conn.conn(), self.user, before, live_at, self.limit.saturating_add(1))
-                .await?;
+        let mut rows = store::sessions::list(&mut conn.conn(), &wanted, self.limit.saturating_add(1)).await?;
         drop(conn);
         let size = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > size;
         rows.truncate(size);
-        let next_cursor = rows.last().filter(|_| more).map(|row| crate::crypto::base64url_encode(row.id.0));
+        let last = if more { rows.last().map(|row| row.id) } else { down_to };
+        let next_cursor = last.map(|id| crate::crypto::base64url_encode(id.0));
         let sessions = rows.into_iter().map(Session::from).collect();
         Ok(SessionPage { sessions, next_cursor })
     }
@@ -154,6 +172,7 @@ impl From<SessionRow> for Session {
     fn from(row: SessionRow) -> Self {
         Self {
             id: row.id,
+            user_id: row.user_id,
             user_agent: row.user_agent,
             ip_address: row.ip_address,
             created_at: row.created_at,

@@ -1,13 +1,17 @@
 //! `authfort_events`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, ReadQuery, classify, row, sql};
+use crate::id::first_v7;
 use crate::model::actor::Actor;
 use crate::model::events::{Event, EventQuery};
 use crate::model::filter::SortOrder;
 use crate::{Error, EventId, Result, UserId};
+
+/// By how much a clock may be set back, and yet the events of a time are found.
+const SET_BACK: TimeDelta = TimeDelta::days(1);
 
 /// Appends all events of a change by one statement.
 pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor) -> Result<()> {
@@ -74,6 +78,15 @@ impl ReadQuery for List {
         }
         if let Some(id) = query.before {
             statement.push(" AND id < ").hide(id.0);
+        }
+        // Ids begin with their time, so the index of ids also serves a range of times. Where a clock was set back, they are
+        // later: each id of a process is greater than the one before.
+        if let Some(time) = query.since {
+            statement.push(" AND id >= ").hide(first_v7(time)).push(" AND timestamp >= ").hide(time);
+        }
+        if let Some(time) = query.until {
+            let latest = time.checked_add_signed(SET_BACK).unwrap_or(time);
+            statement.push(" AND id < ").hide(first_v7(latest)).push(" AND timestamp < ").hide(time);
         }
         statement.push(match query.order {
             SortOrder::Asc => " ORDER BY id LIMIT ",

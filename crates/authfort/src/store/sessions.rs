@@ -56,24 +56,41 @@ pub(crate) async fn insert(conn: &mut Conn<'_>, session: &SessionRow) -> Result<
     Ok(())
 }
 
-/// Returns a user's sessions, newest first; only those before one of them, and only those live at a time, if given.
-pub(crate) async fn of_user(
-    conn: &mut Conn<'_>,
-    user: UserId,
-    before: Option<SessionId>,
-    live_at: Option<DateTime<Utc>>,
-    limit: i64,
-) -> Result<Vec<SessionRow>> {
-    let mut statement = Statement::new(select!("user_id = "));
-    statement.hide(user);
-    if let Some(before) = before {
+/// Selects sessions: of one user or of all, before one of them, not before another, live at a time.
+pub(crate) struct Listed {
+    pub user: Option<UserId>,
+    pub before: Option<SessionId>,
+    pub down_to: Option<SessionId>,
+    pub live_at: Option<DateTime<Utc>>,
+}
+
+/// Returns sessions, newest first.
+pub(crate) async fn list(conn: &mut Conn<'_>, listed: &Listed, limit: i64) -> Result<Vec<SessionRow>> {
+    let mut statement = Statement::new(select!("TRUE"));
+    if let Some(user) = listed.user {
+        statement.push(" AND user_id = ").hide(user);
+    }
+    if let Some(before) = listed.before {
         statement.push(" AND id < ").hide(before.0);
     }
-    if let Some(now) = live_at {
+    if let Some(last) = listed.down_to {
+        statement.push(" AND id >= ").hide(last.0);
+    }
+    if let Some(now) = listed.live_at {
         statement.push(" AND revoked_at IS NULL AND expires_at > ").hide(now);
     }
     statement.push(" ORDER BY id DESC LIMIT ").number(limit);
     run!(conn, fetch_all, sqlx::query_as::<_, SessionRow>, statement).map_err(classify)
+}
+
+/// Returns the session that is the n-th, counted backward from one of them or from the newest.
+pub(crate) async fn nth_before(conn: &mut Conn<'_>, before: Option<SessionId>, n: i64) -> Result<Option<SessionId>> {
+    let mut statement = Statement::new("SELECT id FROM authfort_sessions");
+    if let Some(before) = before {
+        statement.push(" WHERE id < ").hide(before.0);
+    }
+    statement.push(" ORDER BY id DESC LIMIT 1 OFFSET ").hide(n - 1);
+    run!(conn, fetch_optional, sqlx::query_scalar::<_, SessionId>, statement).map_err(classify)
 }
 
 pub(crate) async fn owner(conn: &mut Conn<'_>, id: SessionId) -> Result<Option<UserId>> {

@@ -9,7 +9,7 @@ use authfort::events::{
 use authfort::secrecy::ExposeSecret;
 use authfort::{Actor, AuthFort, Event, EventId, SortOrder, UserId};
 use authfort_testkit::{TestDatabase, both_engines};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
@@ -39,6 +39,30 @@ async fn after(auth: &AuthFort, mark: EventId) -> Vec<(String, Option<UserId>, V
 }
 
 both_engines! {
+    async fn the_log_is_listed_from_one_time_to_another(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        for name in ["first", "second", "third"] {
+            clock.advance(TimeDelta::days(1));
+            user(&auth, &format!("{name}@example.com")).await;
+        }
+        let second = clock.now() - TimeDelta::days(1);
+        let found = async |call: authfort::ListEvents| {
+            let events = call.r#type("user_created").await.unwrap().events;
+            events.iter().map(|event| event.data["email"].as_str().unwrap().replace("@example.com", "")).collect::<Vec<_>>()
+        };
+        assert_eq!(found(auth.list_events().since(second)).await, ["third", "second"]);
+        assert_eq!(found(auth.list_events().since(second + TimeDelta::milliseconds(1))).await, ["third"]);
+        for (year, since) in [(1900, 3), (9999, 0)] {
+            let far = Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
+            assert_eq!(found(auth.list_events().since(far)).await.len(), since);
+            assert_eq!(found(auth.list_events().until(far)).await.len(), 3 - since);
+        }
+        for odd in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            assert_eq!(faults(&auth.list_events().since(odd).await.unwrap_err()), ["since out_of_range"]);
+            assert_eq!(faults(&auth.list_events().until(odd).await.unwrap_err()), ["until out_of_range"]);
+        }
+    }
+
     /// The table of the contract, line by line.
     async fn each_operation_writes_its_events_with_their_data(db: TestDatabase) {
         let (auth, clock) = service(&db).await;

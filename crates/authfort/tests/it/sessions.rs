@@ -118,6 +118,48 @@ both_engines! {
         assert!(is_capped && (19_990..=20_001).contains(&active), "{active}");
     }
 
+    async fn the_live_sessions_of_all_users_are_listed_newest_first(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let (jane, john) = (user(&auth, EMAIL).await.id, user(&auth, "john@example.com").await.id);
+        let mut live = Vec::new();
+        for round in 0..7 {
+            let owner = if round % 2 == 0 { jane } else { john };
+            let session = auth.create_session(owner).await.unwrap().session_id;
+            if round == 3 {
+                auth.revoke_session(owner, session).await.unwrap();
+            } else {
+                live.insert(0, (session, owner));
+            }
+            clock.advance(TimeDelta::seconds(1));
+        }
+        let walk = async |limit: u32| {
+            let (mut found, mut pages) = (Vec::new(), 0);
+            let mut call = auth.list_all_sessions().active_only(true).limit(limit);
+            loop {
+                let page = call.await.unwrap();
+                pages += 1;
+                found.extend(page.sessions.into_iter().map(|session| (session.id, session.user_id)));
+                let Some(next) = page.next_cursor else { return (found, pages) };
+                call = auth.list_all_sessions().active_only(true).limit(limit).cursor(next);
+            }
+        };
+        assert_eq!(walk(2).await, (live.clone(), 3));
+        assert_eq!(auth.list_all_sessions().await.unwrap().sessions.len(), 7, "the ended one too");
+        // Older ones, which are dead, are looked at in parts.
+        let mut raw = Raw::open(&db).await;
+        let (id, source) = match db.engine() {
+            Engine::Sqlite => ("randomblob(15)", "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) SELECT i FROM n)"),
+            Engine::Postgres => ("('00' || substr(md5(n::text), 3))::uuid", "generate_series(1, 30000)"),
+        };
+        let id = if db.engine() == Engine::Sqlite { format!("CAST(x'00' || {id} AS BLOB)") } else { id.to_owned() };
+        raw.execute(format!(
+            "INSERT INTO authfort_sessions (id, user_id, created_at, last_seen_at, expires_at, final_expires_at, revoked_at)
+             SELECT {id}, s.user_id, s.created_at, s.last_seen_at, s.expires_at, s.final_expires_at, s.created_at
+             FROM {source} n, (SELECT * FROM authfort_sessions ORDER BY id DESC LIMIT 1) s"
+        )).await;
+        assert_eq!(walk(200).await, (live, 2), "20,000 and the others");
+    }
+
     async fn a_session_of_somebody_else_is_not_found(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (jane, john) = (user(&auth, EMAIL).await, user(&auth, "john@example.com").await);

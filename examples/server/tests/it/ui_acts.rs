@@ -132,6 +132,66 @@ both_engines! {
         assert_eq!(value(&browser, "#email").await, ADMIN);
     }
 
+    async fn metadata_is_edited_as_json(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let address = format!("/admin/users/{id}");
+        site.patch(&address, json!({ "metadata": { "plan": "team", "seats": 12 } })).await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        let edit = site.url(&format!("/admin/ui/users/{id}?edit=1"));
+        browser.go(&edit).await;
+        assert_eq!(value(&browser, "#metadata").await, "{\n  \"plan\": \"team\",\n  \"seats\": 12\n}");
+        for (typed, said) in [
+            ("{\"plan\":", "it is no JSON (line 1, column 8)"),
+            ("[1]", "it is JSON of another kind"),
+            ("{\"a\": 1,\n\"a\": 2}", "a name occurs twice (line 2"),
+        ] {
+            browser.fill("#metadata", typed).await;
+            browser.click("form.fields button.primary").await;
+            browser.see(said).await;
+            assert_eq!(value(&browser, "#metadata").await, typed, "what was typed stays");
+        }
+        assert_eq!(site.get(&address).await["metadata"], json!({ "plan": "team", "seats": 12 }));
+        // Two at once are both shown.
+        site.patch(&address, json!({ "metadata": { "seats": 13 } })).await;
+        browser.fill("#metadata", "{\"plan\": \"alone\"}").await;
+        browser.click("form.fields button.primary").await;
+        browser.see("somebody else has changed this person").await;
+        browser.see("\"seats\": 13").await;
+        browser.click("form.fields button.primary").await;
+        browser.see("Done: User updated.").await;
+        assert_eq!(site.get(&address).await["metadata"], json!({ "plan": "alone" }));
+        browser.go(&edit).await;
+        browser.fill("#metadata", "").await;
+        browser.click("form.fields button.primary").await;
+        browser.see("Done: User updated.").await;
+        assert_eq!(site.get(&address).await["metadata"], json!({}));
+    }
+
+    async fn the_active_sessions_of_everybody_are_listed(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let jane = json!({ "email": "jane@example.com", "password": PASSWORD, "email_verified": true });
+        let id = site.post("/admin/users", jane).await["id"].as_str().unwrap().to_owned();
+        site.post("/auth/login", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url("/admin/ui/overview")).await;
+        browser.click("a[href$='/ui/sessions']").await;
+        browser.see("Whose").await;
+        let before = browser.run("return document.querySelectorAll('#results tbody tr').length").await;
+        browser.click(&format!("#results a[href$='{id}']")).await;
+        browser.see("Profile").await;
+        browser.click("form[action$='/sessions/end'] button:not(.quiet)").await;
+        browser.see("Done: Session revoked.").await;
+        browser.go(&site.url("/admin/ui/sessions")).await;
+        let after = browser.run("return document.querySelectorAll('#results tbody tr').length").await;
+        assert_eq!(after.as_u64().unwrap() + 1, before.as_u64().unwrap());
+        assert!(!browser.text().await.contains("jane@example.com"));
+        browser.go(&site.url("/admin/ui/sessions?cursor=odd")).await;
+        browser.see("Whose").await;
+    }
+
     async fn a_session_is_ended_by_its_button(db: TestDatabase) {
         let site = Site::start(&db).await;
         let user = site.post("/admin/users", json!({ "email": "jane@example.com", "password": PASSWORD })).await;

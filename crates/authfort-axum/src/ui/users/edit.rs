@@ -1,15 +1,17 @@
 //! `POST /ui/users/{id}`: changes the profile, if nobody else has meanwhile.
 
-use authfort::{Error, User};
+use authfort::{Error, JsonFault, User, UserId, read_json};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+
+use serde_json::{Map, Value};
 
 use super::acts::version;
 use super::person::Person;
 use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
-use crate::ui::frame::page;
+use crate::ui::frame::{Staff, page};
 use crate::ui::params::{Form, Params};
 use crate::ui::step_up::StepUp;
 use crate::ui::words;
@@ -23,6 +25,8 @@ pub(in crate::ui) struct Profile {
     pub name: String,
     pub phone: String,
     pub avatar_url: String,
+    /// JSON, on several lines.
+    pub metadata: String,
     /// Whether another address needs the password of the administrator.
     pub needs_password: bool,
     /// Why it was not saved.
@@ -41,6 +45,7 @@ impl Profile {
             name: text(&user.name),
             phone: text(&user.phone),
             avatar_url: text(&user.avatar_url),
+            metadata: pretty(&user.metadata),
             ..Self::default()
         }
     }
@@ -49,8 +54,9 @@ impl Profile {
         let version = version(form)?;
         let mut text = |name| form.take(name).unwrap_or_default().trim().to_owned();
         let (email, name, phone, avatar_url) = (text("email"), text("name"), text("phone"), text("avatar_url"));
+        let metadata = text("metadata");
         let email_verified = form.get("email_verified").is_some();
-        Ok(Self { version, email, email_verified, name, phone, avatar_url, ..Self::default() })
+        Ok(Self { version, email, email_verified, name, phone, avatar_url, metadata, ..Self::default() })
     }
 
     /// The fields that differ.
@@ -62,6 +68,7 @@ impl Profile {
             ("Name", now.name.clone(), self.name.clone()),
             ("Phone", now.phone.clone(), self.phone.clone()),
             ("Picture", now.avatar_url.clone(), self.avatar_url.clone()),
+            ("Metadata", now.metadata.clone(), self.metadata.clone()),
         ]
         .into_iter()
         .filter(|(_, now, wanted)| now != wanted)
@@ -79,6 +86,15 @@ pub(in crate::ui) async fn edit(
     let mut wanted = Profile::read(&mut form)?;
     wanted.needs_password = staff.needs_password().await?;
     let now = Profile::of(&staff.admin.auth.get_user(id).await?);
+    let metadata = match object(&wanted.metadata) {
+        Ok(metadata) => metadata,
+        Err(fault) => {
+            wanted.faults = vec![fault];
+            return show_again(staff, id, &headers, wanted, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+    };
+    // Written as the stored one is, so that the two can be compared.
+    wanted.metadata = pretty(&metadata);
     // Whoever has the address can have the account.
     let is_other = wanted.email != now.email || wanted.email_verified != now.email_verified;
     let (auth, cookies) =
@@ -99,6 +115,9 @@ pub(in crate::ui) async fn edit(
     }
     if wanted.avatar_url != now.avatar_url {
         call = if wanted.avatar_url.is_empty() { call.clear_avatar_url() } else { call.avatar_url(&wanted.avatar_url) };
+    }
+    if wanted.metadata != now.metadata {
+        call = call.metadata(metadata);
     }
     let status = match call.await {
         Ok(_) => {
@@ -122,7 +141,44 @@ pub(in crate::ui) async fn edit(
         }
         Err(error) => return Ok((cookies, Rejection::from(error)).into_response()),
     };
-    let mut person = Person::read(staff, id, &headers, None).await?;
-    person.form = Some(wanted);
-    Ok((cookies, page(status, &person)).into_response())
+    let shown = show_again(staff, id, &headers, wanted, status).await;
+    Ok((cookies, shown).into_response())
+}
+
+/// Shows the form with what was typed.
+async fn show_again(
+    staff: &Staff,
+    id: UserId,
+    headers: &HeaderMap,
+    form: Profile,
+    status: StatusCode,
+) -> Result<Response, Rejection> {
+    let mut person = Person::read(staff, id, headers, None).await?;
+    person.form = Some(form);
+    page(status, &person)
+}
+
+/// Reads the metadata of the form. Nothing is an empty object.
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    let why = match read_json(text) {
+        Ok(Value::Object(members)) => return Ok(members),
+        Ok(_) => "it is JSON of another kind".to_owned(),
+        Err((fault, line, column)) => {
+            let what = match fault {
+                JsonFault::Malformed => "it is no JSON",
+                JsonFault::Twice => "a name occurs twice",
+                JsonFault::Reserved => "a name is reserved",
+            };
+            format!("{what} (line {line}, column {column})")
+        }
+    };
+    Err(format!("The metadata must be a JSON object, such as {{\"plan\": \"team\"}}: {why}."))
+}
+
+/// Writes metadata for people.
+pub(super) fn pretty(metadata: &Map<String, Value>) -> String {
+    serde_json::to_string_pretty(metadata).unwrap_or_default()
 }

@@ -7,12 +7,11 @@ use askama::Template;
 use authfort::{DeletedFilter, Error, SortBy, SortOrder, Total, User, UserFilter, UserId, UserPage};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ui::around::HX_REQUEST;
 use crate::ui::frame::{Frame, Staff, page};
-use crate::ui::params::Params;
+use crate::ui::params::{Params, day, days};
 use crate::ui::words;
 use crate::{Rejection, is_role_name};
 
@@ -50,14 +49,13 @@ fn role(params: &Params) -> Option<String> {
 impl View {
     /// Reads what is known of it; the rest is left out.
     pub(super) fn of(params: &Params) -> Self {
-        let day = |name| params.parsed::<NaiveDate>(name).map_or_else(String::new, |day| day.to_string());
         Self {
             query: params.get("query").unwrap_or_default().trim().to_owned(),
             status: one_of(params.get("status"), &["active", "banned", "anonymized"]),
             role: role(params).filter(|role| is_role_name(role)).unwrap_or_default(),
             verified: one_of(params.get("verified"), &["true", "false"]),
-            from: day("from"),
-            until: day("until"),
+            from: day(params, "from"),
+            until: day(params, "until"),
             sort: one_of(params.get("sort"), &["email", "name"]),
             order: one_of(params.get("order"), &["asc", "desc"]),
             size: params.parsed("size").filter(|size| SIZES.contains(size)),
@@ -67,8 +65,6 @@ impl View {
     }
 
     pub(super) fn filter(&self) -> UserFilter {
-        let day = |text: &str| text.parse::<NaiveDate>().ok();
-        let midnight = |day: NaiveDate| -> DateTime<Utc> { day.and_time(NaiveTime::MIN).and_utc() };
         let mut filter = UserFilter::default();
         filter.query = (!self.query.is_empty()).then(|| self.query.clone());
         filter.banned = match self.status.as_str() {
@@ -79,9 +75,7 @@ impl View {
         filter.deleted = if self.status == "anonymized" { DeletedFilter::Only } else { DeletedFilter::default() };
         filter.roles = (!self.role.is_empty()).then(|| self.role.clone()).into_iter().collect();
         filter.email_verified = self.verified.parse().ok();
-        filter.created_after = day(&self.from).map(midnight);
-        // The last day is meant with all its hours.
-        filter.created_before = day(&self.until).and_then(|day| day.checked_add_days(Days::new(1))).map(midnight);
+        (filter.created_after, filter.created_before) = days(&self.from, &self.until);
         filter
     }
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
-use super::edit::Profile;
+use super::edit::{Profile, pretty};
 use crate::Rejection;
 use crate::admin::UserPath;
 use crate::extract::Path;
@@ -94,7 +94,7 @@ impl Person {
             frame: staff.frame.clone(),
             back: left_list(headers, &staff.frame),
             now: auth.now(),
-            metadata: serde_json::to_string_pretty(&user.metadata).unwrap_or_default(),
+            metadata: pretty(&user.metadata),
             has_more_sessions: next_sessions.is_some(),
             sessions,
             own_session: me.session_id,

@@ -128,6 +128,8 @@ pub(crate) struct EventQuery {
     pub types: Vec<String>,
     pub after: Option<EventId>,
     pub before: Option<EventId>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
     pub order: SortOrder,
     pub limit: i64,
 }
