@@ -617,6 +617,15 @@ async fn styles_and_scripts_are_kept_by_the_browser_and_small() {
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }
 
+/// Demo users come over a month, and most of them sign in.
+const SPREAD: &str = "
+    UPDATE authfort_users SET created_at = datetime('now', '-' || (
+        20000 * (1205 - rowid) / 1205 + 16000 * (1205 - rowid) / 1205 * (1205 - rowid) / 1205 + abs(random() % 5000)
+    ) || ' minutes') WHERE email GLOB '*[0-9]@*';
+    UPDATE authfort_users SET last_login_at = datetime('now', '-' || (
+        abs(random() % CAST((julianday('now') - julianday(created_at)) * 1440 AS INTEGER))
+    ) || ' minutes') WHERE email GLOB '*[0-9]@*' AND rowid % 5 < 4";
+
 /// Writes pictures of the main pages into `docs/images`.
 #[tokio::test]
 #[ignore = "writes pictures; run it with `just screenshots`"]
@@ -638,13 +647,18 @@ async fn screenshots() {
     }
     let ban = json!({ "reason": "Sent the same advertisement to forty people." });
     site.post(&format!("/admin/users/{jane}/ban"), ban).await;
+    crate::ui_acts::sql(&db, SPREAD).await;
     let browser = Browser::start().await;
     site.sign_in(&browser).await;
     let (person, delete) = (format!("users/{jane}"), format!("users/{jane}/delete"));
-    let many = "users/bulk?role=editor&act=ban";
-    for (name, path) in
-        [("overview", "overview"), ("users", "users"), ("person", &person), ("delete", &delete), ("many", many)]
-    {
+    for (name, path) in [
+        ("overview", "overview"),
+        ("users", "users"),
+        ("person", &person),
+        ("delete", &delete),
+        ("many", "users/bulk?role=editor&act=ban"),
+        ("events", "events"),
+    ] {
         browser.go(&site.url(&format!("/admin/ui/{path}"))).await;
         browser.find("h1").await;
         for theme in ["light", "dark"] {
