@@ -216,10 +216,14 @@ both_engines! {
             ("created_after=2030-01-01T12:00:00Z", 4),
             ("created_after=2030-01-01T13:00:00%2B01:00", 4),
             ("created_before=2030-01-01T12:00:00Z", 0),
+            ("signed_in=true", 0),
+            ("signed_in=false", 4),
+            ("last_login_after=2030-01-01", 0),
+            ("last_login_before=2030-01-02", 0),
             ("deleted=only", 0),
             ("deleted=true", 4),
             // A form that nobody filled in, or in part.
-            ("query=&banned=&role=&email_verified=&deleted=&created_after=&created_before=", 4),
+            ("query=&banned=&role=&email_verified=&deleted=&created_after=&created_before=&signed_in=&last_login_after=&last_login_before=", 4),
             ("query=&banned&role=&role=writer&email_verified=&deleted=&created_after=&created_before=", 3),
             // A pasted term brings its line break along, a pasted id its spaces.
             ("query=cle%0D%0A", 1),

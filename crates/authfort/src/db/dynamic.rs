@@ -1,6 +1,6 @@
 //! Statements built from fixed pieces. Values are always bound: a piece of SQL is `&'static str`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 /// A value to bind.
@@ -14,6 +14,7 @@ pub(crate) enum Arg {
     Int(i64),
     Time(DateTime<Utc>),
     OptTime(Option<DateTime<Utc>>),
+    Day(NaiveDate),
 }
 
 macro_rules! into_arg {
@@ -24,6 +25,7 @@ macro_rules! into_arg {
 into_arg! {
     Uuid => Uuid, Option<Uuid> => OptUuid, String => Text, &str => Text, Option<String> => OptText,
     bool => Bool, i64 => Int, DateTime<Utc> => Time, Option<DateTime<Utc>> => OptTime,
+    NaiveDate => Day,
 }
 impl From<crate::UserId> for Arg {
     fn from(id: crate::UserId) -> Self {
@@ -118,6 +120,7 @@ macro_rules! bound {
                 Arg::Int(v) => query.bind(v),
                 Arg::Time(v) => query.bind(v),
                 Arg::OptTime(v) => query.bind(v),
+                Arg::Day(v) => query.bind(v),
             };
         }
         query

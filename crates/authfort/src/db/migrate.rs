@@ -44,6 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     7 "0007_standing_gaps",
     8 "0008_plain_sql",
     9 "0009_values",
+    10 "0010_last_login_day",
 ];
 
 /// How long a node waits for another node's migration.

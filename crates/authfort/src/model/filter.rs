@@ -1,6 +1,6 @@
 //! Filters and order of lists and counts of users.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::role::role_name;
@@ -102,6 +102,12 @@ pub struct UserFilter {
     pub created_after: Option<DateTime<Utc>>,
     /// Users created before this time.
     pub created_before: Option<DateTime<Utc>>,
+    /// Whether the user has ever signed in.
+    pub signed_in: Option<bool>,
+    /// Users whose last sign-in was on this day or later, in UTC.
+    pub last_login_after: Option<NaiveDate>,
+    /// Users whose last sign-in was before this day, in UTC. Who has never signed in is not among them.
+    pub last_login_before: Option<NaiveDate>,
 }
 
 /// The most roles that one filter may name.
@@ -121,6 +127,13 @@ impl UserFilter {
         for (field, time) in [("created_after", &mut self.created_after), ("created_before", &mut self.created_before)]
         {
             *time = time.and_then(|time| faults.take(bound(field, time)));
+        }
+        for (field, day) in
+            [("last_login_after", self.last_login_after), ("last_login_before", self.last_login_before)]
+        {
+            if let Some(day) = day {
+                faults.take(validate::time(field, day.and_time(NaiveTime::MIN).and_utc()));
+            }
         }
         faults.finish()?;
         self.roles.sort();

@@ -10,7 +10,7 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 use crate::core::Core;
@@ -76,6 +76,24 @@ macro_rules! filters {
             /// Returns only users created before this time.
             pub fn created_before(mut self, time: DateTime<Utc>) -> Self {
                 self.filter.created_before = Some(time);
+                self
+            }
+
+            /// Returns only users who have ever signed in, or only users who never have.
+            pub fn signed_in(mut self, signed_in: bool) -> Self {
+                self.filter.signed_in = Some(signed_in);
+                self
+            }
+
+            /// Returns only users whose last sign-in was on this day or later, in UTC.
+            pub fn last_login_after(mut self, day: NaiveDate) -> Self {
+                self.filter.last_login_after = Some(day);
+                self
+            }
+
+            /// Returns only users whose last sign-in was before this day, in UTC. Who has never signed in is not among them.
+            pub fn last_login_before(mut self, day: NaiveDate) -> Self {
+                self.filter.last_login_before = Some(day);
                 self
             }
 

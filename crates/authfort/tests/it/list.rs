@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use authfort::{AuthFort, DeletedFilter, SortBy, SortOrder, User, UserFilter, UserId, UserPage};
 use authfort_testkit::{TestDatabase, both_engines};
-use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
 
 use crate::raw::Raw;
 use crate::support::{PASSWORD, service};
@@ -305,6 +305,59 @@ both_engines! {
         assert_eq!(auth.get_user_count().created_after(early).created_before(far).await.unwrap(), 1);
         assert_eq!(auth.get_user_count().created_after(far).await.unwrap(), 0);
         assert_eq!(auth.get_user_count().created_before(early).await.unwrap(), 0);
+    }
+
+    async fn the_day_of_the_last_sign_in_is_a_filter(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let mut ids = Vec::new();
+        for name in ["never", "first", "second"] {
+            ids.push(auth.create_user(format!("{name}@example.com")).role("editor").await.unwrap().id);
+        }
+        let today = clock.now().date_naive();
+        let tomorrow = today.succ_opt().unwrap();
+        auth.create_session(ids[1]).await.unwrap();
+        clock.advance(TimeDelta::days(1));
+        auth.create_session(ids[2]).await.unwrap();
+        let found = async |filter: UserFilter| {
+            let page = auth.list_users().filter(filter.clone()).sort_by(SortBy::Email).sort_order(SortOrder::Asc).await.unwrap();
+            assert_eq!(auth.get_user_count().filter(filter).await.unwrap(), page.users.len() as u64);
+            page.users.into_iter().map(|user| user.email.replace("@example.com", "")).collect::<Vec<_>>()
+        };
+        let none = [""; 0];
+        for (role, query) in [(None, None), (Some("editor"), None), (None, Some("example")), (Some("editor"), Some("example"))] {
+            let with = |change: fn(&mut UserFilter, NaiveDate), day: NaiveDate| {
+                let mut filter = UserFilter::default();
+                filter.roles = role.map(str::to_owned).into_iter().collect();
+                filter.query = query.map(str::to_owned);
+                change(&mut filter, day);
+                filter
+            };
+            assert_eq!(found(with(|f, _| f.signed_in = Some(false), today)).await, ["never"]);
+            assert_eq!(found(with(|f, _| f.signed_in = Some(true), today)).await, ["first", "second"]);
+            assert_eq!(found(with(|f, day| f.last_login_after = Some(day), today)).await, ["first", "second"]);
+            assert_eq!(found(with(|f, day| f.last_login_after = Some(day), tomorrow)).await, ["second"]);
+            assert_eq!(found(with(|f, day| f.last_login_before = Some(day), tomorrow)).await, ["first"]);
+            assert_eq!(found(with(|f, day| f.last_login_before = Some(day), today)).await, none);
+            let never = |f: &mut UserFilter, day: NaiveDate| (f.last_login_before, f.signed_in) = (Some(day), Some(false));
+            assert_eq!(found(with(never, tomorrow)).await, none);
+        }
+        // Whatever writes the time, the day is that of it.
+        let raw = Raw::open(&db, 1).await;
+        raw.execute("UPDATE authfort_users SET last_login_at = '2031-05-06T23:30:00-05:00' WHERE email = 'never@example.com'").await.unwrap();
+        let day = NaiveDate::from_ymd_opt(2031, 5, 7).unwrap();
+        let from = |day| {
+            let mut filter = UserFilter::default();
+            filter.last_login_after = Some(day);
+            filter
+        };
+        assert_eq!(found(from(day)).await, ["never"]);
+        assert_eq!(found(from(day.succ_opt().unwrap())).await, none);
+        auth.delete_user(ids[0]).anonymize().await.unwrap();
+        assert_eq!(found(from(day)).await, none);
+        for odd in [NaiveDate::MIN, NaiveDate::MAX] {
+            let error = auth.list_users().last_login_after(odd).last_login_before(odd).await.unwrap_err();
+            assert_eq!(faults(&error), ["last_login_after out_of_range", "last_login_before out_of_range"]);
+        }
     }
 
     async fn defect_28_filters_alone_and_together_mean_the_same_for_list_and_count(db: TestDatabase) {

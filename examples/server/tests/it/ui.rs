@@ -188,6 +188,15 @@ both_engines! {
         browser.run("document.querySelector('#status').value = 'banned';
              document.querySelector('#status').dispatchEvent(new Event('input', { bubbles: true }))").await;
         until_names(&browser, &["Bob Anders"]).await;
+        browser.click(".chip").await;
+        browser.click("details.more summary").await;
+        browser.choose("#signed_in", "true").await;
+        until_names(&browser, &["Administrator"]).await;
+        browser.see("Has signed in").await;
+        browser.choose("#signed_in", "false").await;
+        until_names(&browser, &["Anna Rossi", "Bob Anders", "Joanna Weber"]).await;
+        browser.see("Never signed in").await;
+        browser.choose("#signed_in", "").await;
         browser.fill("#role", "nobody").await;
         browser.see("Nobody matches.").await;
         browser.click(".empty a").await;

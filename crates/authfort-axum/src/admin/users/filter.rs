@@ -1,7 +1,7 @@
 //! The filters that list and count share.
 
 use authfort::{DeletedFilter, UserFilter};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -34,6 +34,15 @@ pub(crate) struct Filter {
     /// Created before this time (RFC 3339).
     #[serde(default, deserialize_with = "rfc3339_unless_empty")]
     created_before: Option<DateTime<Utc>>,
+    /// Whether the user has ever signed in.
+    #[serde(default, deserialize_with = "unless_empty")]
+    signed_in: Option<bool>,
+    /// Last signed in on this day (`2030-01-31`, in UTC) or later.
+    #[serde(default, deserialize_with = "unless_empty")]
+    last_login_after: Option<NaiveDate>,
+    /// Last signed in before this day (`2030-01-31`, in UTC). Who has never signed in is not among them.
+    #[serde(default, deserialize_with = "unless_empty")]
+    last_login_before: Option<NaiveDate>,
 }
 
 impl From<Filter> for UserFilter {
@@ -46,6 +55,9 @@ impl From<Filter> for UserFilter {
         filter.deleted = given.deleted.unwrap_or_default();
         filter.created_after = given.created_after;
         filter.created_before = given.created_before;
+        filter.signed_in = given.signed_in;
+        filter.last_login_after = given.last_login_after;
+        filter.last_login_before = given.last_login_before;
         filter
     }
 }

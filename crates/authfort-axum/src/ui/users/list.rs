@@ -7,6 +7,7 @@ use askama::Template;
 use authfort::{DeletedFilter, Error, SortBy, SortOrder, Total, User, UserFilter, UserId, UserPage};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ui::around::HX_REQUEST;
@@ -30,6 +31,11 @@ pub(super) struct View {
     /// Days, as a form has them: `2026-11-30`.
     from: String,
     until: String,
+    /// Whether somebody has ever signed in: `true` or `false`.
+    signed_in: String,
+    /// The days of the last sign-in.
+    seen_from: String,
+    seen_until: String,
     sort: String,
     order: String,
     size: Option<u32>,
@@ -56,6 +62,9 @@ impl View {
             verified: one_of(params.get("verified"), &["true", "false"]),
             from: day(params, "from"),
             until: day(params, "until"),
+            signed_in: one_of(params.get("signed_in"), &["true", "false"]),
+            seen_from: day(params, "seen_from"),
+            seen_until: day(params, "seen_until"),
             sort: one_of(params.get("sort"), &["email", "name"]),
             order: one_of(params.get("order"), &["asc", "desc"]),
             size: params.parsed("size").filter(|size| SIZES.contains(size)),
@@ -76,6 +85,10 @@ impl View {
         filter.roles = (!self.role.is_empty()).then(|| self.role.clone()).into_iter().collect();
         filter.email_verified = self.verified.parse().ok();
         (filter.created_after, filter.created_before) = days(&self.from, &self.until);
+        filter.signed_in = self.signed_in.parse().ok();
+        let (from, until) = days(&self.seen_from, &self.seen_until);
+        let day = |time: DateTime<Utc>| time.date_naive();
+        (filter.last_login_after, filter.last_login_before) = (from.map(day), until.map(day));
         filter
     }
 
@@ -112,7 +125,7 @@ impl View {
         if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
     }
 
-    fn filters(&self) -> [(&'static str, &String); 6] {
+    fn filters(&self) -> [(&'static str, &String); 9] {
         [
             ("query", &self.query),
             ("status", &self.status),
@@ -120,7 +133,15 @@ impl View {
             ("verified", &self.verified),
             ("from", &self.from),
             ("until", &self.until),
+            ("signed_in", &self.signed_in),
+            ("seen_from", &self.seen_from),
+            ("seen_until", &self.seen_until),
         ]
+    }
+
+    /// Whether somebody asks for the last sign-in.
+    fn asks_last_login(&self) -> bool {
+        !(self.signed_in.is_empty() && self.seen_from.is_empty() && self.seen_until.is_empty())
     }
 
     /// Returns a parameter that names a filter which is not applied.
@@ -165,6 +186,17 @@ impl View {
         }
         if !self.until.is_empty() {
             chip(format!("Created until {}", self.until), |view| view.until.clear());
+        }
+        match self.signed_in.as_str() {
+            "true" => chip("Has signed in".into(), |view| view.signed_in.clear()),
+            "false" => chip("Never signed in".into(), |view| view.signed_in.clear()),
+            _ => {}
+        }
+        if !self.seen_from.is_empty() {
+            chip(format!("Last sign-in from {}", self.seen_from), |view| view.seen_from.clear());
+        }
+        if !self.seen_until.is_empty() {
+            chip(format!("Last sign-in until {}", self.seen_until), |view| view.seen_until.clear());
         }
         chips
     }
@@ -283,8 +315,8 @@ async fn deleted(staff: &Staff, id: UserId) -> Result<Option<String>, Rejection>
 
 async fn read(staff: &Staff, view: &View, size: u32) -> authfort::Result<UserPage> {
     let filter = view.filter();
-    // A search is counted up to a thousand hits: to count more takes longer than to show them.
-    let total = if filter.query.is_some() { Total::Capped } else { Total::Exact };
+    // What is found one by one is counted up to a thousand: to count more takes longer than to show them.
+    let total = if filter.query.is_some() || view.asks_last_login() { Total::Capped } else { Total::Exact };
     let mut call = staff.admin.auth.list_users().filter(filter).sort_by(view.sort_by()).sort_order(view.sort_order());
     call = call.limit(size).total(total);
     if !view.cursor.is_empty() {
@@ -373,17 +405,17 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         let odd =
-            "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&sort=shoe&order=up&size=7&first=x&utm_source=mail";
+            "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&signed_in=yes&seen_from=never&sort=shoe&order=up&size=7&first=x&utm_source=mail";
         assert_eq!(view(odd), View::default());
     }
 
     #[test]
     fn the_address_says_all_that_is_shown() {
-        let all = "query=a%26b&status=banned&role=editor&verified=false&from=2026-01-02&until=2026-02-03&sort=email&order=desc&size=100&cursor=abc&first=101";
+        let all = "query=a%26b&status=banned&role=editor&verified=false&from=2026-01-02&until=2026-02-03&signed_in=true&seen_from=2026-03-04&seen_until=2026-04-05&sort=email&order=desc&size=100&cursor=abc&first=101";
         let shown = view(all);
         let address = shown.address();
         assert_eq!(view(address.trim_start_matches('?')), shown);
-        assert_eq!(shown.chips().len(), 6);
+        assert_eq!(shown.chips().len(), 9);
         assert!(
             shown.chips().iter().all(|chip| !chip.without.contains("cursor")),
             "a new list begins at its beginning"

@@ -133,6 +133,9 @@ impl<'a> Reading<'a> {
                 email_verified: None,
                 created_after: None,
                 created_before: None,
+                signed_in: None,
+                last_login_after: None,
+                last_login_before: None,
                 deleted: DeletedFilter::Without | DeletedFilter::With,
                 ..
             }

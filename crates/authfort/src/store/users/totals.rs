@@ -21,7 +21,16 @@ use crate::model::filter::{DeletedFilter, UserFilter};
 pub(super) fn is_kept(filter: &UserFilter) -> bool {
     matches!(
         filter,
-        UserFilter { query: None, created_after: None, created_before: None, roles, .. } if roles.len() <= 1
+        UserFilter {
+            query: None,
+            created_after: None,
+            created_before: None,
+            signed_in: None,
+            last_login_after: None,
+            last_login_before: None,
+            roles,
+            ..
+        } if roles.len() <= 1
     )
 }
 

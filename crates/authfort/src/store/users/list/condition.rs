@@ -37,6 +37,28 @@ pub(super) fn push(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter, hidd
     if let Some(time) = filter.created_before {
         to.push(" AND ").push(if hidden.before { covered } else { open }).push(" < ").hide(time);
     }
+    push_last_login(to, rows, filter);
+}
+
+/// Appends the conditions on the day of the last sign-in. A role's row does not have it, since every day would change most of
+/// these rows.
+fn push_last_login(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter) {
+    let (day, end) = match rows {
+        Rows::Users => (" AND coalesce(u.last_login_day", ", FALSE)"),
+        Rows::Holders(_) => (
+            " AND coalesce((SELECT b.last_login_day",
+            " FROM authfort_users b WHERE b.id = r.user_id), FALSE)",
+        ),
+    };
+    if let Some(signed_in) = filter.signed_in {
+        to.push(day).push(if signed_in { " IS NOT NULL" } else { " IS NULL" }).push(end);
+    }
+    if let Some(from) = filter.last_login_after {
+        to.push(day).push(" >= ").hide(from).push(end);
+    }
+    if let Some(before) = filter.last_login_before {
+        to.push(day).push(" < ").hide(before).push(end);
+    }
 }
 
 fn of_users(to: &mut Statement, filter: &UserFilter, hidden: Hidden, now: DateTime<Utc>) {

@@ -26,7 +26,7 @@ fn page(filter: UserFilter, sort_by: SortBy, sort_order: SortOrder, seek: Seek) 
 fn filters() -> Vec<UserFilter> {
     let far = now() - TimeDelta::days(39);
     let late = now() - TimeDelta::days(26);
-    let parts: [(u8, UserFilter); 10] = [
+    let parts: [(u8, UserFilter); 12] = [
         (0, UserFilter { banned: Some(true), ..UserFilter::default() }),
         (0, UserFilter { banned: Some(false), ..UserFilter::default() }),
         (1, UserFilter { deleted: DeletedFilter::Only, ..UserFilter::default() }),
@@ -37,6 +37,8 @@ fn filters() -> Vec<UserFilter> {
         (3, UserFilter { created_after: Some(late), ..UserFilter::default() }),
         (4, UserFilter { roles: vec!["editor".into()], ..UserFilter::default() }),
         (4, UserFilter { roles: vec!["member".into()], ..UserFilter::default() }),
+        (5, UserFilter { signed_in: Some(false), ..UserFilter::default() }),
+        (5, UserFilter { last_login_before: Some(far.date_naive()), ..UserFilter::default() }),
     ];
     let mut filters = vec![UserFilter::default()];
     for (at, (kind, one)) in parts.iter().enumerate() {
@@ -48,6 +50,8 @@ fn filters() -> Vec<UserFilter> {
                 both.email_verified = both.email_verified.or(two.email_verified);
                 both.created_before = both.created_before.or(two.created_before);
                 both.created_after = both.created_after.or(two.created_after);
+                both.signed_in = both.signed_in.or(two.signed_in);
+                both.last_login_before = both.last_login_before.or(two.last_login_before);
                 both.roles.extend(two.roles.clone());
                 if two.deleted != DeletedFilter::Without {
                     both.deleted = two.deleted;
