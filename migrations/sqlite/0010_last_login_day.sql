@@ -1,5 +1,5 @@
--- The day of the last sign-in, for filters: in each index that a page of users is read by. It is stored, because SQLite does not
--- take the value of a computed column from an index.
+-- The day of the last sign-in, for filters: in each index that a page of users is read by. A day and not the time, so that only
+-- the first sign-in of a day writes into these indexes.
 
 ALTER TABLE authfort_users ADD COLUMN last_login_day TEXT;
 DROP INDEX authfort_users_created;

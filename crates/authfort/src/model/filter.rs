@@ -114,6 +114,11 @@ pub struct UserFilter {
 const MAX_ROLES: usize = 20;
 
 impl UserFilter {
+    /// Whether it concerns the last sign-in.
+    pub(crate) fn asks_last_login(&self) -> bool {
+        self.signed_in.is_some() || self.last_login_after.is_some() || self.last_login_before.is_some()
+    }
+
     /// Validates the filter, folds the search term, and sorts the roles.
     pub(crate) fn checked(mut self) -> Result<Self> {
         let mut faults = validate::Faults::default();
@@ -128,8 +133,7 @@ impl UserFilter {
         {
             *time = time.and_then(|time| faults.take(bound(field, time)));
         }
-        for (field, day) in
-            [("last_login_after", self.last_login_after), ("last_login_before", self.last_login_before)]
+        for (field, day) in [("last_login_after", self.last_login_after), ("last_login_before", self.last_login_before)]
         {
             if let Some(day) = day {
                 faults.take(validate::time(field, day.and_time(NaiveTime::MIN).and_utc()));

@@ -404,8 +404,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        let odd =
-            "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&signed_in=yes&seen_from=never&sort=shoe&order=up&size=7&first=x&utm_source=mail";
+        let odd = "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&signed_in=yes&seen_from=never&sort=shoe&order=up&size=7&first=x&utm_source=mail";
         assert_eq!(view(odd), View::default());
     }
 

@@ -126,20 +126,13 @@ impl<'a> Reading<'a> {
 
     /// Whether hardly any users are passed over, so that it is cheaper to read them in one go than to find their ids first.
     fn passes_few(&self) -> bool {
-        matches!(
-            &self.page.filter,
-            UserFilter {
-                banned: None,
-                email_verified: None,
-                created_after: None,
-                created_before: None,
-                signed_in: None,
-                last_login_after: None,
-                last_login_before: None,
-                deleted: DeletedFilter::Without | DeletedFilter::With,
-                ..
-            }
-        )
+        let filter = &self.page.filter;
+        filter.banned.is_none()
+            && filter.email_verified.is_none()
+            && filter.created_after.is_none()
+            && filter.created_before.is_none()
+            && filter.deleted != DeletedFilter::Only
+            && !filter.asks_last_login()
     }
 
     /// Whether the page is the beginning of a list of all users.
@@ -171,6 +164,10 @@ impl<'a> Reading<'a> {
             let rows = self.walked();
             to.push("SELECT 1 FROM ").push(rows.table());
             condition::push(to, rows, filter, Hidden::default(), self.now);
+            if filter.asks_last_login() {
+                // PostgreSQL would read the whole table, which is much larger than an index that has the day.
+                Order::new(SortBy::CreatedAt, SortOrder::Asc, false).push(to, conn, rows);
+            }
         }
         push_limit(to, cap);
         to.push(") c)");

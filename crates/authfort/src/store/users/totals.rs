@@ -19,19 +19,12 @@ use crate::model::filter::{DeletedFilter, UserFilter};
 /// Returns whether the number of users that match is kept: for any combination of banned, anonymized, verified and at most
 /// one role.
 pub(super) fn is_kept(filter: &UserFilter) -> bool {
-    matches!(
-        filter,
-        UserFilter {
-            query: None,
-            created_after: None,
-            created_before: None,
-            signed_in: None,
-            last_login_after: None,
-            last_login_before: None,
-            roles,
-            ..
-        } if roles.len() <= 1
-    )
+    let UserFilter { query, created_after, created_before, roles, .. } = filter;
+    query.is_none()
+        && created_after.is_none()
+        && created_before.is_none()
+        && roles.len() <= 1
+        && !filter.asks_last_login()
 }
 
 /// Appends the number of users that match as one expression, if it is kept.

@@ -45,10 +45,9 @@ pub(super) fn push(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter, hidd
 fn push_last_login(to: &mut Statement, rows: Rows<'_>, filter: &UserFilter) {
     let (day, end) = match rows {
         Rows::Users => (" AND coalesce(u.last_login_day", ", FALSE)"),
-        Rows::Holders(_) => (
-            " AND coalesce((SELECT b.last_login_day",
-            " FROM authfort_users b WHERE b.id = r.user_id), FALSE)",
-        ),
+        Rows::Holders(_) => {
+            (" AND coalesce((SELECT b.last_login_day", " FROM authfort_users b WHERE b.id = r.user_id), FALSE)")
+        }
     };
     if let Some(signed_in) = filter.signed_in {
         to.push(day).push(if signed_in { " IS NOT NULL" } else { " IS NULL" }).push(end);

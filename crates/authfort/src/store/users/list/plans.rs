@@ -197,8 +197,8 @@ async fn every_other_path_has_an_index(auth: &AuthFort, kind: Plan) {
         let conn = conn.conn();
         let sqlite = matches!(conn, Conn::Sqlite(_));
         for filter in filters() {
-            let created = filter.created_after.is_some() || filter.created_before.is_some();
-            let index = match (created, filter.roles.is_empty()) {
+            let walked = filter.created_after.is_some() || filter.created_before.is_some() || filter.asks_last_login();
+            let index = match (walked, filter.roles.is_empty()) {
                 (false, _) => vec![KEPT],
                 (true, true) => vec![
                     "authfort_users_created",

@@ -78,6 +78,7 @@ fn postgres_type(arg: &Arg) -> &'static str {
         Arg::Bool(_) => "boolean",
         Arg::Int(_) => "bigint",
         Arg::Time(_) | Arg::OptTime(_) => "timestamptz",
+        Arg::Day(_) => "date",
     }
 }
 
