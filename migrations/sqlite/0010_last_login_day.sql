@@ -16,10 +16,15 @@ DROP INDEX authfort_users_deleted_name_asc;
 DROP INDEX authfort_users_deleted_name_desc;
 DROP INDEX authfort_users_verified;
 
-UPDATE authfort_users SET last_login_day = substr(last_login_at, 1, 10) WHERE last_login_at IS NOT NULL;
+-- A time from before 0008_plain_sql.sql may have another form.
+UPDATE authfort_users
+SET last_login_day = CASE WHEN last_login_at GLOB '*+00:00' THEN substr(last_login_at, 1, 10)
+    ELSE coalesce(date(last_login_at), substr(last_login_at, 1, 10)) END
+WHERE last_login_at IS NOT NULL;
 
 -- From the row, since another trigger may have brought the time into its form meanwhile.
-CREATE TRIGGER authfort_users_login_day_insert AFTER INSERT ON authfort_users WHEN new.last_login_at IS NOT NULL BEGIN
+CREATE TRIGGER authfort_users_login_day_insert AFTER INSERT ON authfort_users
+WHEN new.last_login_at IS NOT NULL OR new.last_login_day IS NOT NULL BEGIN
     UPDATE authfort_users SET last_login_day = substr(last_login_at, 1, 10)
     WHERE seq = new.seq AND last_login_day IS NOT substr(last_login_at, 1, 10);
 END;

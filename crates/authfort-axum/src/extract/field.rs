@@ -7,7 +7,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{
     Deserialize, Deserializer,
     de::{self, Unexpected, Visitor},
@@ -111,6 +111,40 @@ pub(crate) fn rfc3339_unless_empty<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
     Ok(unless_empty::<Time, D>(deserializer)?.map(|Time(time)| time))
+}
+
+/// A day, for [`day_unless_empty`].
+#[derive(Debug, Clone, Copy)]
+struct Day(NaiveDate);
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(DayVisitor)
+    }
+}
+
+struct DayVisitor;
+
+impl Visitor<'_> for DayVisitor {
+    type Value = Day;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a day in the form of RFC 3339, such as 2030-01-31")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Day, E> {
+        // Strictly so: chrono also accepts spaces, signs, and years of two digits.
+        let day = text.parse::<NaiveDate>().ok().filter(|day| day.to_string() == text && text.len() == 10);
+        day.map(Day).ok_or_else(|| E::invalid_value(Unexpected::Other("other text"), &self))
+    }
+}
+
+/// Reads an optional day from a parameter that may be empty.
+///
+/// # Errors
+/// - anything but an empty text and a full date of RFC 3339
+pub(crate) fn day_unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+    Ok(unless_empty::<Day, D>(deserializer)?.map(|Day(day)| day))
 }
 
 #[cfg(test)]

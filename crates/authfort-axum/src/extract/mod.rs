@@ -22,7 +22,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
 pub(crate) use fault::wanted;
-pub(crate) use field::{Field, rfc3339, rfc3339_unless_empty, unless_empty};
+pub(crate) use field::{Field, day_unless_empty, rfc3339, rfc3339_unless_empty, unless_empty};
 pub(crate) use form::{form, is_form};
 pub(crate) use json::{Json, OptionalJson};
 use json::{buffer, is_plain};

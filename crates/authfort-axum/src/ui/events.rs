@@ -24,7 +24,8 @@ struct Events {
     /// What was written and names nobody.
     odd: Option<String>,
     entries: Vec<Entry>,
-    /// The query of the next page.
+    /// The queries of the first page, and of the next one.
+    newest: String,
     next: Option<String>,
     is_first: bool,
 }
@@ -65,13 +66,15 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     let found = if odd.is_some() { None } else { Some(call.await?) };
     let (events, next) = found.map_or_else(Default::default, |found| (found.events, found.next_cursor));
     let user_id = user.map_or_else(String::new, |user| user.to_string());
-    let next = next.map(|before| {
-        let filters = [("type", &r#type), ("user", &user_id), ("from", &from), ("until", &until)];
-        let given = filters.into_iter().filter(|(_, value)| !value.is_empty());
-        given.fold(format!("?before={before}"), |query, (name, value)| format!("{query}&{name}={value}"))
-    });
+    let filters = [("type", &r#type), ("user", &user_id), ("from", &from), ("until", &until)];
+    let given = filters.into_iter().filter(|(_, value)| !value.is_empty());
+    let newest = given.fold("?".to_owned(), |query, (name, value)| format!("{query}{name}={value}&"));
+    let next = next.map(|before| format!("{newest}before={before}"));
     let entries = entries(&staff, events).await?;
     let is_first = before.is_none();
     let frame = staff.frame;
-    page(StatusCode::OK, &Events { frame, types: EVENT_TYPES, r#type, from, until, user, odd, entries, next, is_first })
+    page(
+        StatusCode::OK,
+        &Events { frame, types: EVENT_TYPES, r#type, from, until, user, odd, entries, newest, next, is_first },
+    )
 }

@@ -44,9 +44,11 @@ use axum::routing::{get, post};
 pub use self::panel::{Panel, PanelContent};
 pub use self::site::AdminPage;
 use self::site::Site;
-use self::users::bulk::BODY_LIMIT as BULK_LIMIT;
 use crate::harden::{BODY_LIMIT, catch_panics, mark};
 use crate::{AuthLayer, Rejection, require_role};
+
+/// The limit of a body with a list of a thousand people, or with metadata.
+const LARGE: usize = 1024 * 1024;
 
 /// Returns the admin page: users for people, in the browser. Merge it with the [`admin_router`](crate::admin_router); its
 /// paths begin with `/ui/`, and `/` leads there. Every page requires the service's
@@ -78,8 +80,8 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
     let guarded = Router::new()
         .route("/ui/users", get(users::list::list))
         .route("/ui/users/new", get(users::create::form).post(users::create::create))
-        .route("/ui/users/bulk", get(users::bulk::form).post(users::bulk::run).layer(DefaultBodyLimit::max(BULK_LIMIT)))
-        .route("/ui/users/{id}", get(users::person::show).post(users::edit::edit))
+        .route("/ui/users/bulk", get(users::bulk::form).post(users::bulk::run).layer(DefaultBodyLimit::max(LARGE)))
+        .route("/ui/users/{id}", get(users::person::show).post(users::edit::edit).layer(DefaultBodyLimit::max(LARGE)))
         .route("/ui/users/{id}/news", get(users::news::news))
         .route("/ui/users/{id}/ban", get(users::ban::form).post(users::ban::ban))
         .route("/ui/users/{id}/unban", post(users::acts::unban))

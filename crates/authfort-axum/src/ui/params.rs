@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use authfort::FieldError;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
 
 use crate::Rejection;
 use crate::extract::{Parameters, form, is_form};
@@ -57,9 +57,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
-/// The day as a form has it, such as `2026-11-30`; empty if it is none.
+/// The day as a form has it, such as `2026-11-30`; empty if it is none, or one without a time beside it.
 pub(super) fn day(params: &Params, name: &str) -> String {
-    params.parsed::<NaiveDate>(name).map_or_else(String::new, |day| day.to_string())
+    let day = params.parsed::<NaiveDate>(name).filter(|day| (1..9999).contains(&day.year()));
+    day.map_or_else(String::new, |day| day.to_string())
 }
 
 /// Where a day begins, in UTC.

@@ -1,7 +1,7 @@
 //! `/ui/sessions`: the live sessions of everybody, newest first.
 
 use askama::Template;
-use authfort::{Error, Session};
+use authfort::{Error, Session, SessionId};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,6 +16,8 @@ use crate::Rejection;
 #[template(path = "ui/sessions.html")]
 struct Page {
     frame: Frame,
+    /// The session that the administrator is in.
+    own_session: SessionId,
     sessions: Vec<(Session, Named)>,
     /// The query of the next page.
     next: Option<String>,
@@ -40,5 +42,6 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     });
     let next = found.next_cursor.map(|cursor| format!("?cursor={}", utf8_percent_encode(&cursor, NON_ALPHANUMERIC)));
     let (sessions, is_first) = (sessions.collect(), cursor.is_none());
-    page(StatusCode::OK, &Page { frame: staff.frame, sessions, next, is_first })
+    let own_session = staff.admin.user.session_id;
+    page(StatusCode::OK, &Page { frame: staff.frame, own_session, sessions, next, is_first })
 }

@@ -66,12 +66,17 @@ impl ReadQuery for List {
         if let Some(id) = query.user_id {
             statement.push(" AND user_id = ").hide(id);
         }
-        if let Some((first, others)) = query.types.split_first() {
-            statement.push(" AND type IN (").hide(first.as_str());
-            for name in others {
-                statement.push(", ").hide(name.as_str());
+        match query.types.as_slice() {
+            [] => {}
+            // With a list, SQLite may walk the whole log for a rare type.
+            [only] => drop(statement.push(" AND type = ").hide(only.as_str())),
+            [first, others @ ..] => {
+                statement.push(" AND type IN (").hide(first.as_str());
+                for name in others {
+                    statement.push(", ").hide(name.as_str());
+                }
+                statement.push(")");
             }
-            statement.push(")");
         }
         if let Some(id) = query.after {
             statement.push(" AND id > ").hide(id.0);

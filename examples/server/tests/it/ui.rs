@@ -188,13 +188,13 @@ both_engines! {
         browser.run("document.querySelector('#status').value = 'banned';
              document.querySelector('#status').dispatchEvent(new Event('input', { bubbles: true }))").await;
         until_names(&browser, &["Bob Anders"]).await;
-        browser.click(".chip").await;
+        browser.go(&site.url("/admin/ui/users")).await;
         browser.click("details.more summary").await;
         browser.choose("#signed_in", "true").await;
         until_names(&browser, &["Administrator"]).await;
         browser.see("Has signed in").await;
         browser.choose("#signed_in", "false").await;
-        until_names(&browser, &["Anna Rossi", "Bob Anders", "Joanna Weber"]).await;
+        until_names(&browser, &["Bob Anders", "Joanna Weber", "Anna Rossi"]).await;
         browser.see("Never signed in").await;
         browser.choose("#signed_in", "").await;
         browser.fill("#role", "nobody").await;
@@ -392,6 +392,11 @@ both_engines! {
         browser.see("john@example.com").await;
         browser.go(&site.url(&format!("/admin/ui/events?type=user_created&until={today}"))).await;
         browser.see("john@example.com").await;
+        browser.go(&site.url(&format!("/admin/ui/events?type=user_created&from={today}&before=ffffffff-0000-7000-8000-000000000000"))).await;
+        let newest = browser.find("nav.pages a").await.attr("href").await.unwrap().unwrap();
+        assert_eq!(newest, format!("/admin/ui/events?type=user_created&from={today}&"));
+        browser.go(&site.url("/admin/ui/users?status=gone")).await;
+        browser.see("“status” cannot be “gone”").await;
         browser.go(&site.url("/admin/ui/events?type=user_created&until=2026-01-01")).await;
         browser.see("Nothing was recorded.").await;
         browser.go(&site.url("/admin/ui/events?type=user_created&from=2999-01-01")).await;

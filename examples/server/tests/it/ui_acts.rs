@@ -3,7 +3,7 @@
 use authfort::sqlx::{Connection as _, PgConnection, SqliteConnection, query};
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 use fantoccini::key::Key;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::browser::Browser;
 use crate::ui::{ADMIN, PASSWORD, Site};
@@ -115,21 +115,41 @@ both_engines! {
         site.patch(&format!("/admin/users/{id}"), json!({ "name": "Jane Theirs", "phone": "+4930123456" })).await;
         browser.click("button.primary").await;
         browser.see("somebody else has changed this person").await;
-        for text in ["Jane Theirs", "Jane Mine", "+4930123456"] {
-            browser.see(text).await;
-        }
+        browser.see("Jane Theirs").await;
+        browser.see("Jane Mine").await;
+        assert_eq!(value(&browser, "#phone").await, "+4930123456", "a field that nobody meant to change is as it is now");
         assert_eq!(site.get(&format!("/admin/users/{id}")).await["name"], "Jane Theirs", "nothing was done");
         assert_eq!(value(&browser, "#name").await, "Jane Mine", "what was typed stays");
         browser.click("button.primary").await;
         browser.see("Done: User updated.").await;
         let user = site.get(&format!("/admin/users/{id}")).await;
-        assert_eq!((&user["name"], &user["phone"], &user["email_verified"]), (&json!("Jane Mine"), &Value::Null, &json!(true)));
+        assert_eq!((&user["name"], &user["phone"], &user["email_verified"]), (&json!("Jane Mine"), &json!("+4930123456"), &json!(true)));
 
         browser.click("a[href$='?edit=1']").await;
         browser.fill("#email", ADMIN).await;
         browser.click("form.fields button.primary").await;
         browser.see("Not saved.").await;
         assert_eq!(value(&browser, "#email").await, ADMIN);
+    }
+
+    async fn a_ban_of_who_was_changed_meanwhile_is_asked_again_with_what_was_typed(db: TestDatabase) {
+        let site = Site::start(&db).await;
+        let id = site.user("jane@example.com", "Jane").await;
+        let browser = Browser::start().await;
+        site.sign_in(&browser).await;
+        browser.go(&site.url(&format!("/admin/ui/users/{id}/ban"))).await;
+        browser.fill("#reason", "A long story").await;
+        browser.choose("#lasts", "24").await;
+        site.patch(&format!("/admin/users/{id}"), json!({ "name": "Janet" })).await;
+        browser.click("button.danger").await;
+        browser.see("They are not banned.").await;
+        assert_eq!(site.get(&format!("/admin/users/{id}")).await["banned"], false);
+        assert_eq!((value(&browser, "#reason").await.as_str(), value(&browser, "#lasts").await.as_str()), ("A long story", "24"));
+        browser.click("button.danger").await;
+        browser.see("Banned since").await;
+        let user = site.get(&format!("/admin/users/{id}")).await;
+        assert_eq!(user["ban_reason"], "A long story");
+        assert!(user["ban_expires_at"].is_string());
     }
 
     async fn metadata_is_edited_as_json(db: TestDatabase) {
@@ -167,6 +187,19 @@ both_engines! {
         browser.click("form.fields button.primary").await;
         browser.see("Done: User updated.").await;
         assert_eq!(site.get(&address).await["metadata"], json!({}));
+        // As many lines as there can be, and a form that does not ask for it.
+        let long = json!({ "deep": vec![json!([0]); 2_000], "plan": "team" });
+        site.patch(&address, json!({ "metadata": long })).await;
+        for script in ["", "document.querySelectorAll('[name$=metadata]').forEach((field) => field.remove());"] {
+            browser.go(&edit).await;
+            browser.find("#metadata").await;
+            browser.run(script).await;
+            browser.fill("#name", &format!("Jane {}", script.len())).await;
+            browser.click("form.fields button.primary").await;
+            browser.see("Done: User updated.").await;
+            let user = site.get(&address).await;
+            assert_eq!((&user["metadata"], &user["name"]), (&long, &json!(format!("Jane {}", script.len()))));
+        }
     }
 
     async fn the_active_sessions_of_everybody_are_listed(db: TestDatabase) {
@@ -189,7 +222,11 @@ both_engines! {
         assert_eq!(after.as_u64().unwrap() + 1, before.as_u64().unwrap());
         assert!(!browser.text().await.contains("jane@example.com"));
         browser.go(&site.url("/admin/ui/sessions?cursor=odd")).await;
-        browser.see("Whose").await;
+        browser.see("This is your session.").await;
+        site.post("/auth/login", json!({ "email": "jane@example.com", "password": PASSWORD })).await;
+        browser.go(&site.url("/admin/ui/sessions")).await;
+        browser.click("tr:has(a[href$='ID']) button".replace("ID", &id).as_str()).await;
+        browser.see("Done: Session revoked.").await;
     }
 
     async fn a_session_is_ended_by_its_button(db: TestDatabase) {

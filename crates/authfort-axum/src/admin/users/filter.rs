@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::extract::{rfc3339_unless_empty, unless_empty};
+use crate::extract::{day_unless_empty, rfc3339_unless_empty, unless_empty};
 
 /// Selects users. An empty parameter is treated as absent.
 #[derive(Deserialize, IntoParams)]
@@ -38,10 +38,10 @@ pub(crate) struct Filter {
     #[serde(default, deserialize_with = "unless_empty")]
     signed_in: Option<bool>,
     /// Last signed in on this day (`2030-01-31`, in UTC) or later.
-    #[serde(default, deserialize_with = "unless_empty")]
+    #[serde(default, deserialize_with = "day_unless_empty")]
     last_login_after: Option<NaiveDate>,
     /// Last signed in before this day (`2030-01-31`, in UTC). Who has never signed in is not among them.
-    #[serde(default, deserialize_with = "unless_empty")]
+    #[serde(default, deserialize_with = "day_unless_empty")]
     last_login_before: Option<NaiveDate>,
 }
 

@@ -1,7 +1,7 @@
 //! `/ui/users/{id}/ban`
 
 use askama::Template;
-use authfort::{FieldError, User};
+use authfort::{Error, FieldError, User};
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{NaiveDateTime, TimeDelta};
@@ -24,12 +24,27 @@ struct Ban {
     user: User,
     /// Why it cannot be done.
     obstacle: Option<&'static str>,
+    /// Whether somebody else has changed the person since the form was read.
+    is_changed: bool,
+    reason: String,
+    lasts: String,
+    until: String,
+}
+
+impl Ban {
+    /// The form as the ban is now.
+    fn of(staff: Staff, user: User) -> Self {
+        let obstacle = (staff.admin.user.user_id == user.id).then_some("This is you.");
+        let until = user.ban_expires_at.map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M").to_string());
+        let lasts = if until.is_empty() { "forever" } else { "until" }.to_owned();
+        let reason = user.ban_reason.clone().unwrap_or_default();
+        Self { frame: staff.frame, user, obstacle, is_changed: false, reason, lasts, until }
+    }
 }
 
 pub(in crate::ui) async fn form(staff: Staff, Path(UserPath { id }): Path<UserPath>) -> Result<Response, Rejection> {
     let user = staff.admin.auth.get_user(id).await?;
-    let obstacle = (staff.admin.user.user_id == id).then_some("This is you.");
-    page(StatusCode::OK, &Ban { frame: staff.frame, user, obstacle })
+    page(StatusCode::OK, &Ban::of(staff, user))
 }
 
 pub(in crate::ui) async fn ban(
@@ -74,6 +89,18 @@ pub(in crate::ui) async fn ban(
     if let Some(end) = end {
         call = call.expires_at(end);
     }
-    call.await?;
-    Ok(done(&staff, id, "user_banned"))
+    match call.await {
+        Err(Error::PreconditionFailed) => {
+            // Shown again with what was typed, for whoever has seen what it is now.
+            let user = staff.admin.auth.get_user(id).await?;
+            let text = |name| form.get(name).unwrap_or_default().to_owned();
+            let (reason, lasts, until) = (text("reason"), text("lasts"), text("until"));
+            let ban = Ban { is_changed: true, reason, lasts, until, ..Ban::of(staff, user) };
+            page(StatusCode::PRECONDITION_FAILED, &ban)
+        }
+        outcome => {
+            outcome?;
+            Ok(done(&staff, id, "user_banned"))
+        }
+    }
 }

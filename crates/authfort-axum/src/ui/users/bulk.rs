@@ -26,8 +26,6 @@ use crate::ui::words;
 const LIMIT: usize = 1_000;
 /// As many as a page of the list can have.
 const PAGE: u32 = 200;
-/// The size of a form with so many people, whose addresses are as long as can be, and written in percent.
-pub(in crate::ui) const BODY_LIMIT: usize = 1024 * 1024;
 
 /// A person, as the form carries them: the id, and the address to be recognized by.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,9 @@ use crate::ui::params::{Form, Params};
 use crate::ui::step_up::StepUp;
 use crate::ui::words;
 
+/// Longer metadata is on one line, so that the form stays within the limit of its body.
+const MOST_PRETTY: usize = 32 * 1024;
+
 /// The profile as the form has it. An empty field is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::ui) struct Profile {
@@ -25,10 +28,12 @@ pub(in crate::ui) struct Profile {
     pub name: String,
     pub phone: String,
     pub avatar_url: String,
-    /// JSON, on several lines.
-    pub metadata: String,
+    /// JSON. None if the form does not ask for it.
+    pub metadata: Option<String>,
     /// Whether another address needs the password of the administrator.
     pub needs_password: bool,
+    /// What the fields were when the form was made.
+    pub was: Option<Box<Self>>,
     /// Why it was not saved.
     pub faults: Vec<String>,
     /// The fields that somebody else has changed meanwhile: what they are called, what they are now, and what they would be.
@@ -45,8 +50,28 @@ impl Profile {
             name: text(&user.name),
             phone: text(&user.phone),
             avatar_url: text(&user.avatar_url),
-            metadata: pretty(&user.metadata),
+            metadata: Some(pretty(&user.metadata)),
             ..Self::default()
+        }
+    }
+
+    /// Takes over what is now in the fields that are as the form had them: nobody meant to change them.
+    fn keep_unchanged(&mut self, form: &Params, now: &Self) {
+        let was = |name: &str| form.get(name).unwrap_or_default().replace("\r\n", "\n");
+        let keep = |name: &str, field: &mut String, now: &String| {
+            if *field == was(name).trim() {
+                field.clone_from(now);
+            }
+        };
+        keep("email_was", &mut self.email, &now.email);
+        keep("name_was", &mut self.name, &now.name);
+        keep("phone_was", &mut self.phone, &now.phone);
+        keep("avatar_url_was", &mut self.avatar_url, &now.avatar_url);
+        if let (Some(field), Some(now)) = (&mut self.metadata, &now.metadata) {
+            keep("metadata_was", field, now);
+        }
+        if self.email_verified == form.get("email_verified_was").is_some() {
+            self.email_verified = now.email_verified;
         }
     }
 
@@ -54,7 +79,9 @@ impl Profile {
         let version = version(form)?;
         let mut text = |name| form.take(name).unwrap_or_default().trim().to_owned();
         let (email, name, phone, avatar_url) = (text("email"), text("name"), text("phone"), text("avatar_url"));
-        let metadata = text("metadata");
+        let metadata = text("metadata").replace("\r\n", "\n");
+        // Of an empty field and one that is not there, only this tells.
+        let metadata = form.get("asks_metadata").map(|_| metadata);
         let email_verified = form.get("email_verified").is_some();
         Ok(Self { version, email, email_verified, name, phone, avatar_url, metadata, ..Self::default() })
     }
@@ -68,9 +95,9 @@ impl Profile {
             ("Name", now.name.clone(), self.name.clone()),
             ("Phone", now.phone.clone(), self.phone.clone()),
             ("Picture", now.avatar_url.clone(), self.avatar_url.clone()),
-            ("Metadata", now.metadata.clone(), self.metadata.clone()),
         ]
         .into_iter()
+        .chain(now.metadata.clone().zip(self.metadata.clone()).map(|(now, wanted)| ("Metadata", now, wanted)))
         .filter(|(_, now, wanted)| now != wanted)
         .collect()
     }
@@ -86,15 +113,24 @@ pub(in crate::ui) async fn edit(
     let mut wanted = Profile::read(&mut form)?;
     wanted.needs_password = staff.needs_password().await?;
     let now = Profile::of(&staff.admin.auth.get_user(id).await?);
-    let metadata = match object(&wanted.metadata) {
-        Ok(metadata) => metadata,
-        Err(fault) => {
-            wanted.faults = vec![fault];
-            return show_again(staff, id, &headers, wanted, StatusCode::UNPROCESSABLE_ENTITY).await;
-        }
+    if form.get("has_was").is_some() {
+        wanted.keep_unchanged(&form, &now);
+    }
+    let metadata = match wanted.metadata.as_deref().filter(|text| Some(*text) != now.metadata.as_deref()) {
+        // What is as it was is not judged.
+        None => None,
+        Some(text) => match object(text) {
+            Ok(metadata) => Some(metadata),
+            Err(fault) => {
+                wanted.faults = vec![fault];
+                return show_again(staff, id, &headers, wanted, StatusCode::UNPROCESSABLE_ENTITY).await;
+            }
+        },
     };
-    // Written as the stored one is, so that the two can be compared.
-    wanted.metadata = pretty(&metadata);
+    if let Some(metadata) = &metadata {
+        // Written as the stored one is, so that the two can be compared.
+        wanted.metadata = Some(pretty(metadata));
+    }
     // Whoever has the address can have the account.
     let is_other = wanted.email != now.email || wanted.email_verified != now.email_verified;
     let (auth, cookies) =
@@ -116,7 +152,7 @@ pub(in crate::ui) async fn edit(
     if wanted.avatar_url != now.avatar_url {
         call = if wanted.avatar_url.is_empty() { call.clear_avatar_url() } else { call.avatar_url(&wanted.avatar_url) };
     }
-    if wanted.metadata != now.metadata {
+    if let Some(metadata) = metadata.filter(|_| wanted.metadata != now.metadata) {
         call = call.metadata(metadata);
     }
     let status = match call.await {
@@ -127,6 +163,11 @@ pub(in crate::ui) async fn edit(
         Err(Error::PreconditionFailed) => {
             let now = Profile::of(&auth.get_user(id).await?);
             wanted.conflicts = wanted.differences(&now);
+            if wanted.conflicts.is_empty() {
+                // Whatever was to be changed is so already.
+                let address = staff.frame.path(&format!("/ui/users/{id}"));
+                return Ok((cookies, Redirect::to(&address)).into_response());
+            }
             wanted.version = now.version;
             StatusCode::PRECONDITION_FAILED
         }
@@ -154,7 +195,8 @@ async fn show_again(
     status: StatusCode,
 ) -> Result<Response, Rejection> {
     let mut person = Person::read(staff, id, headers, None).await?;
-    person.form = Some(form);
+    let was = Some(Box::new(Profile::of(&person.user)));
+    person.form = Some(Profile { was, ..form });
     page(status, &person)
 }
 
@@ -178,7 +220,8 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     Err(format!("The metadata must be a JSON object, such as {{\"plan\": \"team\"}}: {why}."))
 }
 
-/// Writes metadata for people.
+/// Writes metadata for people, on several lines unless that takes too much room.
 pub(super) fn pretty(metadata: &Map<String, Value>) -> String {
-    serde_json::to_string_pretty(metadata).unwrap_or_default()
+    let lines = serde_json::to_string_pretty(metadata).unwrap_or_default();
+    if lines.len() > MOST_PRETTY { serde_json::to_string(metadata).unwrap_or_default() } else { lines }
 }

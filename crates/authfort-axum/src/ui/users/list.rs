@@ -152,6 +152,13 @@ impl View {
         params.names().find(|name| !others.contains(name) && !is_applied(name)).map(str::to_owned)
     }
 
+    /// Returns a filter that is named and not applied, since its value is none.
+    fn left_out(&self, params: &Params) -> Option<(&'static str, String)> {
+        let named = |name| params.get(name).map(str::trim).filter(|value| !value.is_empty());
+        let mut missing = self.filters().into_iter().filter(|(_, applied)| applied.is_empty());
+        missing.find_map(|(name, _)| named(name).map(|value| (name, value.to_owned())))
+    }
+
     /// Returns the list from its beginning, in pages of any size.
     pub(super) fn whole(self) -> Self {
         Self { cursor: String::new(), first: 0, size: None, ..self }
@@ -274,8 +281,8 @@ pub(in crate::ui) async fn list(staff: Staff, params: Params, headers: HeaderMap
     let roles = staff.admin.auth.list_role_names().await?;
     let mut shown = show(staff.frame, view.clone(), size, found, roles);
     shown.deleted = deleted;
-    if let Some(odd) = role(&params).filter(|role| !is_role_name(role)) {
-        shown.hint = format!("“{odd}” cannot be a role, so users of every role are shown.");
+    if let Some((name, value)) = view.left_out(&params) {
+        shown.hint = format!("“{name}” cannot be “{value}”, so it is left out.");
     }
     let mut response = page(StatusCode::OK, &shown)?;
     if let Some(size) = view.size {
@@ -404,7 +411,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        let odd = "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&signed_in=yes&seen_from=never&sort=shoe&order=up&size=7&first=x&utm_source=mail";
+        let odd = "status=gone&role=%3Cb%3E&verified=maybe&from=yesterday&signed_in=yes&seen_from=never&seen_until=%2B262142-12-31&until=9999-12-31&sort=shoe&order=up&size=7&first=x&utm_source=mail";
         assert_eq!(view(odd), View::default());
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Person {
     /// The list as it was left.
     back: String,
     now: DateTime<Utc>,
-    user: User,
+    pub user: User,
     metadata: String,
     sessions: Vec<Session>,
     has_more_sessions: bool,
@@ -55,7 +55,9 @@ pub(in crate::ui) async fn show(
 ) -> Result<Response, Rejection> {
     let mut person = Person::read(&staff, id, &headers, params.get("done")).await?;
     if params.get("edit").is_some() && !person.user.is_deleted {
-        person.form = Some(Profile { needs_password: staff.needs_password().await?, ..Profile::of(&person.user) });
+        let was = Some(Box::new(Profile::of(&person.user)));
+        let needs_password = staff.needs_password().await?;
+        person.form = Some(Profile { needs_password, was, ..Profile::of(&person.user) });
     }
     page(StatusCode::OK, &person)
 }

@@ -100,13 +100,15 @@ impl Act {
         Ok(())
     }
 
-    /// Does it to one person, on behalf of the administrator.
-    pub(super) async fn on(self, auth: &AuthFort, admin: &Admin, id: UserId, form: &Params) -> Result<(), Rejection> {
+    /// Does it to one person, on behalf of the administrator. Returns whether there was anything to do.
+    pub(super) async fn on(self, auth: &AuthFort, admin: &Admin, id: UserId, form: &Params) -> Result<bool, Rejection> {
         let role = form.get("role").unwrap_or_default().trim();
         let demotes = self == Self::TakeRole && role == auth.admin_role();
         if demotes || matches!(self, Self::Ban | Self::EndSessions | Self::Anonymize | Self::Delete) {
             admin.not_on_self(id)?;
         }
+        let version = async || Ok::<_, Rejection>(auth.find_user(id).await?.map(|user| user.version));
+        let before = version().await?;
         match self {
             Self::Ban => {
                 let call = auth.ban_user(id);
@@ -118,9 +120,7 @@ impl Act {
             Self::Unban => {
                 auth.unban_user(id).await?;
             }
-            Self::EndSessions => {
-                auth.revoke_sessions(id).await?;
-            }
+            Self::EndSessions => return Ok(auth.revoke_sessions(id).await? > 0),
             Self::GiveRole => {
                 auth.add_role(id, role).await?;
             }
@@ -134,6 +134,6 @@ impl Act {
                 auth.delete_user(id).await?;
             }
         }
-        Ok(())
+        Ok(version().await? != before)
     }
 }

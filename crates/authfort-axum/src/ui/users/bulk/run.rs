@@ -20,14 +20,15 @@ use crate::ui::words;
 /// How many people a request acts on, and how long it goes on: a script gives up after half a minute.
 const PART: usize = 100;
 const PART_LASTS: Duration = Duration::from_secs(5);
-/// What stands in the place of a code if it was done.
+/// What stands in the place of a code if it was done, and if nothing was to be done.
 const DONE: &str = "done";
+const NOTHING: &str = "nothing";
 
 /// Somebody who was acted on.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     person: Person,
-    /// [`DONE`], or the code of the refusal.
+    /// [`DONE`], [`NOTHING`], or the code of the refusal.
     code: String,
 }
 
@@ -50,12 +51,12 @@ struct Progress {
 }
 
 impl Progress {
-    fn done(&self) -> usize {
-        self.outcomes.iter().filter(|outcome| outcome.code == DONE).count()
+    fn number_of(&self, code: &str) -> usize {
+        self.outcomes.iter().filter(|outcome| outcome.code == code).count()
     }
 
     fn refused(&self) -> usize {
-        self.outcomes.len() - self.done()
+        self.outcomes.len() - self.number_of(DONE) - self.number_of(NOTHING)
     }
 
     fn rest_lines(&self) -> String {
@@ -128,7 +129,8 @@ pub(in crate::ui) async fn run(step_up: StepUp, uri: Uri, Form(mut form): Form) 
     for _ in 0..PART {
         let Some(person) = rest.front().filter(|_| Instant::now() < ends) else { break };
         let code = match act.on(&auth, &staff.admin, person.id, &form).await {
-            Ok(()) => DONE.to_owned(),
+            Ok(true) => DONE.to_owned(),
+            Ok(false) => NOTHING.to_owned(),
             // Of this person alone.
             Err(refused) if matches!(refused.status(), StatusCode::NOT_FOUND | StatusCode::CONFLICT) => {
                 refused.code().to_owned()
