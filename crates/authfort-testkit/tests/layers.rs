@@ -11,7 +11,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("model", &["model"]),
     ("db", &["db"]),
     ("store", &["store"]),
-    ("services", &["config", "hooks", "passwords", "standings", "tokens"]),
+    ("services", &["config", "hooks", "passwords", "standings", "tail", "tokens"]),
     ("core", &["core"]),
     ("handle", &["authfort"]),
     ("write path", &["access", "revocation", "work"]),

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::hooks::HookHandle;
 use crate::model::actor::Actor;
 use crate::model::events::TypedEvent;
-use crate::{Result, store};
+use crate::{EventId, Result, store};
 
 /// The user-management service: a handle on a database, cheap to clone.
 ///
@@ -104,7 +104,7 @@ impl AuthFort {
         F: Fn(E) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.core.hooks().on(hook)
+        self.core.hooks().on(EventId::new(self.core.now()), hook)
     }
 
     /// Checks that the database answers, on a connection like those of lists; returns within `acquire_timeout`.

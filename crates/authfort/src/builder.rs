@@ -438,13 +438,14 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
         db.check_schema().await?;
     }
     db.check_search().await?;
-    let hooks = Hooks::new(tokio::runtime::Handle::current());
     // Without the triggers of the log, nothing that is remembered would be certain.
     let follows = !db.check_triggers().await?.concern_the_guard();
     let staleness = if follows { config.guard_staleness } else { Duration::ZERO };
-    let (standings, tasks) = Standings::start(&db, staleness, config.guard_tokens);
+    let (standings, mut tasks) = Standings::start(&db, staleness, config.guard_tokens);
+    let tail = Tail::start(&db, &mut tasks).await?;
+    let hooks = Hooks::new(Arc::clone(&tail), tokio::runtime::Handle::current());
     let guard_checks = GuardChecks::new();
-    let core = Core::new(Services { db, config, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
+    let core = Core::new(Services { db, config, tail, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

@@ -13,6 +13,7 @@ use crate::metrics::GuardChecks;
 use crate::model::actor::Actor;
 use crate::passwords::Passwords;
 use crate::standings::Standings;
+use crate::tail::Tail;
 use crate::tokens::{Keyring, Rules};
 
 /// Cheap to clone.
@@ -25,6 +26,7 @@ pub struct Core {
 pub(crate) struct Services {
     pub db: Db,
     pub config: Config,
+    pub tail: Arc<Tail>,
     pub hooks: Hooks,
     pub passwords: Passwords,
     pub keyring: Arc<Keyring>,
@@ -62,6 +64,10 @@ impl Core {
 
     pub(crate) fn config(&self) -> &Config {
         &self.services.config
+    }
+
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.services.tail
     }
 
     pub(crate) fn hooks(&self) -> &Hooks {

@@ -59,6 +59,7 @@ mod roles;
 mod sessions;
 mod standings;
 mod store;
+mod tail;
 mod tokens;
 mod users;
 mod work;

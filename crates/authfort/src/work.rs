@@ -27,8 +27,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::core::Core;
-use crate::db::{Conn, OpenTransaction, Savepoint, Tx};
-use crate::events::Event;
+use crate::db::{Conn, Savepoint, Tx};
 use crate::{Error, Result, store};
 pub(crate) use locks::at_version;
 pub(crate) use operation::{Before, RateCheck, Verdict, check_rate};
@@ -155,12 +154,10 @@ impl<O: Joinable> Write<O> {
         self.core.db().check_joined(&mut conn).await?;
         Savepoint::begin(&mut conn).await?;
         match self.join(&mut conn).await {
-            Ok((mut output, watched)) => {
+            Ok(mut output) => {
                 Savepoint::release(&mut conn).await?;
                 tell_lists(&self);
-                if let Some((transaction, events)) = watched {
-                    self.core.hooks().publish_when_committed(self.core.db().clone(), transaction, events);
-                }
+                self.core.tail().joined();
                 self.op.finish(&self.core, &mut output)?;
                 Ok(output)
             }
@@ -175,8 +172,7 @@ impl<O: Joinable> Write<O> {
         }
     }
 
-    /// Returns the output, and the events with the open transaction that they belong to, if hooks wait for them.
-    async fn join(&mut self, conn: &mut Conn<'_>) -> Result<(O::Output, Option<(OpenTransaction, Vec<Event>)>)> {
+    async fn join(&mut self, conn: &mut Conn<'_>) -> Result<O::Output> {
         for _ in 0..ROUNDS {
             if !std::mem::take(&mut self.prepared) {
                 let joined = Some(conn.reborrow());
@@ -185,11 +181,8 @@ impl<O: Joinable> Write<O> {
             let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
             match execute(&self.op, &mut work).await? {
                 Verdict::Commit(output) => {
-                    let events = work.events;
-                    if events.is_empty() || self.core.hooks().is_empty() {
-                        return Ok((output, None));
-                    }
-                    return Ok((output, Some((conn.open_transaction().await?, events))));
+                    self.core.hooks().keep_tokens(&work.events, work.now);
+                    return Ok(output);
                 }
                 Verdict::CommitAndFail(error) => return Err(error),
                 Verdict::PrepareAgain => {}
@@ -244,16 +237,17 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let mut tx: Tx = core.db().begin().await?;
     let mut work = Work::new(core, tx.conn(), *if_version);
     let verdict = execute(op, &mut work).await;
-    let Work { events, revokes, .. } = work;
+    let Work { events, revokes, now, .. } = work;
+    core.hooks().keep_tokens(&events, now);
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
-            finish(write, tx, events, revokes).await?;
+            finish(write, tx, !events.is_empty(), revokes).await?;
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
-            finish(write, tx, events, revokes).await?;
+            finish(write, tx, !events.is_empty(), revokes).await?;
             op.committed(core).await;
             Err(error)
         }
@@ -272,8 +266,7 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
 }
 
 /// Commits, and tells the guard, lists and hooks.
-async fn finish<O: Operation>(write: &Write<O>, tx: Tx, events: Vec<Event>, revokes: bool) -> Result<()> {
-    let ticket = write.core.hooks().ticket();
+async fn finish<O: Operation>(write: &Write<O>, tx: Tx, has_events: bool, revokes: bool) -> Result<()> {
     let committed = tx.commit().await;
     // Also after an error: the answer to the commit may have been lost.
     if let Some(standings) = write.core.standings().filter(|_| revokes || write.op.changes_users()) {
@@ -281,7 +274,9 @@ async fn finish<O: Operation>(write: &Write<O>, tx: Tx, events: Vec<Event>, revo
     }
     committed?;
     tell_lists(write);
-    ticket.publish(events);
+    if has_events {
+        write.core.tail().committed();
+    }
     Ok(())
 }
 
@@ -299,7 +294,8 @@ async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O:
     }
     work.reauthorize_caller().await?;
     if !work.events.is_empty() {
-        store::events::append(&mut work.conn, &work.events, work.core.actor()).await?;
+        let node = work.core.tail().node();
+        store::events::append(&mut work.conn, &work.events, work.core.actor(), node).await?;
     }
     Ok(verdict)
 }

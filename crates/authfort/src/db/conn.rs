@@ -46,16 +46,6 @@ impl<'a> From<&'a mut sqlx::Transaction<'_, sqlx::Postgres>> for Conn<'a> {
     }
 }
 
-/// A transaction of the application, which another connection can watch.
-pub(crate) enum OpenTransaction {
-    /// The one writer of the file.
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    /// The id of the transaction.
-    #[cfg(feature = "postgres")]
-    Postgres(String),
-}
-
 impl Conn<'_> {
     /// Returns the same connection with a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Conn<'_> {
@@ -77,14 +67,19 @@ impl Conn<'_> {
         }
     }
 
-    /// Returns the transaction that this connection is in, for [`Db::is_over`].
-    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "the other engine has to ask"))]
-    pub(crate) async fn open_transaction(&mut self) -> Result<OpenTransaction> {
+    /// Returns the query of the last position that an event has had, and whether events wait for one.
+    pub(crate) fn end_of_events(&self) -> &'static str {
         match self {
+            // Also of events that were deleted since. With one writer at a time, each event has a position when it is written.
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Ok(OpenTransaction::Sqlite),
+            Self::Sqlite(_) => {
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'authfort_events'), 0), FALSE"
+            }
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => postgres::transaction_id(self).await.map(OpenTransaction::Postgres),
+            Self::Postgres(..) => {
+                "SELECT coalesce((SELECT last FROM authfort_event_positions), 0),
+                     EXISTS (SELECT 1 FROM authfort_events WHERE position IS NULL)"
+            }
         }
     }
 

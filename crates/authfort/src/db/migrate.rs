@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     8 "0008_plain_sql",
     9 "0009_values",
     10 "0010_last_login_day",
+    11 "0011_event_positions",
 ];
 
 /// How long a node waits for another node's migration.

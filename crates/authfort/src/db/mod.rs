@@ -35,7 +35,6 @@ mod triggers;
 mod tx;
 
 pub use conn::Conn;
-pub(crate) use conn::OpenTransaction;
 use error::is_broken;
 pub(crate) use error::{Violation, blocked, classify, is_conflict, violation};
 pub use pool::Pool;
@@ -201,20 +200,6 @@ impl Db {
             }
             #[cfg(all(feature = "sqlite", feature = "postgres"))]
             _ => Err(Error::config("in_tx", "the transaction is of another engine than the pool")),
-        }
-    }
-
-    /// Returns whether a transaction was committed or rolled back.
-    pub(crate) async fn is_over(&self, transaction: &OpenTransaction) -> Result<bool> {
-        match transaction {
-            // Once this acquires the write lock, the previous writer has finished.
-            #[cfg(feature = "sqlite")]
-            OpenTransaction::Sqlite => {
-                self.begin().await?.rollback().await?;
-                Ok(true)
-            }
-            #[cfg(feature = "postgres")]
-            OpenTransaction::Postgres(id) => postgres::is_over(&mut self.read().await?.conn(), id).await,
         }
     }
 

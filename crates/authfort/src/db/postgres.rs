@@ -267,18 +267,6 @@ pub(crate) async fn lock_admins(conn: &mut Conn<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the id of the transaction that this connection is in.
-pub(crate) async fn transaction_id(conn: &mut Conn<'_>) -> Result<String> {
-    sql!(conn, fetch_one, query_scalar, "SELECT CAST(pg_current_xact_id() AS text)").map_err(classify)
-}
-
-/// Returns whether the transaction of this id has ended. If its status is no longer known, it has.
-pub(crate) async fn is_over(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
-    let status: Option<String> =
-        sql!(conn, fetch_one, query_scalar, "SELECT pg_xact_status(CAST($1 AS xid8))", id).map_err(classify)?;
-    Ok(status.as_deref() != Some("in progress"))
-}
-
 pub(crate) fn is_unavailable(_: &dyn DatabaseError, code: &str) -> bool {
     // 08 connection, 53 resources (disk full, too many connections), 57P shutdown, 58 system, 25006 read only, 3D000 no
     // such database, 28 role or password not accepted; and the administrator's timeouts: 57014 for a statement, 25P03

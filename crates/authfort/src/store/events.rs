@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use uuid::Uuid;
+
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, ReadQuery, classify, row, sql};
+use crate::db::{Conn, Db, ReadQuery, classify, row, sql};
 use crate::id::first_v7;
 use crate::model::actor::Actor;
 use crate::model::events::{Event, EventQuery};
@@ -13,11 +15,11 @@ use crate::{Error, EventId, Result, UserId};
 /// By how much a clock may be set back, and yet the events of a time are found.
 const SET_BACK: TimeDelta = TimeDelta::days(1);
 
-/// Appends all events of a change by one statement.
-pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor) -> Result<()> {
+/// Appends all events of a change by one statement. The node is the process that makes the change.
+pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor, node: Uuid) -> Result<()> {
     let mut statement = Statement::new(
-        "INSERT INTO authfort_events (id, type, timestamp, user_id, actor_id, session_id, request_id, ip_address, data) \
-         VALUES ",
+        "INSERT INTO authfort_events \
+         (id, type, timestamp, user_id, actor_id, session_id, request_id, ip_address, data, node) VALUES ",
     );
     for (index, event) in events.iter().enumerate() {
         statement.push(if index == 0 { "(" } else { ", (" }).bind(event.id.0);
@@ -29,19 +31,34 @@ pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor)
         statement.push(", ").bind(event.request_id.clone());
         statement.push(", ").bind(actor.ip_address.clone());
         statement.push(", ").bind(serde_json::to_string(&event.data).map_err(Error::internal)?);
-        statement.push(")");
+        statement.push(", ").bind(node).push(")");
     }
     run!(conn, execute, statement).map_err(classify)?;
     Ok(())
 }
 
-pub(crate) async fn exists(conn: &mut Conn<'_>, id: EventId) -> Result<bool> {
-    sql!(conn, fetch_one, query_scalar::<_, bool>, "SELECT EXISTS (SELECT 1 FROM authfort_events WHERE id = $1)", id)
-        .map_err(classify)
+/// Reads the last position that an event has had, and whether committed events wait for one.
+pub(crate) struct End;
+
+impl ReadQuery for End {
+    type Answer = (i64, bool);
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let statement = Statement::new(conn.end_of_events());
+        run!(conn, fetch_one, sqlx::query_as::<_, (i64, bool)>, statement).map_err(classify)
+    }
+}
+
+/// Gives positions to committed events that wait for one: at most so many.
+pub(crate) async fn place(db: &Db, most: i64) -> Result<()> {
+    let mut tx = db.begin().await?;
+    sql!(&mut tx.conn(), execute, "SELECT authfort_place_events($1)", most).map_err(classify)?;
+    tx.commit().await
 }
 
 row! {
     struct EventRow {
+        position: Option<i64>,
         id: EventId,
         kind: String,
         timestamp: DateTime<Utc>,
@@ -50,6 +67,27 @@ row! {
         request_id: Option<String>,
         data: String,
     }
+}
+
+impl EventRow {
+    fn event(self) -> Result<Event> {
+        Ok(Event {
+            id: self.id,
+            r#type: self.kind,
+            timestamp: self.timestamp,
+            user_id: self.user_id,
+            actor_id: self.actor_id,
+            request_id: self.request_id,
+            data: serde_json::from_str(&self.data).map_err(Error::internal)?,
+            token: None,
+        })
+    }
+}
+
+macro_rules! select {
+    () => {
+        "SELECT position, id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events"
+    };
 }
 
 /// Reads a page of the log.
@@ -61,7 +99,7 @@ impl ReadQuery for List {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Event>> {
         let query = &self.0;
         let mut statement = Statement::new(
-            "SELECT id, type AS kind, timestamp, user_id, actor_id, request_id, data FROM authfort_events WHERE TRUE",
+            concat!(select!(), " WHERE TRUE"),
         );
         if let Some(id) = query.user_id {
             statement.push(" AND user_id = ").hide(id);
@@ -99,19 +137,30 @@ impl ReadQuery for List {
         });
         statement.number(query.limit);
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Event {
-                    id: row.id,
-                    r#type: row.kind,
-                    timestamp: row.timestamp,
-                    user_id: row.user_id,
-                    actor_id: row.actor_id,
-                    request_id: row.request_id,
-                    data: serde_json::from_str(&row.data).map_err(Error::internal)?,
-                    token: None,
-                })
-            })
-            .collect()
+        rows.into_iter().map(EventRow::event).collect()
+    }
+}
+
+/// Reads what a process wrote of one type, in the order of commits: after a position, and up to another one.
+pub(crate) struct Committed<'a> {
+    pub after: i64,
+    pub up_to: i64,
+    pub node: Uuid,
+    pub r#type: &'a str,
+    pub limit: i64,
+}
+
+impl ReadQuery for Committed<'_> {
+    /// Each event with its position.
+    type Answer = Vec<(i64, Event)>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let mut statement = Statement::new(concat!(select!(), " WHERE position > "));
+        statement.hide(self.after).push(" AND position <= ").hide(self.up_to);
+        // The order of positions is the one to read in, so no other index may seem better.
+        statement.push(" AND coalesce(type, '') = ").hide(self.r#type).push(" AND node = ").hide(self.node);
+        statement.push(" ORDER BY position LIMIT ").number(self.limit);
+        let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
+        rows.into_iter().map(|row| Ok((row.position.unwrap_or_default(), row.event()?))).collect()
     }
 }
