@@ -55,6 +55,5 @@ BEGIN
     RETURN placed;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION authfort_place_events(bigint) FROM PUBLIC;
 
 SELECT set_config('search_path', current_setting('authfort.search_path'), TRUE);

@@ -54,7 +54,8 @@ impl Hooks {
         Self { tail, tokens: Arc::default(), tasks: Mutex::default(), runtime }
     }
 
-    /// Registers a hook for what this process writes after an event, and starts its task, which ends when the last handle of the service is dropped.
+    /// Registers a hook for what this process writes after an event, and starts its task, which ends when the last handle of
+    /// the service is dropped.
     pub(crate) fn on<E, F, Fut>(&self, begin: EventId, hook: F) -> HookHandle
     where
         E: TypedEvent,

@@ -1,7 +1,6 @@
 //! `authfort_events`.
 
 use chrono::{DateTime, TimeDelta, Utc};
-
 use uuid::Uuid;
 
 use crate::db::dynamic::{Statement, run};

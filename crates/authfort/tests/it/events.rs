@@ -454,6 +454,60 @@ both_engines! {
         }
     }
 
+    async fn a_hook_that_is_slow_misses_nothing(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, "jane@example.com").await.id;
+        let (sender, mut hook) = mpsc::unbounded_channel();
+        let go = Arc::new(Notify::new());
+        let waits = Arc::clone(&go);
+        auth.on(move |event: UserUpdated| {
+            let (sender, go) = (sender.clone(), Arc::clone(&waits));
+            async move {
+                if event.fields == ["phone"] {
+                    go.notified().await;
+                }
+                sender.send(event.id).unwrap();
+            }
+        });
+        auth.update_user(jane).phone("+41 44 668").await.unwrap();
+        // More than are read at once.
+        for n in 0..250 {
+            auth.update_user(jane).name(format!("Name {n}")).await.unwrap();
+        }
+        go.notify_one();
+        let mut seen = Vec::new();
+        for _ in 0..251 {
+            seen.push(within(hook.recv()).await.unwrap());
+        }
+        let mut logged = Vec::new();
+        let mut call = auth.list_events().r#type("user_updated").order(SortOrder::Asc).limit(200);
+        loop {
+            let page = call.clone().await.unwrap();
+            logged.extend(page.events.into_iter().map(|event| event.id));
+            let Some(next) = page.next_cursor else { break };
+            call = call.after(next);
+        }
+        assert_eq!(seen, logged);
+        assert!(hook.try_recv().is_err());
+    }
+
+    async fn a_hook_sees_only_what_its_own_service_commits_after_it_was_registered(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let other = builder(&clock()).connect(db.url()).await.unwrap();
+        let (sender, mut hook) = mpsc::unbounded_channel();
+        auth.create_user("before@example.com").await.unwrap();
+        auth.on(move |event: UserCreated| {
+            let sender = sender.clone();
+            async move { sender.send(event.email).unwrap() }
+        });
+        other.create_user("elsewhere@example.com").await.unwrap();
+        for n in 0..3 {
+            auth.create_user(format!("user{n}@example.com")).await.unwrap();
+            assert_eq!(within(hook.recv()).await.unwrap(), format!("user{n}@example.com"));
+        }
+        assert!(hook.try_recv().is_err());
+    }
+
     async fn a_hook_that_is_taken_away_runs_no_more_and_others_go_on(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let (sender, mut hooks) = mpsc::unbounded_channel();
