@@ -29,7 +29,7 @@ CREATE TABLE authfort_event_positions (
 INSERT INTO authfort_event_positions (last) SELECT coalesce(max(position), 0) FROM authfort_events;
 
 -- Gives positions to committed events, at most so many; returns how many.
-CREATE FUNCTION authfort_place_events(most bigint) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION authfort_place_events(most bigint) RETURNS bigint LANGUAGE plpgsql
 SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     before bigint;
@@ -39,7 +39,7 @@ BEGIN
         RETURN 0;
     END IF;
     -- The statements after it see what was committed until the lock was had.
-    SELECT last INTO before FROM authfort_event_positions FOR UPDATE;
+    SELECT last INTO before FROM authfort_event_positions WHERE one FOR UPDATE;
     IF NOT FOUND THEN
         INSERT INTO authfort_event_positions (last) SELECT coalesce(max(position), 0) FROM authfort_events
         RETURNING last INTO before;

@@ -17,6 +17,7 @@ use crate::metrics::{self, GuardChecks};
 use crate::model::role::role_name;
 use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy};
 use crate::standings::Standings;
+use crate::tail::Tail;
 use crate::tokens::{Algorithm, Keyring, Vault};
 use crate::work::Write;
 use crate::{AuthFort, Clock, Error, Result, store};
@@ -445,7 +446,8 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     let tail = Tail::start(&db, &mut tasks).await?;
     let hooks = Hooks::new(Arc::clone(&tail), tokio::runtime::Handle::current());
     let guard_checks = GuardChecks::new();
-    let core = Core::new(Services { db, config, tail, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
+    let core =
+        Core::new(Services { db, config, tail, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

@@ -40,10 +40,13 @@ impl HookHandle {
     }
 }
 
+/// The tokens of events, and since when they wait.
+type Tokens = BTreeMap<EventId, (DateTime<Utc>, EventToken)>;
+
 pub(crate) struct Hooks {
     tail: Arc<Tail>,
     /// The tokens of events, which the log does not have.
-    tokens: Arc<Mutex<BTreeMap<EventId, (DateTime<Utc>, EventToken)>>>,
+    tokens: Arc<Mutex<Tokens>>,
     tasks: Mutex<JoinSet<()>>,
     /// Hooks may be registered from outside the runtime.
     runtime: Handle,

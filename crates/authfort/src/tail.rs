@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::db::Db;
@@ -186,7 +186,7 @@ mod tests {
             let log = placed(&nodes[0]).await;
             assert_eq!(log.iter().map(|(position, ..)| *position).collect::<Vec<_>>(), (1..=81).collect::<Vec<_>>());
             for n in 0..20 {
-                let user = nodes[0].find_user_by_email(&format!("user{n}@example.com")).await.unwrap().unwrap().id.0;
+                let user = nodes[0].find_user_by_email(format!("user{n}@example.com")).await.unwrap().unwrap().id.0;
                 let of_user: Vec<_> = log.iter().filter(|event| event.2 == Some(user)).map(|event| event.1.as_str()).collect();
                 assert_eq!(of_user, ["user_created", "role_added", "role_added", "user_banned"]);
             }

@@ -77,7 +77,7 @@ impl Conn<'_> {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(..) => {
-                "SELECT coalesce((SELECT last FROM authfort_event_positions), 0),
+                "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one), 0),
                      EXISTS (SELECT 1 FROM authfort_events WHERE position IS NULL)"
             }
         }

@@ -97,9 +97,7 @@ impl ReadQuery for List {
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Event>> {
         let query = &self.0;
-        let mut statement = Statement::new(
-            concat!(select!(), " WHERE TRUE"),
-        );
+        let mut statement = Statement::new(concat!(select!(), " WHERE TRUE"));
         if let Some(id) = query.user_id {
             statement.push(" AND user_id = ").hide(id);
         }
