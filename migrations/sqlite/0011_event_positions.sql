@@ -1,23 +1,23 @@
 -- The log in the order of commits: there is one writer at a time, so the order of writing is that order. See decision 27.
 
-CREATE TABLE authfort_events_placed (
-    -- AUTOINCREMENT: a number is never used again.
-    position   INTEGER PRIMARY KEY AUTOINCREMENT,
-    id         BLOB NOT NULL UNIQUE,
-    type       text NOT NULL,
-    timestamp  TEXT NOT NULL,
-    user_id    BLOB,
-    actor_id   BLOB,
-    session_id BLOB,
-    request_id text,
-    ip_address text,
-    data       text NOT NULL,
-    -- The process that wrote it: its hooks run for it.
-    node       BLOB
+ALTER TABLE authfort_events ADD COLUMN position INTEGER;
+-- PostgreSQL needs the order of writing; here it is always empty, and lets both engines have one statement.
+ALTER TABLE authfort_events ADD COLUMN written INTEGER;
+-- The process that wrote it: its hooks run for it.
+ALTER TABLE authfort_events ADD COLUMN node BLOB;
+UPDATE authfort_events SET position = n.position
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS position FROM authfort_events) n WHERE authfort_events.id = n.id;
+CREATE UNIQUE INDEX authfort_events_position ON authfort_events (position) WHERE position IS NOT NULL;
+CREATE INDEX authfort_events_unplaced ON authfort_events (written) WHERE position IS NULL;
+
+-- One row. A position is never used again, also after its event was deleted.
+CREATE TABLE authfort_event_positions (
+    one  BOOLEAN NOT NULL PRIMARY KEY DEFAULT TRUE CHECK (one),
+    last INTEGER NOT NULL
 );
-INSERT INTO authfort_events_placed (id, type, timestamp, user_id, actor_id, session_id, request_id, ip_address, data)
-SELECT id, type, timestamp, user_id, actor_id, session_id, request_id, ip_address, data FROM authfort_events ORDER BY id;
-DROP TABLE authfort_events;
-ALTER TABLE authfort_events_placed RENAME TO authfort_events;
-CREATE INDEX authfort_events_user ON authfort_events (user_id, id);
-CREATE INDEX authfort_events_type ON authfort_events (type, id);
+INSERT INTO authfort_event_positions (last) SELECT coalesce(max(position), 0) FROM authfort_events;
+
+CREATE TRIGGER authfort_events_placed AFTER INSERT ON authfort_events WHEN new.position IS NULL BEGIN
+    UPDATE authfort_event_positions SET last = last + 1 WHERE one;
+    UPDATE authfort_events SET position = (SELECT last FROM authfort_event_positions WHERE one) WHERE id = new.id;
+END;

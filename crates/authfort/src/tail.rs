@@ -27,8 +27,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 const SHORT: Duration = Duration::from_millis(5);
 /// How many events get their positions in one transaction.
 const PLACED: i64 = 1_000;
-/// How many events are read at a time.
+/// How many events are read at a time, out of how many.
 const READ: i64 = 100;
+const WINDOW: i64 = 10_000;
 
 pub(crate) struct Tail {
     db: Db,
@@ -109,7 +110,10 @@ impl Tail {
             if !waits {
                 return Ok(());
             }
-            place(&self.db, PLACED).await?;
+            if place(&self.db, PLACED).await? == 0 {
+                // Somebody else was quicker; or they cannot be changed.
+                return Ok(());
+            }
         }
     }
 }
@@ -127,21 +131,28 @@ impl Follower {
     /// None if the log is followed no longer.
     pub(crate) async fn next(&mut self, tail: &Tail, r#type: &str) -> Option<Vec<Event>> {
         loop {
-            let up_to = *self.last.wait_for(|last| *last > self.position).await.ok()?;
+            let last = *self.last.wait_for(|last| *last != self.position).await.ok()?;
+            if last < self.position {
+                tracing::warn!(last, seen = self.position, "the log of events went back; hooks go on from its end");
+                self.position = last;
+                continue;
+            }
+            // In parts, so that each reading takes a moment, however much is passed over.
+            let up_to = last.min(self.position.saturating_add(WINDOW));
             let query = Committed { after: self.position, up_to, node: tail.node, r#type, limit: READ };
             match tail.db.on_read(&query).await {
                 Ok(found) => {
                     let is_full = i64::try_from(found.len()).is_ok_and(|found| found == READ);
                     self.position = found.last().filter(|_| is_full).map_or(up_to, |(position, _)| *position);
-                    let new: Vec<Event> =
-                        found.into_iter().map(|(_, event)| event).filter(|event| event.id > self.begin).collect();
+                    let events = found.into_iter().filter_map(|(_, event)| event);
+                    let new: Vec<Event> = events.filter(|event| event.id > self.begin).collect();
                     if !new.is_empty() {
                         return Some(new);
                     }
                 }
                 Err(Error::DatabaseUnavailable(sqlx::Error::PoolClosed)) => return None,
                 Err(error) => {
-                    tracing::debug!(?error, "reading the log of events again");
+                    tracing::warn!(?error, r#type, "the log of events cannot be read; a hook runs later");
                     sleep(PAUSE).await;
                 }
             }

@@ -67,22 +67,6 @@ impl Conn<'_> {
         }
     }
 
-    /// Returns the query of the last position that an event has had, and whether events wait for one.
-    pub(crate) fn end_of_events(&self) -> &'static str {
-        match self {
-            // Also of events that were deleted since. With one writer at a time, each event has a position when it is written.
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => {
-                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'authfort_events'), 0), FALSE"
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(..) => {
-                "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one), 0),
-                     EXISTS (SELECT 1 FROM authfort_events WHERE position IS NULL)"
-            }
-        }
-    }
-
     /// Serializes changes to administrators until the transaction ends.
     pub(crate) async fn lock_admins(&mut self) -> Result<()> {
         match self {
