@@ -115,8 +115,10 @@ impl AuthFort {
         self.core.db().on_read(&store::Ping).await
     }
 
-    /// Closes the connections once running calls have finished. Later calls fail.
+    /// Closes the connections once running calls have finished. Later calls fail. Waits for at most five seconds until the hooks
+    /// have run for what was committed before.
     pub async fn close(&self) {
+        self.core.hooks().finish().await;
         self.core.db().close().await;
     }
 }

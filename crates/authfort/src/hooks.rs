@@ -5,20 +5,24 @@
 //! slow, panics or hangs affects neither the request nor another hook, and may call back into the library. Hooks live in this
 //! process and run for what it commits.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::EventId;
-use crate::model::events::{Event, EventToken, TypedEvent};
+use crate::model::events::{Event, TypedEvent};
 use crate::tail::Tail;
 
-/// For how long a token waits for a hook, and how many do.
-const TOKEN_TTL: TimeDelta = TimeDelta::minutes(10);
-const TOKENS: usize = 10_000;
+/// For how long, and how many, events are kept for hooks that are late.
+const TTL: Duration = Duration::from_mins(10);
+const KEPT: usize = 10_000;
+/// How long a service that is closed waits for its hooks.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A registered hook. Dropping this handle changes nothing: a hook lives as long as the service.
 ///
@@ -40,21 +44,33 @@ impl HookHandle {
     }
 }
 
-/// The tokens of events, and since when they wait.
-type Tokens = BTreeMap<EventId, (DateTime<Utc>, EventToken)>;
+/// Events as they were committed, and since when.
+type Recent = BTreeMap<EventId, (Instant, Event)>;
 
 pub(crate) struct Hooks {
     tail: Arc<Tail>,
-    /// The tokens of events, which the log does not have.
-    tokens: Arc<Mutex<Tokens>>,
-    tasks: Mutex<JoinSet<()>>,
+    /// What was committed lately. The log does not have their tokens, and the application may erase their data there.
+    recent: Arc<Mutex<Recent>>,
+    registered: Mutex<Registered>,
     /// Hooks may be registered from outside the runtime.
     runtime: Handle,
 }
 
+#[derive(Default)]
+struct Registered {
+    types: BTreeSet<&'static str>,
+    /// Up to where each hook has seen the log.
+    done: Vec<watch::Receiver<i64>>,
+    tasks: JoinSet<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Hooks {
     pub(crate) fn new(tail: Arc<Tail>, runtime: Handle) -> Self {
-        Self { tail, tokens: Arc::default(), tasks: Mutex::default(), runtime }
+        Self { tail, recent: Arc::default(), registered: Mutex::default(), runtime }
     }
 
     /// Registers a hook for what this process writes after an event, and starts its task, which ends when the last handle of
@@ -65,41 +81,71 @@ impl Hooks {
         F: Fn(E) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (tail, tokens, hook) = (Arc::clone(&self.tail), Arc::clone(&self.tokens), Arc::new(hook));
+        let (tail, recent, hook) = (Arc::clone(&self.tail), Arc::clone(&self.recent), Arc::new(hook));
         let mut follower = tail.follow(begin);
+        let done = follower.done();
         let task = async move {
             while let Some(events) = follower.next(&tail, E::TYPE).await {
-                for mut event in events {
-                    let token = tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&event.id).cloned();
-                    event.token = token.map(|(_, token)| token);
-                    let Some(typed) = E::from_event(&event) else { continue };
+                for logged in events {
+                    let kept = lock(&recent).get(&logged.id).map(|(_, event)| event.clone());
+                    let Some(typed) = kept.or(logged.event).as_ref().and_then(E::from_event) else {
+                        tracing::error!(event = %logged.id, r#type = E::TYPE, "an event was erased before its hook ran");
+                        continue;
+                    };
                     let hook = Arc::clone(&hook);
                     // A separate task catches panics both in the call and in the future that it returns.
                     if let Err(error) = tokio::spawn(async move { hook(typed).await }).await {
-                        tracing::error!(event = %event.id, r#type = event.r#type, %error, "a hook panicked");
+                        tracing::error!(event = %logged.id, r#type = E::TYPE, %error, "a hook panicked");
                     }
                 }
             }
         };
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        HookHandle(tasks.spawn_on(task, &self.runtime))
+        let mut registered = lock(&self.registered);
+        if registered.types.is_empty() {
+            registered.tasks.spawn_on(forget_old(Arc::clone(&self.recent)), &self.runtime);
+        }
+        registered.types.insert(E::TYPE);
+        registered.done.retain(|done| done.has_changed().is_ok());
+        registered.done.push(done);
+        while registered.tasks.try_join_next().is_some() {}
+        HookHandle(registered.tasks.spawn_on(task, &self.runtime))
     }
 
-    /// Keeps the tokens of events that are going to be committed.
-    pub(crate) fn keep_tokens(&self, events: &[Event], now: DateTime<Utc>) {
-        if events.iter().all(|event| event.token.is_none()) {
+    /// Keeps events that are going to be committed, if there are hooks for them.
+    pub(crate) fn keep(&self, events: Vec<Event>) {
+        let registered = lock(&self.registered);
+        let wanted = |event: &Event| registered.types.contains(event.r#type.as_str());
+        let mut recent = lock(&self.recent);
+        for event in events.into_iter().filter(wanted) {
+            recent.insert(event.id, (Instant::now(), event));
+        }
+        while recent.len() > KEPT {
+            recent.pop_first();
+        }
+    }
+
+    /// Waits a while for the hooks to see what was committed until now.
+    pub(crate) async fn finish(&self) {
+        let done = lock(&self.registered).done.clone();
+        if done.is_empty() {
             return;
         }
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, (at, _)| now - *at < TOKEN_TTL);
-        for event in events {
-            if let Some(token) = &event.token {
-                tokens.insert(event.id, (now, token.clone()));
+        let all = async {
+            let Ok(end) = self.tail.end().await else { return };
+            for mut hook in done {
+                // An error if the hook was removed.
+                let _ = hook.wait_for(|position| *position >= end).await;
             }
+        };
+        if timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!("closed before all hooks had run");
         }
-        while tokens.len() > TOKENS {
-            tokens.pop_first();
-        }
+    }
+}
+
+async fn forget_old(recent: Arc<Mutex<Recent>>) {
+    loop {
+        sleep(TTL / 10).await;
+        lock(&recent).retain(|_, (since, _)| since.elapsed() < TTL);
     }
 }

@@ -17,8 +17,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::db::Db;
-use crate::model::events::Event;
-use crate::store::events::{Committed, End, place};
+use crate::store::events::{Committed, End, Logged, place};
 use crate::{Error, EventId, Result};
 
 /// How long nobody looks whether another process has committed something, or a transaction of the application.
@@ -72,7 +71,13 @@ impl Tail {
         let last = self.last.subscribe();
         self.wake.notify_one();
         let position = *last.borrow();
-        Follower { last, position, begin }
+        Follower { last, position, begin, done: watch::Sender::new(position) }
+    }
+
+    /// Returns the position of what was committed last.
+    pub(crate) async fn end(&self) -> Result<i64> {
+        self.look().await?;
+        Ok(*self.last.borrow())
     }
 
     async fn run(self: Arc<Self>) {
@@ -124,13 +129,21 @@ pub(crate) struct Follower {
     position: i64,
     /// Whatever this process wrote until then is left out.
     begin: EventId,
+    /// Up to where everything was read, and is done.
+    done: watch::Sender<i64>,
 }
 
 impl Follower {
+    /// Says up to where everything that was read is done: what was returned before is, when the next is asked for.
+    pub(crate) fn done(&self) -> watch::Receiver<i64> {
+        self.done.subscribe()
+    }
+
     /// Waits for events of one type that this process has committed, and reads some of them, in the order of their commits.
     /// None if the log is followed no longer.
-    pub(crate) async fn next(&mut self, tail: &Tail, r#type: &str) -> Option<Vec<Event>> {
+    pub(crate) async fn next(&mut self, tail: &Tail, r#type: &str) -> Option<Vec<Logged>> {
         loop {
+            self.done.send_replace(self.position);
             let last = *self.last.wait_for(|last| *last != self.position).await.ok()?;
             if last < self.position {
                 tracing::warn!(last, seen = self.position, "the log of events went back; hooks go on from its end");
@@ -143,9 +156,8 @@ impl Follower {
             match tail.db.on_read(&query).await {
                 Ok(found) => {
                     let is_full = i64::try_from(found.len()).is_ok_and(|found| found == READ);
-                    self.position = found.last().filter(|_| is_full).map_or(up_to, |(position, _)| *position);
-                    let events = found.into_iter().filter_map(|(_, event)| event);
-                    let new: Vec<Event> = events.filter(|event| event.id > self.begin).collect();
+                    self.position = found.last().filter(|_| is_full).map_or(up_to, |event| event.position);
+                    let new: Vec<Logged> = found.into_iter().filter(|event| event.id > self.begin).collect();
                     if !new.is_empty() {
                         return Some(new);
                     }

@@ -181,7 +181,7 @@ impl<O: Joinable> Write<O> {
             let mut work = Work::new(&self.core, conn.reborrow(), self.if_version);
             match execute(&self.op, &mut work).await? {
                 Verdict::Commit(output) => {
-                    self.core.hooks().keep_tokens(&work.events, work.now);
+                    self.core.hooks().keep(work.events);
                     return Ok(output);
                 }
                 Verdict::CommitAndFail(error) => return Err(error),
@@ -237,17 +237,18 @@ async fn attempt_once<O: Operation>(write: &Write<O>) -> Result<Option<O::Output
     let mut tx: Tx = core.db().begin().await?;
     let mut work = Work::new(core, tx.conn(), *if_version);
     let verdict = execute(op, &mut work).await;
-    let Work { events, revokes, now, .. } = work;
-    core.hooks().keep_tokens(&events, now);
+    let Work { events, revokes, .. } = work;
+    let has_events = !events.is_empty();
+    core.hooks().keep(events);
     match verdict {
         Ok(Verdict::Commit(mut output)) => {
-            finish(write, tx, !events.is_empty(), revokes).await?;
+            finish(write, tx, has_events, revokes).await?;
             op.finish(core, &mut output)?;
             op.committed(core).await;
             Ok(Some(output))
         }
         Ok(Verdict::CommitAndFail(error)) => {
-            finish(write, tx, !events.is_empty(), revokes).await?;
+            finish(write, tx, has_events, revokes).await?;
             op.committed(core).await;
             Err(error)
         }

@@ -144,6 +144,14 @@ impl ReadQuery for List {
     }
 }
 
+/// An event in the log.
+pub(crate) struct Logged {
+    pub position: i64,
+    pub id: EventId,
+    /// None if its data is no JSON.
+    pub event: Option<Event>,
+}
+
 /// Reads what a process wrote of one type, in the order of commits: after a position, and up to another one.
 pub(crate) struct Committed<'a> {
     pub after: i64,
@@ -154,8 +162,7 @@ pub(crate) struct Committed<'a> {
 }
 
 impl ReadQuery for Committed<'_> {
-    /// Each event with its position; none in the place of one that cannot be read.
-    type Answer = Vec<(i64, Option<Event>)>;
+    type Answer = Vec<Logged>;
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
         let mut statement = Statement::new(concat!(select!(), " WHERE position > "));
@@ -166,11 +173,7 @@ impl ReadQuery for Committed<'_> {
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
         let read = |row: EventRow| {
             let (position, id) = (row.position.unwrap_or_default(), row.id);
-            let event = row.event().inspect_err(|error| {
-                // It will not become readable: whoever waited for it would wait for ever.
-                tracing::error!(event = %id, %error, "the data of an event is no JSON; it is passed over");
-            });
-            (position, event.ok())
+            Logged { position, id, event: row.event().ok() }
         };
         Ok(rows.into_iter().map(read).collect())
     }

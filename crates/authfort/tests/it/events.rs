@@ -491,6 +491,44 @@ both_engines! {
         assert!(hook.try_recv().is_err());
     }
 
+    async fn a_hook_sees_what_was_erased_from_the_log_in_the_same_transaction(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let jane = user(&auth, "jane@example.com").await.id;
+        let (sender, mut hook) = mpsc::unbounded_channel();
+        auth.on(move |event: UserDeleted| {
+            let sender = sender.clone();
+            async move { sender.send(event.email).unwrap() }
+        });
+        let erase = |data: &str| format!("UPDATE authfort_events SET data = '{data}', ip_address = NULL");
+        // Also as something that is no JSON.
+        for data in ["{}", "erased"] {
+            let id = if data == "{}" { jane } else { user(&auth, "john@example.com").await.id };
+            let raw = Raw::open(&db, 1).await;
+            let mut tx = raw.begin().await;
+            auth.delete_user(id).in_tx(tx.conn()).await.unwrap();
+            tx.execute(erase(data)).await.unwrap();
+            tx.commit().await.unwrap();
+            let expected = if data == "{}" { "jane@example.com" } else { "john@example.com" };
+            assert_eq!(within(hook.recv()).await.unwrap(), expected);
+        }
+    }
+
+    async fn a_service_that_is_closed_runs_its_hooks_before(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let (sender, mut hook) = mpsc::unbounded_channel();
+        auth.on(move |event: UserCreated| {
+            let sender = sender.clone();
+            async move { sender.send(event.email).unwrap() }
+        });
+        for n in 0..5 {
+            auth.create_user(format!("user{n}@example.com")).await.unwrap();
+        }
+        auth.close().await;
+        for n in 0..5 {
+            assert_eq!(hook.try_recv().unwrap(), format!("user{n}@example.com"));
+        }
+    }
+
     async fn a_hook_sees_only_what_its_own_service_commits_after_it_was_registered(db: TestDatabase) {
         let (auth, _) = service(&db).await;
         let other = builder(&clock()).connect(db.url()).await.unwrap();
