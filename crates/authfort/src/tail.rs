@@ -109,16 +109,15 @@ impl Tail {
 
     /// Gives committed events their positions, and tells the followers of them.
     async fn look(&self) -> Result<()> {
+        let mut goes_on = true;
         loop {
             let (last, waits) = self.db.on_read(&End).await?;
             self.last.send_if_modified(|known| std::mem::replace(known, last) != last);
-            if !waits {
+            if !(waits && goes_on) {
                 return Ok(());
             }
-            if place(&self.db, PLACED).await? == 0 {
-                // Somebody else was quicker; or they cannot be changed.
-                return Ok(());
-            }
+            // None if somebody else was quicker, which is read after it; or if they cannot be changed.
+            goes_on = place(&self.db, PLACED).await? > 0;
         }
     }
 }
