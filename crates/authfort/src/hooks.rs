@@ -114,11 +114,14 @@ impl Hooks {
     /// Keeps events that are going to be committed, if there are hooks for them.
     pub(crate) fn keep(&self, events: Vec<Event>) {
         let registered = lock(&self.registered);
-        let wanted = |event: &Event| registered.types.contains(event.r#type.as_str());
-        let mut recent = lock(&self.recent);
-        for event in events.into_iter().filter(wanted) {
-            recent.insert(event.id, (Instant::now(), event));
+        let wanted: Vec<Event> =
+            events.into_iter().filter(|event| registered.types.contains(event.r#type.as_str())).collect();
+        drop(registered);
+        if wanted.is_empty() {
+            return;
         }
+        let mut recent = lock(&self.recent);
+        recent.extend(wanted.into_iter().map(|event| (event.id, (Instant::now(), event))));
         while recent.len() > KEPT {
             recent.pop_first();
         }

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::frame::{Frame, Staff, page};
 use super::log::{Entry, entries};
-use super::params::{Params, day, days};
+use super::params::{Params, day, days, midnight};
 use super::words;
 use crate::Rejection;
 
@@ -54,10 +54,10 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     }
     let (since, end) = days(&from, &until);
     if let Some(since) = since {
-        call = call.since(since);
+        call = call.since(midnight(since));
     }
     if let Some(end) = end {
-        call = call.until(end);
+        call = call.until(midnight(end));
     }
     if let Some(before) = before {
         call = call.before(before);

@@ -68,10 +68,10 @@ pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// The times of the days from one to another, which a range means with all its hours; none where a text is no day.
-pub(super) fn days(from: &str, until: &str) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
-    let until = until.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(1)));
-    (from.parse().ok().map(midnight), until.map(midnight))
+/// The first day of a range, and the one after the last, which is meant with all its hours; none where a text is no day.
+pub(super) fn days(from: &str, until: &str) -> (Option<NaiveDate>, Option<NaiveDate>) {
+    let last = until.parse::<NaiveDate>().ok();
+    (from.parse().ok(), last.and_then(|day| day.checked_add_days(Days::new(1))))
 }
 
 /// The fields of a form.

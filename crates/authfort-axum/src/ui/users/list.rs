@@ -7,12 +7,11 @@ use askama::Template;
 use authfort::{DeletedFilter, Error, SortBy, SortOrder, Total, User, UserFilter, UserId, UserPage};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ui::around::HX_REQUEST;
 use crate::ui::frame::{Frame, Staff, page};
-use crate::ui::params::{Params, day, days};
+use crate::ui::params::{Params, day, days, midnight};
 use crate::ui::words;
 use crate::{Rejection, is_role_name};
 
@@ -84,11 +83,10 @@ impl View {
         filter.deleted = if self.status == "anonymized" { DeletedFilter::Only } else { DeletedFilter::default() };
         filter.roles = (!self.role.is_empty()).then(|| self.role.clone()).into_iter().collect();
         filter.email_verified = self.verified.parse().ok();
-        (filter.created_after, filter.created_before) = days(&self.from, &self.until);
+        let (from, until) = days(&self.from, &self.until);
+        (filter.created_after, filter.created_before) = (from.map(midnight), until.map(midnight));
         filter.signed_in = self.signed_in.parse().ok();
-        let (from, until) = days(&self.seen_from, &self.seen_until);
-        let day = |time: DateTime<Utc>| time.date_naive();
-        (filter.last_login_after, filter.last_login_before) = (from.map(day), until.map(day));
+        (filter.last_login_after, filter.last_login_before) = days(&self.seen_from, &self.seen_until);
         filter
     }
 
