@@ -315,6 +315,11 @@ impl Caller {
         self.answer.get_or_init(|| self.ask(parts)).await.clone()
     }
 
+    /// Returns this caller as not authenticated yet.
+    pub(crate) fn unanswered(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), answer: Arc::default() }
+    }
+
     /// Returns the caller, if they were authenticated before.
     #[cfg(feature = "ui")]
     pub(crate) fn known(&self) -> Option<Arc<Principal>> {

@@ -15,7 +15,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("core", &["core"]),
     ("handle", &["authfort"]),
     ("write path", &["access", "revocation", "work"]),
-    ("operations", &["accounts", "event_log", "guard", "introspection", "keys", "roles", "sessions", "users"]),
+    (
+        "operations",
+        &["accounts", "event_log", "event_stream", "guard", "introspection", "keys", "roles", "sessions", "users"],
+    ),
     ("start", &["builder"]),
 ];
 

@@ -115,9 +115,10 @@ impl AuthFort {
         self.core.db().on_read(&store::Ping).await
     }
 
-    /// Closes the connections once running calls have finished. Later calls fail. Waits for at most five seconds until the hooks
-    /// have run for what was committed before.
+    /// Closes the connections once running calls have finished. Later calls fail. Ends the open
+    /// [streams](Self::follow_events), and waits for at most five seconds until the hooks have run for what was committed before.
     pub async fn close(&self) {
+        self.core.tail().end_streams();
         self.core.hooks().finish().await;
         self.core.db().close().await;
     }

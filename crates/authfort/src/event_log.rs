@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::model::events::{EVENT_TYPES, Event, EventQuery};
+use crate::model::events::{Event, EventQuery, check_types};
 use crate::model::filter::{SortOrder, bound};
 use crate::store;
 use crate::{AuthFort, Error, EventId, Result, UserId};
@@ -114,18 +114,12 @@ impl IntoFuture for ListEvents {
             if !(1..=200).contains(&query.limit) {
                 return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
             }
-            if !query.types.iter().all(|name| EVENT_TYPES.contains(&name.as_str())) {
-                let message = format!("must be one of: {}", EVENT_TYPES.join(", "));
-                return Err(Error::invalid("type", "not_allowed", message));
-            }
+            check_types(&mut query.types)?;
             for (field, time) in [("since", &mut query.since), ("until", &mut query.until)] {
                 if let Some(time) = time {
                     *time = bound(field, *time).map_err(|fault| Error::Validation(vec![fault]))?;
                 }
             }
-            // Keeps the statement small if a type is named many times.
-            query.types.sort_unstable();
-            query.types.dedup();
             let limit = query.limit;
             // One more than requested tells whether another page follows.
             query.limit += 1;

@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::EventId;
 use crate::model::events::{Event, TypedEvent};
-use crate::tail::Tail;
+use crate::store::events::Selection;
+use crate::tail::{PAUSE, Tail, is_closed};
 
 /// For how long, and how many, events are kept for hooks that are late.
 const TTL: Duration = Duration::from_mins(10);
@@ -82,11 +83,21 @@ impl Hooks {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let (tail, recent, hook) = (Arc::clone(&self.tail), Arc::clone(&self.recent), Arc::new(hook));
-        let mut follower = tail.follow(begin);
-        let done = follower.done();
+        let selection = Selection { node: Some(tail.node()), types: vec![E::TYPE.to_owned()], user_id: None };
+        let mut follower = tail.follow(None, selection);
+        let (seen, done) = watch::channel(follower.position());
         let task = async move {
-            while let Some(events) = follower.next(&tail, E::TYPE).await {
-                for logged in events {
+            loop {
+                let events = match follower.next(&tail).await {
+                    Ok(events) => events,
+                    Err(error) if is_closed(&error) => return,
+                    Err(error) => {
+                        tracing::warn!(?error, r#type = E::TYPE, "the log of events cannot be read; a hook runs later");
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                };
+                for logged in events.into_iter().filter(|event| event.id > begin) {
                     let kept = lock(&recent).get(&logged.id).map(|(_, event)| event.clone());
                     let Some(typed) = kept.or(logged.event).as_ref().and_then(E::from_event) else {
                         tracing::error!(event = %logged.id, r#type = E::TYPE, "an event was erased before its hook ran");
@@ -98,6 +109,7 @@ impl Hooks {
                         tracing::error!(event = %logged.id, r#type = E::TYPE, %error, "a hook panicked");
                     }
                 }
+                seen.send_replace(follower.position());
             }
         };
         let mut registered = lock(&self.registered);

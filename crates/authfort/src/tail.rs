@@ -11,17 +11,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::db::Db;
-use crate::store::events::{Committed, End, Logged, place};
+use crate::store::events::{Committed, End, Logged, PositionOf, Selection, place};
 use crate::{Error, EventId, Result};
 
 /// How long nobody looks whether another process has committed something, or a transaction of the application.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 /// The first pause after a change in a transaction of the application, which may be committed soon; the next ones are longer.
 const SHORT: Duration = Duration::from_millis(5);
 /// How many events get their positions in one transaction.
@@ -29,6 +29,13 @@ const PLACED: i64 = 1_000;
 /// How many events are read at a time, out of how many.
 const READ: i64 = 100;
 const WINDOW: i64 = 10_000;
+/// How many streams of events may be open.
+const STREAMS: usize = 256;
+
+/// Returns whether an error says that the service was closed.
+pub(crate) fn is_closed(error: &Error) -> bool {
+    matches!(error, Error::DatabaseUnavailable(sqlx::Error::PoolClosed))
+}
 
 pub(crate) struct Tail {
     db: Db,
@@ -40,6 +47,10 @@ pub(crate) struct Tail {
     wake: Notify,
     /// Says that a transaction of the application may be committed soon.
     joined: Notify,
+    /// Places for streams of events.
+    streams: Arc<Semaphore>,
+    /// Ends those that are open.
+    end_streams: watch::Sender<()>,
 }
 
 impl Tail {
@@ -47,7 +58,15 @@ impl Tail {
     pub(crate) async fn start(db: &Db, tasks: &mut JoinSet<()>) -> Result<Arc<Self>> {
         let (last, _) = watch::channel(db.on_read(&End).await?.0);
         let node = Uuid::from_bytes(crate::crypto::random::<16>()?);
-        let tail = Arc::new(Self { db: db.clone(), node, last, wake: Notify::new(), joined: Notify::new() });
+        let tail = Arc::new(Self {
+            db: db.clone(),
+            node,
+            last,
+            wake: Notify::new(),
+            joined: Notify::new(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            end_streams: watch::Sender::new(()),
+        });
         tasks.spawn(Arc::clone(&tail).run());
         Ok(tail)
     }
@@ -66,18 +85,39 @@ impl Tail {
         self.joined.notify_one();
     }
 
-    /// Returns a reader of what this process writes after an event; and the log is followed as long as there is any.
-    pub(crate) fn follow(&self, begin: EventId) -> Follower {
+    /// Returns a reader of what comes after a position, or after what is known of the log; and the log is followed as long as
+    /// there is any reader.
+    pub(crate) fn follow(&self, after: Option<i64>, selection: Selection) -> Follower {
         let last = self.last.subscribe();
         self.wake.notify_one();
-        let position = *last.borrow();
-        Follower { last, position, begin, done: watch::Sender::new(position) }
+        let position = after.unwrap_or_else(|| *last.borrow());
+        Follower { last, position, selection }
+    }
+
+    /// Returns the position of an event; none if there is no such event.
+    pub(crate) async fn position_of(&self, id: EventId) -> Result<Option<i64>> {
+        self.look().await?;
+        match self.db.on_read(&PositionOf(id)).await? {
+            None => Ok(None),
+            Some(None) => Err(Error::Overloaded),
+            Some(position) => Ok(position),
+        }
     }
 
     /// Returns the position of what was committed last.
     pub(crate) async fn end(&self) -> Result<i64> {
         self.look().await?;
         Ok(*self.last.borrow())
+    }
+
+    /// Counts a stream of events as open until the place is dropped. The receiver says that it has to end.
+    pub(crate) fn open_stream(&self) -> Result<(OwnedSemaphorePermit, watch::Receiver<()>)> {
+        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        Ok((place, self.end_streams.subscribe()))
+    }
+
+    pub(crate) fn end_streams(&self) {
+        self.end_streams.send_replace(());
     }
 
     async fn run(self: Arc<Self>) {
@@ -91,10 +131,10 @@ impl Tail {
             match self.look().await {
                 Ok(()) if std::mem::take(&mut failing) => tracing::info!("the log of events is read again"),
                 Ok(()) => {}
-                Err(Error::DatabaseUnavailable(sqlx::Error::PoolClosed)) => return,
+                Err(error) if is_closed(&error) => return,
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(?error, "the log of events cannot be read; hooks run later");
+                        tracing::warn!(?error, "the log of events cannot be read; whoever follows it waits");
                     }
                     sleep(PAUSE).await;
                 }
@@ -126,48 +166,37 @@ impl Tail {
 pub(crate) struct Follower {
     last: watch::Receiver<i64>,
     position: i64,
-    /// Whatever this process wrote until then is left out.
-    begin: EventId,
-    /// Up to where everything was read, and is done.
-    done: watch::Sender<i64>,
+    selection: Selection,
 }
 
 impl Follower {
-    /// Says up to where everything that was read is done: what was returned before is, when the next is asked for.
-    pub(crate) fn done(&self) -> watch::Receiver<i64> {
-        self.done.subscribe()
+    /// Returns up to where the log was read.
+    pub(crate) fn position(&self) -> i64 {
+        self.position
     }
 
-    /// Waits for events of one type that this process has committed, and reads some of them, in the order of their commits.
-    /// None if the log is followed no longer.
-    pub(crate) async fn next(&mut self, tail: &Tail, r#type: &str) -> Option<Vec<Logged>> {
-        loop {
-            self.done.send_replace(self.position);
-            let last = *self.last.wait_for(|last| *last != self.position).await.ok()?;
-            if last < self.position {
-                tracing::warn!(last, seen = self.position, "the log of events went back; hooks go on from its end");
-                self.position = last;
-                continue;
-            }
-            // In parts, so that each reading takes a moment, however much is passed over.
-            let up_to = last.min(self.position.saturating_add(WINDOW));
-            let query = Committed { after: self.position, up_to, node: tail.node, r#type, limit: READ };
-            match tail.db.on_read(&query).await {
-                Ok(found) => {
-                    let is_full = i64::try_from(found.len()).is_ok_and(|found| found == READ);
-                    self.position = found.last().filter(|_| is_full).map_or(up_to, |event| event.position);
-                    let new: Vec<Logged> = found.into_iter().filter(|event| event.id > self.begin).collect();
-                    if !new.is_empty() {
-                        return Some(new);
-                    }
-                }
-                Err(Error::DatabaseUnavailable(sqlx::Error::PoolClosed)) => return None,
-                Err(error) => {
-                    tracing::warn!(?error, r#type, "the log of events cannot be read; a hook runs later");
-                    sleep(PAUSE).await;
-                }
-            }
+    /// Waits for news and reads some of the log, in the order of commits; perhaps there is nothing that was selected. After an
+    /// error, or if the future is dropped, the next call reads the same again.
+    pub(crate) async fn next(&mut self, tail: &Tail) -> Result<Vec<Logged>> {
+        // The sender lives as long as the tail.
+        let last =
+            self.last.wait_for(|last| *last != self.position).await.map(|last| *last).map_err(Error::internal)?;
+        if last < self.position {
+            tracing::warn!(
+                last,
+                seen = self.position,
+                "the log of events went back; whoever follows it goes on from its end"
+            );
+            self.position = last;
+            return Ok(Vec::new());
         }
+        // In parts, so that each reading takes a moment, however much is passed over.
+        let up_to = last.min(self.position.saturating_add(WINDOW));
+        let query = Committed { after: self.position, up_to, selection: &self.selection, limit: READ };
+        let found = tail.db.on_read(&query).await?;
+        let is_full = i64::try_from(found.len()).is_ok_and(|found| found == READ);
+        self.position = found.last().filter(|_| is_full).map_or(up_to, |event| event.position);
+        Ok(found)
     }
 }
 

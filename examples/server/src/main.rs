@@ -71,6 +71,11 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     }
     let listener = listen::listen(LISTEN, socket, settings.flags.listen)?;
     let (stop, hurry) = (told_to_stop()?, told_to_stop()?);
+    // Responses that follow the log have no end of their own.
+    let stop = async {
+        stop.await;
+        auth.end_streams();
+    };
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     if is_first_start {

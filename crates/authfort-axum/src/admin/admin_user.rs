@@ -1,4 +1,6 @@
-//! The administrator who calls a route.
+//! The administrator who calls a route, and whether they still are one.
+
+use std::convert::Infallible;
 
 use authfort::{AuthFort, UserId};
 use axum::extract::FromRequestParts;
@@ -34,5 +36,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
         }
         // The service checks the role again when a change is committed.
         Ok(Self { auth: caller.act(parts, Some(&user), Some(role)), user })
+    }
+}
+
+/// The request of an administrator, for a response that lasts longer than the check of its caller.
+pub(crate) struct Session {
+    parts: Parts,
+}
+
+impl Session {
+    /// Checks the token of the request and the role once more. False as well if this cannot be known.
+    pub(crate) async fn lasts(&self) -> bool {
+        let Ok(caller) = Caller::of(&self.parts) else { return false };
+        let principal = caller.unanswered().principal(&self.parts).await;
+        principal.ok().flatten().is_some_and(|user| user.has_role(caller.shared.auth.admin_role()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self { parts: parts.clone() })
     }
 }

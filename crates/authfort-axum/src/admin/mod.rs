@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-pub(crate) use admin_user::Admin;
+pub(crate) use admin_user::{Admin, Session};
 pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi;
@@ -51,6 +51,7 @@ fn routes() -> Vec<UtoipaMethodRouter> {
         routes!(keys::list::list),
         routes!(keys::rotate::rotate),
         routes!(events::list::list),
+        routes!(events::stream::stream),
     ]
 }
 

@@ -204,6 +204,7 @@ both_engines! {
             ("GET", "/admin/keys"),
             ("POST", "/admin/keys/rotate"),
             ("GET", "/admin/events"),
+            ("GET", "/admin/events/stream"),
             ("GET", "/admin/users"),
             ("GET", "/admin/users/count"),
         ] {

@@ -19,6 +19,7 @@ mod own_routes;
 #[cfg(feature = "ui")]
 mod panels;
 mod secrets;
+mod streams;
 mod support;
 mod trace;
 mod walk;

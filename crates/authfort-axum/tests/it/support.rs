@@ -11,9 +11,9 @@ use authfort_axum::{
 };
 use authfort_testkit::{Engine, TestDatabase};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, Method, Request, header};
+use axum::http::{HeaderMap, Method, Request, Response, header};
 use axum::routing::get;
 use chrono::{TimeZone, Utc};
 use serde_json::{Map, Value, json};
@@ -195,10 +195,15 @@ impl Call {
         self
     }
 
+    pub async fn response(self) -> Response<Body> {
+        self.router.oneshot(self.request).await.unwrap()
+    }
+
+    /// Sends it and reads the whole answer; of a stream, nothing.
     pub async fn send(self) -> Answer {
-        let response = self.router.oneshot(self.request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, 10_000_000).await.unwrap();
+        let (parts, body) = self.response().await.into_parts();
+        let is_stream = parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
+        let body = if is_stream { Bytes::new() } else { to_bytes(body, 10_000_000).await.unwrap() };
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,

@@ -17,6 +17,7 @@ const ADMIN: &str = "
     DELETE /users/{id}/sessions
     DELETE /users/{id}/sessions/{session_id}
     GET /events
+    GET /events/stream
     GET /keys
     GET /users
     GET /users/count

@@ -45,7 +45,7 @@ impl ReadQuery for End {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
         // In the order of the index that has only these: no planner may look for them in the table.
         let statement = Statement::new(concat!(
-            "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one), 0), ",
+            "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one = TRUE), 0), ",
             "(SELECT id FROM authfort_events WHERE position IS NULL ORDER BY written LIMIT 1) IS NOT NULL"
         ));
         run!(conn, fetch_one, sqlx::query_as::<_, (i64, bool)>, statement).map_err(classify)
@@ -152,12 +152,33 @@ pub(crate) struct Logged {
     pub event: Option<Event>,
 }
 
-/// Reads what a process wrote of one type, in the order of commits: after a position, and up to another one.
+/// Reads the position of an event: none if there is no such event, or if it has none yet.
+pub(crate) struct PositionOf(pub EventId);
+
+impl ReadQuery for PositionOf {
+    type Answer = Option<Option<i64>>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let text = "SELECT position FROM authfort_events WHERE id = $1";
+        sql!(conn, fetch_optional, query_scalar::<_, Option<i64>>, text, self.0.0).map_err(classify)
+    }
+}
+
+/// Which events somebody follows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    /// Only what this process wrote.
+    pub node: Option<Uuid>,
+    /// Only these types; all if there is none.
+    pub types: Vec<String>,
+    pub user_id: Option<UserId>,
+}
+
+/// Reads events in the order of commits: after a position, and up to another one.
 pub(crate) struct Committed<'a> {
     pub after: i64,
     pub up_to: i64,
-    pub node: Uuid,
-    pub r#type: &'a str,
+    pub selection: &'a Selection,
     pub limit: i64,
 }
 
@@ -168,7 +189,19 @@ impl ReadQuery for Committed<'_> {
         let mut statement = Statement::new(concat!(select!(), " WHERE position > "));
         statement.hide(self.after).push(" AND position <= ").hide(self.up_to);
         // The order of positions is the one to read in, so no other index may seem better.
-        statement.push(" AND coalesce(type, '') = ").hide(self.r#type).push(" AND node = ").hide(self.node);
+        if let [first, others @ ..] = self.selection.types.as_slice() {
+            statement.push(" AND coalesce(type, '') IN (").hide(first.as_str());
+            for name in others {
+                statement.push(", ").hide(name.as_str());
+            }
+            statement.push(")");
+        }
+        if let Some(id) = self.selection.user_id {
+            statement.push(" AND CASE WHEN user_id = ").hide(id).push(" THEN 1 ELSE 0 END = 1");
+        }
+        if let Some(node) = self.selection.node {
+            statement.push(" AND node = ").hide(node);
+        }
         statement.push(" ORDER BY position LIMIT ").number(self.limit);
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
         let read = |row: EventRow| {

@@ -39,6 +39,49 @@ async fn after(auth: &AuthFort, mark: EventId) -> Vec<(String, Option<UserId>, V
 }
 
 both_engines! {
+    async fn a_stream_has_what_every_process_commits_in_the_order_of_commits(db: TestDatabase) {
+        let (auth, clock) = service(&db).await;
+        let other = builder(&clock).connect(db.url()).await.unwrap();
+        let mut streams = [auth.follow_events().await.unwrap(), other.follow_events().await.unwrap()];
+        let jane = user(&auth, "jane@example.com").await.id;
+        other.ban_user(jane).await.unwrap();
+        auth.unban_user(jane).await.unwrap();
+        let john = user(&other, "john@example.com").await.id;
+        auth.delete_user(jane).await.unwrap();
+        let expected = [
+            ("user_created", jane), ("user_banned", jane), ("user_unbanned", jane), ("user_created", john), ("user_deleted", jane),
+        ];
+        let mut ids = Vec::new();
+        for (name, user) in expected {
+            let [one, two] = &mut streams;
+            let event = within(one.next()).await.unwrap().unwrap();
+            assert_eq!((event.r#type.as_str(), event.user_id), (name, Some(user)));
+            assert_eq!(within(two.next()).await.unwrap().unwrap(), event);
+            ids.push(event.id);
+        }
+        let mut resumed = other.follow_events().after(ids[1]).user_id(jane).r#type("user_unbanned").r#type("user_deleted").await.unwrap();
+        assert_eq!(within(resumed.next()).await.unwrap().unwrap().id, ids[2]);
+        assert_eq!(within(resumed.next()).await.unwrap().unwrap().id, ids[4]);
+        let unknown = auth.follow_events().after(EventId::from(uuid::Uuid::nil())).await.unwrap_err();
+        assert_eq!(faults(&unknown), ["after not_found"]);
+        assert_eq!(faults(&auth.follow_events().r#type("nonsense").await.unwrap_err()), ["type not_allowed"]);
+        auth.end_streams();
+        let [mut one, mut two] = streams;
+        assert_eq!((one.next().await.unwrap(), one.next().await.unwrap()), (None, None));
+        other.close().await;
+        assert_eq!(two.next().await.unwrap(), None);
+    }
+
+    async fn an_event_that_sql_has_made_unreadable_is_left_out_of_a_stream(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let begin = mark(&auth).await;
+        user(&auth, "jane@example.com").await;
+        Raw::open(&db, 1).await.execute("UPDATE authfort_events SET data = 'odd' WHERE type = 'user_created'").await.unwrap();
+        let john = user(&auth, "john@example.com").await.id;
+        let mut stream = auth.follow_events().after(begin).await.unwrap();
+        assert_eq!(within(stream.next()).await.unwrap().unwrap().user_id, Some(john));
+    }
+
     async fn the_log_is_listed_from_one_time_to_another(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         for name in ["first", "second", "third"] {

@@ -61,6 +61,14 @@ async fn life(auth: &AuthFort, clock: &Clock) {
         query.clone().limit(1).before(page.events[0].id).await.unwrap();
         query.limit(1).order(SortOrder::Asc).after(page.events[0].id).await.unwrap();
     }
+    let first = auth.list_events().order(SortOrder::Asc).limit(1).await.unwrap().events[0].id;
+    for call in [
+        auth.follow_events(),
+        auth.follow_events().user_id(id).r#type("login"),
+        auth.follow_events().r#type("login").r#type("logout"),
+    ] {
+        call.after(first).await.unwrap().next().await.unwrap();
+    }
     boss.delete_user(john.user.id).anonymize().await.unwrap();
     boss.delete_user(id).block_email(true).await.unwrap();
     boss.unblock_email("jane.doe@example.com").await.unwrap();

@@ -1,3 +1,4 @@
 //! `/events`
 
 pub(super) mod list;
+pub(super) mod stream;

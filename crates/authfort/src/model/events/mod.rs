@@ -33,7 +33,7 @@ pub use types::*;
 
 use super::filter::SortOrder;
 use crate::crypto::constant_time_eq;
-use crate::{EventId, UserId};
+use crate::{Error, EventId, Result, UserId};
 
 /// One entry of the log, as it is stored.
 ///
@@ -132,6 +132,17 @@ pub(crate) struct EventQuery {
     pub until: Option<DateTime<Utc>>,
     pub order: SortOrder,
     pub limit: i64,
+}
+
+/// Checks the names of types that somebody asks for, and leaves each once, which keeps statements small.
+pub(crate) fn check_types(types: &mut Vec<String>) -> Result<()> {
+    if !types.iter().all(|name| EVENT_TYPES.contains(&name.as_str())) {
+        let message = format!("must be one of: {}", EVENT_TYPES.join(", "));
+        return Err(Error::invalid("type", "not_allowed", message));
+    }
+    types.sort_unstable();
+    types.dedup();
+    Ok(())
 }
 
 /// The schema of an event type's name, for other documents.
