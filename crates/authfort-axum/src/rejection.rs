@@ -234,9 +234,12 @@ impl From<Error> for Rejection {
                 Self::of(StatusCode::FORBIDDEN, &error)
             }
 
-            Error::UserNotFound | Error::SessionNotFound | Error::AccountNotFound | Error::KeyNotFound => {
-                Self::of(StatusCode::NOT_FOUND, &error)
-            }
+            Error::UserNotFound
+            | Error::SessionNotFound
+            | Error::AccountNotFound
+            | Error::KeyNotFound
+            | Error::SubscriptionNotFound
+            | Error::DeadLetterNotFound => Self::of(StatusCode::NOT_FOUND, &error),
 
             Error::UserExists
             | Error::LastAdmin

@@ -116,10 +116,13 @@ impl AuthFort {
     }
 
     /// Closes the connections once running calls have finished. Later calls fail. Ends the open
-    /// [streams](Self::follow_events), and waits for at most five seconds until the hooks have run for what was committed before.
+    /// [streams](Self::follow_events), and waits for at most five seconds until the hooks have run for what was committed before
+    /// and the [subscribers](Self::subscribe) have finished what they were working on.
     pub async fn close(&self) {
         self.core.tail().end_streams();
-        self.core.hooks().finish().await;
+        tokio::join!(self.core.delivery().stop(), self.core.hooks().finish());
         self.core.db().close().await;
+        // Those that were opened meanwhile.
+        self.core.tail().end_streams();
     }
 }

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::core::{Core, Services};
 use crate::crypto::Sealer;
 use crate::db::{Db, Pool, PoolOptions, diagnosis};
+use crate::delivery::Delivery;
 use crate::hooks::Hooks;
 use crate::keys::{RotateKeys, SealKeys};
 use crate::metrics::{self, GuardChecks};
@@ -444,10 +445,23 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     let staleness = if follows { config.guard_staleness } else { Duration::ZERO };
     let (standings, mut tasks) = Standings::start(&db, staleness, config.guard_tokens);
     let tail = Tail::start(&db, &mut tasks).await?;
-    let hooks = Hooks::new(Arc::clone(&tail), tokio::runtime::Handle::current());
+    let runtime = tokio::runtime::Handle::current();
+    let delivery = Delivery::new(db.clone(), Arc::clone(&tail), config.clock.clone(), runtime.clone());
+    let hooks = Hooks::new(Arc::clone(&tail), runtime);
     let guard_checks = GuardChecks::new();
-    let core =
-        Core::new(Services { db, config, tail, hooks, passwords, keyring, rules, standings, guard_checks, tasks });
+    let core = Core::new(Services {
+        db,
+        config,
+        tail,
+        hooks,
+        delivery,
+        passwords,
+        keyring,
+        rules,
+        standings,
+        guard_checks,
+        tasks,
+    });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::delivery::Delivery;
 use crate::hooks::Hooks;
 use crate::metrics::GuardChecks;
 use crate::model::actor::Actor;
@@ -28,6 +29,7 @@ pub(crate) struct Services {
     pub config: Config,
     pub tail: Arc<Tail>,
     pub hooks: Hooks,
+    pub delivery: Delivery,
     pub passwords: Passwords,
     pub keyring: Arc<Keyring>,
     pub rules: Rules,
@@ -72,6 +74,10 @@ impl Core {
 
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.services.hooks
+    }
+
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.services.delivery
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

@@ -59,6 +59,12 @@ pub enum Error {
     /// Email and password do not match. The error is the same for every reason.
     #[error("Email or password is wrong.")]
     InvalidCredentials,
+    /// There is no subscription of this name.
+    #[error("There is no such subscription.")]
+    SubscriptionNotFound,
+    /// The subscription has no dead letter with this event.
+    #[error("There is no such dead letter.")]
+    DeadLetterNotFound,
     /// The user is banned.
     #[error("This user is banned.")]
     UserBanned,
@@ -101,7 +107,7 @@ pub enum Error {
         /// When the next attempt can succeed.
         retry_after: Duration,
     },
-    /// More passwords wait to be hashed than the configured queue holds.
+    /// More work at once than is allowed: the queue of passwords to be hashed is full, or too many streams of events are open.
     #[error("Too much work at once.")]
     Overloaded,
     /// The database cannot be reached, is full, or stayed locked.
@@ -202,6 +208,8 @@ impl Error {
             Self::SessionNotFound => "session_not_found",
             Self::AccountNotFound => "account_not_found",
             Self::KeyNotFound => "not_found",
+            Self::SubscriptionNotFound => "subscription_not_found",
+            Self::DeadLetterNotFound => "dead_letter_not_found",
             Self::LastAdmin => "last_admin",
             Self::AccountLinkedElsewhere => "account_linked_elsewhere",
             Self::LastCredential => "last_credential",

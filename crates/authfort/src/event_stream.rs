@@ -48,7 +48,7 @@ impl AuthFort {
 ///
 /// # Errors
 /// - [`Error::Validation`] if a type is unknown, or if the log has no event with the id `after`.
-/// - [`Error::Overloaded`] if this process has 256 open streams.
+/// - [`Error::Overloaded`] if this process has 256 open streams, or if another transaction keeps the event `after` locked.
 /// - [`Error::DatabaseUnavailable`].
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is awaited"]
@@ -88,19 +88,22 @@ impl IntoFuture for FollowEvents {
             let Self { core, mut selection, after } = self;
             check_types(&mut selection.types)?;
             let tail = core.tail();
-            let (place, ended) = tail.open_stream()?;
-            let position = match after {
-                None => tail.end().await?,
-                Some(id) => tail.position_of(id).await?.ok_or_else(|| {
-                    Error::invalid(
-                        "after",
-                        "not_found",
-                        "must be the id of an event in the log; without it the stream begins now",
-                    )
-                })?,
+            let (permit, ended) = tail.open_stream()?;
+            let (position, last_id) = match after {
+                None => {
+                    let position = tail.end().await?;
+                    (position, tail.last_until(position).await?)
+                }
+                Some(id) => {
+                    let position = tail.position_of(id).await?.ok_or_else(|| {
+                        let message = "must be the id of an event in the log; without it the stream begins now";
+                        Error::invalid("after", "not_found", message)
+                    })?;
+                    (position, after)
+                }
             };
             let follower = tail.follow(Some(position), selection);
-            Ok(EventStream { core, follower, ready: VecDeque::new(), ended, _place: place })
+            Ok(EventStream { core, follower, ready: VecDeque::new(), last_id, ended, _permit: permit })
         })
     }
 }
@@ -113,8 +116,9 @@ pub struct EventStream {
     core: Core,
     follower: Follower,
     ready: VecDeque<Event>,
+    last_id: Option<EventId>,
     ended: Receiver<()>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl fmt::Debug for EventStream {
@@ -124,6 +128,12 @@ impl fmt::Debug for EventStream {
 }
 
 impl EventStream {
+    /// Returns the event after which this stream goes on: the one that was returned last; before the first one, where the stream
+    /// began. A stream that is opened [`after`](FollowEvents::after) it misses nothing. None if the log was empty.
+    pub fn last_id(&self) -> Option<EventId> {
+        self.last_id
+    }
+
     /// Waits for the next event. None once the service was closed, or after [`AuthFort::end_streams`].
     ///
     /// An event whose data is no JSON object any more, because somebody changed it by SQL, is left out, which is logged as an
@@ -139,6 +149,7 @@ impl EventStream {
         let mut ended = self.ended.clone();
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.last_id = Some(event.id);
                 return Ok(Some(event));
             }
             let found = tokio::select! {

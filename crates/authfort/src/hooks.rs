@@ -83,7 +83,7 @@ impl Hooks {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let (tail, recent, hook) = (Arc::clone(&self.tail), Arc::clone(&self.recent), Arc::new(hook));
-        let selection = Selection { node: Some(tail.node()), types: vec![E::TYPE.to_owned()], user_id: None };
+        let selection = Selection { node: Some(tail.node()), types: vec![E::TYPE.to_owned()], ..Selection::default() };
         let mut follower = tail.follow(None, selection);
         let (seen, done) = watch::channel(follower.position());
         let task = async move {

@@ -42,6 +42,7 @@ mod config;
 mod core;
 mod crypto;
 mod db;
+mod delivery;
 mod error;
 mod event_log;
 mod event_stream;
@@ -60,6 +61,7 @@ mod roles;
 mod sessions;
 mod standings;
 mod store;
+mod subscriptions;
 mod tail;
 mod tokens;
 mod users;
@@ -94,6 +96,10 @@ pub use roles::{AddRole, GetRoles, RemoveRole};
 pub use sessions::{
     CreateSession, EndSession, ListSessions, Login, LoginOutcome, Refresh, RevokeSession, RevokeSessions, Session,
     SessionCount, SessionPage, SignUp, SignedIn, Tokens,
+};
+pub use subscriptions::{
+    DeadLetter, DeadLetterPage, DeadLetterPolicy, DeleteSubscription, DropDeadLetter, ListDeadLetters,
+    ReplayDeadLetter, ReplayDeadLetters, Start, Subscribe, Subscription, SubscriptionStatus,
 };
 pub use tokens::{Algorithm, JWKS_MAX_AGE};
 pub use users::{

@@ -20,6 +20,11 @@ const POOL_WAIT: &str = "authfort_pool_wait_seconds";
 const HASHES_WAITING: &str = "authfort_password_hashes_waiting";
 const HASHES_REFUSED: &str = "authfort_password_hashes_refused_total";
 
+const DELIVERIES: &str = "authfort_subscription_deliveries_total";
+const LAG: &str = "authfort_subscription_lag";
+const WAITING: &str = "authfort_subscription_waiting";
+const DEAD: &str = "authfort_subscription_dead";
+
 /// Tells the recorder what each name means.
 pub(crate) fn describe() {
     describe_counter!(CHECKS, "Access tokens that the guard checked, by the outcome: ok, or the code of the error");
@@ -34,6 +39,14 @@ pub(crate) fn describe() {
     describe_counter!(CHANGES, "Users whose changes were read from the log");
     describe_histogram!(POOL_WAIT, Unit::Seconds, "How long a call waited for a connection to the database");
     describe_gauge!(HASHES_WAITING, "Password hashes that wait for their turn");
+    describe_counter!(
+        DELIVERIES,
+        "Events that this process handed to a subscriber, by its name and the outcome: ok, failed, or dead if it failed for the \
+         last time"
+    );
+    describe_gauge!(LAG, "Events of the log that a subscription has not passed yet");
+    describe_gauge!(WAITING, "Events that a subscription delivers again, or that wait behind such an event");
+    describe_gauge!(DEAD, "Dead letters of a subscription");
     describe_counter!(HASHES_REFUSED, "Password hashes that were refused because the queue was full");
 }
 
@@ -118,6 +131,47 @@ impl PoolWait {
             }
         }
         Waiting(&self.0, Instant::now())
+    }
+}
+
+/// What a subscriber does.
+pub(crate) struct SubscriptionCounts {
+    ok: Counter,
+    failed: Counter,
+    dead: Counter,
+    lag: Gauge,
+    waiting: Gauge,
+    letters: Gauge,
+}
+
+impl SubscriptionCounts {
+    pub(crate) fn of(name: &str) -> Self {
+        let deliveries =
+            |outcome: &'static str| counter!(DELIVERIES, "subscription" => name.to_owned(), "outcome" => outcome);
+        Self {
+            ok: deliveries("ok"),
+            failed: deliveries("failed"),
+            dead: deliveries("dead"),
+            lag: gauge!(LAG, "subscription" => name.to_owned()),
+            waiting: gauge!(WAITING, "subscription" => name.to_owned()),
+            letters: gauge!(DEAD, "subscription" => name.to_owned()),
+        }
+    }
+
+    pub(crate) fn delivered(&self, events: usize) {
+        self.ok.increment(u64::try_from(events).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn failed(&self, is_dead: bool) {
+        if is_dead { self.dead.increment(1) } else { self.failed.increment(1) }
+    }
+
+    /// What the database says of the whole subscription.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating-point number")]
+    pub(crate) fn measured(&self, lag: i64, waiting: i64, dead: i64) {
+        self.lag.set(lag as f64);
+        self.waiting.set(waiting as f64);
+        self.letters.set(dead as f64);
     }
 }
 

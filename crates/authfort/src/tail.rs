@@ -11,13 +11,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::db::Db;
-use crate::store::events::{Committed, End, Logged, PositionOf, Selection, place};
+use crate::store::events::{Committed, End, LastUntil, Logged, PositionOf, Selection, place};
 use crate::{Error, EventId, Result};
 
 /// How long nobody looks whether another process has committed something, or a transaction of the application.
@@ -43,11 +43,12 @@ pub(crate) struct Tail {
     node: Uuid,
     /// The last position when the log was last read.
     last: watch::Sender<i64>,
+    looking: Mutex<()>,
     /// Ends the wait for news.
     wake: Notify,
     /// Says that a transaction of the application may be committed soon.
     joined: Notify,
-    /// Places for streams of events.
+    /// Permits for streams of events.
     streams: Arc<Semaphore>,
     /// Ends those that are open.
     end_streams: watch::Sender<()>,
@@ -62,6 +63,7 @@ impl Tail {
             db: db.clone(),
             node,
             last,
+            looking: Mutex::default(),
             wake: Notify::new(),
             joined: Notify::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
@@ -94,6 +96,11 @@ impl Tail {
         Follower { last, position, selection }
     }
 
+    /// Returns the last event until a position; none if there is none.
+    pub(crate) async fn last_until(&self, position: i64) -> Result<Option<EventId>> {
+        self.db.on_read(&LastUntil(position)).await
+    }
+
     /// Returns the position of an event; none if there is no such event.
     pub(crate) async fn position_of(&self, id: EventId) -> Result<Option<i64>> {
         self.look().await?;
@@ -110,10 +117,10 @@ impl Tail {
         Ok(*self.last.borrow())
     }
 
-    /// Counts a stream of events as open until the place is dropped. The receiver says that it has to end.
+    /// Counts a stream of events as open until the permit is dropped. The receiver says that it has to end.
     pub(crate) fn open_stream(&self) -> Result<(OwnedSemaphorePermit, watch::Receiver<()>)> {
-        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        Ok((place, self.end_streams.subscribe()))
+        let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        Ok((permit, self.end_streams.subscribe()))
     }
 
     pub(crate) fn end_streams(&self) {
@@ -149,6 +156,8 @@ impl Tail {
 
     /// Gives committed events their positions, and tells the followers of them.
     async fn look(&self) -> Result<()> {
+        // One at a time: else an answer that comes late would take `last` back. And whoever waits here holds no connection.
+        let _alone = self.looking.lock().await;
         let mut goes_on = true;
         loop {
             let (last, waits) = self.db.on_read(&End).await?;
@@ -156,8 +165,8 @@ impl Tail {
             if !(waits && goes_on) {
                 return Ok(());
             }
-            // None if somebody else was quicker, which is read after it; or if they cannot be changed.
-            goes_on = place(&self.db, PLACED).await? > 0;
+            // Fewer are all that were committed when the placing began. What it placed, or somebody else, is read after it.
+            goes_on = place(&self.db, PLACED).await? == PLACED;
         }
     }
 }

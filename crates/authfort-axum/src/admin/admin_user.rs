@@ -1,8 +1,6 @@
 //! The administrator who calls a route, and whether they still are one.
 
-use std::convert::Infallible;
-
-use authfort::{AuthFort, UserId};
+use authfort::{AuthFort, SessionId, UserId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
@@ -40,23 +38,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 }
 
 /// The request of an administrator, for a response that lasts longer than the check of its caller.
-pub(crate) struct Session {
+pub(crate) struct AdminRequest {
     parts: Parts,
+    session: SessionId,
 }
 
-impl Session {
-    /// Checks the token of the request and the role once more. False as well if this cannot be known.
-    pub(crate) async fn lasts(&self) -> bool {
+impl AdminRequest {
+    /// Checks once more that the caller is signed in with the same session, and has the role. False as well if this cannot be
+    /// known.
+    pub(crate) async fn is_allowed(&self) -> bool {
         let Ok(caller) = Caller::of(&self.parts) else { return false };
-        let principal = caller.unanswered().principal(&self.parts).await;
-        principal.ok().flatten().is_some_and(|user| user.has_role(caller.shared.auth.admin_role()))
+        let principal = caller.unanswered().principal(&self.parts).await.ok().flatten();
+        principal.is_some_and(|user| user.session_id == self.session && user.has_role(caller.shared.auth.admin_role()))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Session {
-    type Rejection = Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for AdminRequest {
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self { parts: parts.clone() })
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let Admin { user, .. } = Admin::from_request_parts(parts, state).await?;
+        Ok(Self { parts: parts.clone(), session: user.session_id })
     }
 }

@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-pub(crate) use admin_user::{Admin, Session};
+pub(crate) use admin_user::{Admin, AdminRequest};
 pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi;

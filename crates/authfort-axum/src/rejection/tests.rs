@@ -31,6 +31,14 @@ async fn every_error_of_the_core_has_its_answer() {
             r#"409 {"error":"user_exists","message":"A user with this email address exists already."}"#,
         ),
         (Error::SessionNotFound, r#"404 {"error":"session_not_found","message":"No such session."}"#),
+        (
+            Error::SubscriptionNotFound,
+            r#"404 {"error":"subscription_not_found","message":"There is no such subscription."}"#,
+        ),
+        (
+            Error::DeadLetterNotFound,
+            r#"404 {"error":"dead_letter_not_found","message":"There is no such dead letter."}"#,
+        ),
         (Error::AccountNotFound, r#"404 {"error":"account_not_found","message":"No such account."}"#),
         (Error::KeyNotFound, r#"404 {"error":"not_found","message":"No such key."}"#),
         (Error::LastAdmin, r#"409 {"error":"last_admin","message":"This is the last usable administrator."}"#),

@@ -21,6 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 struct Stream {
     body: Body,
     text: String,
+    /// After which event it goes on.
+    begin: String,
 }
 
 impl Stream {
@@ -29,7 +31,11 @@ impl Stream {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { body: response.into_body(), text: String::new() }
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let mut stream = Self { body: response.into_body(), text: String::new(), begin: String::new() };
+        let first = stream.message().await.unwrap();
+        stream.begin = first.strip_prefix("id: ").unwrap().to_owned();
+        stream
     }
 
     /// The lines until an empty one; none at the end.
@@ -92,6 +98,9 @@ both_engines! {
         let log = app.get(&format!("/admin/events?order=asc&user_id={jane}")).by(&admin).send().await.json();
         assert_eq!(json!(events), log["events"]);
 
+        // Before there was any message, too.
+        let resumed = app.get("/admin/events/stream").by(&admin).header("last-event-id", &stream.begin);
+        assert_eq!(Stream::open(resumed).await.events(2).await, events);
         drop(stream);
         app.auth.unban_user(jane).await.unwrap();
         let id = events[0]["id"].as_str().unwrap();
@@ -176,6 +185,33 @@ both_engines! {
         let open = Stream::open(app.get("/admin/events/stream").by(&admin)).await;
         app.auth.close().await;
         open.ends().await;
+    }
+
+    async fn streams_that_open_while_others_write_get_each_event_once(db: TestDatabase) {
+        let app = App::new(&db).await;
+        let mut stream = app.auth.follow_events().r#type("user_created").await.unwrap();
+        let opens = (0..4).map(|_| async {
+            for _ in 0..25 {
+                app.auth.follow_events().await.unwrap();
+            }
+        });
+        let (auth, count) = (app.auth.clone(), 40);
+        let writer = tokio::spawn(async move {
+            for n in 0..count {
+                auth.create_user(format!("user{n}@example.com")).await.unwrap();
+            }
+        });
+        let reader = async {
+            let mut ids = Vec::new();
+            while ids.len() < count {
+                ids.push(stream.next().await.unwrap().unwrap().id);
+            }
+            ids
+        };
+        let (_, ids) = tokio::join!(join_all(opens), timeout(TIMEOUT, reader));
+        writer.await.unwrap();
+        let all = app.auth.list_events().r#type("user_created").order(authfort::SortOrder::Asc).limit(200).await.unwrap();
+        assert_eq!(ids.unwrap(), all.events.iter().map(|event| event.id).collect::<Vec<_>>());
     }
 
     async fn a_place_in_the_log_that_does_not_exist_is_refused(db: TestDatabase) {

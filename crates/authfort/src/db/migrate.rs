@@ -46,6 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     9 "0009_values",
     10 "0010_last_login_day",
     11 "0011_event_positions",
+    12 "0012_subscriptions",
 ];
 
 /// How long a node waits for another node's migration.

@@ -107,4 +107,28 @@ impl Conn<'_> {
             Self::Postgres(..) => "CAST(extract(epoch FROM clock_timestamp()) AS bigint)",
         }
     }
+
+    /// Returns the time by the database's clock, in milliseconds since 1970.
+    pub(crate) fn milliseconds(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "CAST(round((julianday('now') - 2440587.5) * 86400000) AS bigint)",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+        }
+    }
+
+    /// Returns which of the eight lanes an event is in: the last three bits of the user's id, or zero if it concerns nobody.
+    pub(crate) fn lane_of_event(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {
+                "((instr('0123456789ABCDEF', substr(hex(coalesce(user_id, zeroblob(16))), 32)) - 1) & 7)"
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) => {
+                "(get_byte(uuid_send(coalesce(user_id, '00000000-0000-0000-0000-000000000000'::uuid)), 15) & 7)"
+            }
+        }
+    }
 }

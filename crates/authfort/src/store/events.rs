@@ -43,7 +43,8 @@ impl ReadQuery for End {
     type Answer = (i64, bool);
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
-        // In the order of the index that has only these: no planner may look for them in the table.
+        // In the order of the index that has only these: no planner may look for them in the table. Compared with a value,
+        // since SQLite finds no row by the column alone.
         let statement = Statement::new(concat!(
             "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one = TRUE), 0), ",
             "(SELECT id FROM authfort_events WHERE position IS NULL ORDER BY written LIMIT 1) IS NOT NULL"
@@ -86,6 +87,11 @@ impl EventRow {
             data: serde_json::from_str(&self.data).map_err(Error::internal)?,
             token: None,
         })
+    }
+
+    fn logged(self) -> Logged {
+        let (position, id, user_id) = (self.position.unwrap_or_default(), self.id, self.user_id);
+        Logged { position, id, user_id, event: self.event().ok() }
     }
 }
 
@@ -148,6 +154,7 @@ impl ReadQuery for List {
 pub(crate) struct Logged {
     pub position: i64,
     pub id: EventId,
+    pub user_id: Option<UserId>,
     /// None if its data is no JSON.
     pub event: Option<Event>,
 }
@@ -164,6 +171,37 @@ impl ReadQuery for PositionOf {
     }
 }
 
+/// Reads which event is the last one until a position.
+pub(crate) struct LastUntil(pub i64);
+
+impl ReadQuery for LastUntil {
+    type Answer = Option<EventId>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let text = "SELECT id FROM authfort_events WHERE position <= $1 ORDER BY position DESC LIMIT 1";
+        sql!(conn, fetch_optional, query_scalar::<_, EventId>, text, self.0).map_err(classify)
+    }
+}
+
+/// Reads the events at some positions, in their order; what was deleted from the log is missing.
+pub(crate) struct At(pub Vec<i64>);
+
+impl ReadQuery for At {
+    type Answer = Vec<Logged>;
+
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
+        let Some((first, others)) = self.0.split_first() else { return Ok(Vec::new()) };
+        let mut statement = Statement::new(concat!(select!(), " WHERE position IN ("));
+        statement.bind(*first);
+        for position in others {
+            statement.push(", ").bind(*position);
+        }
+        statement.push(") ORDER BY position");
+        let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
+        Ok(rows.into_iter().map(EventRow::logged).collect())
+    }
+}
+
 /// Which events somebody follows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
@@ -172,6 +210,8 @@ pub(crate) struct Selection {
     /// Only these types; all if there is none.
     pub types: Vec<String>,
     pub user_id: Option<UserId>,
+    /// Only those of the users in this lane of a subscription.
+    pub lane: Option<i64>,
 }
 
 /// Reads events in the order of commits: after a position, and up to another one.
@@ -188,7 +228,7 @@ impl ReadQuery for Committed<'_> {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
         let mut statement = Statement::new(concat!(select!(), " WHERE position > "));
         statement.hide(self.after).push(" AND position <= ").hide(self.up_to);
-        // The order of positions is the one to read in, so no other index may seem better.
+        // The order of positions is the one to read in, so no other index may seem to serve these conditions.
         if let [first, others @ ..] = self.selection.types.as_slice() {
             statement.push(" AND coalesce(type, '') IN (").hide(first.as_str());
             for name in others {
@@ -199,15 +239,14 @@ impl ReadQuery for Committed<'_> {
         if let Some(id) = self.selection.user_id {
             statement.push(" AND CASE WHEN user_id = ").hide(id).push(" THEN 1 ELSE 0 END = 1");
         }
+        if let Some(lane) = self.selection.lane {
+            statement.push(" AND ").push(conn.lane_of_event()).push(" = ").hide(lane);
+        }
         if let Some(node) = self.selection.node {
             statement.push(" AND node = ").hide(node);
         }
         statement.push(" ORDER BY position LIMIT ").number(self.limit);
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
-        let read = |row: EventRow| {
-            let (position, id) = (row.position.unwrap_or_default(), row.id);
-            Logged { position, id, event: row.event().ok() }
-        };
-        Ok(rows.into_iter().map(read).collect())
+        Ok(rows.into_iter().map(EventRow::logged).collect())
     }
 }

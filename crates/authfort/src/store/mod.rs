@@ -1,12 +1,14 @@
 //! All the SQL, one file for each family of tables. There are no rules here: a function runs one statement.
 
 pub(crate) mod accounts;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod standing;
 pub(crate) mod standing_changes;
+pub(crate) mod subscriptions;
 pub(crate) mod users;
 pub(crate) mod verification;
 

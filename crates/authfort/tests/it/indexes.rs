@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authfort::{AuthFort, Clock, SortOrder};
+use authfort::{AuthFort, Clock, SortOrder, Start};
 use authfort_testkit::{Engine, TestDatabase, both_engines};
 use chrono::TimeDelta;
 use sqlx::postgres::PgPoolOptions;
@@ -75,7 +75,34 @@ async fn life(auth: &AuthFort, clock: &Clock) {
     auth.rotate_keys().await.unwrap();
     auth.rotate_keys().revoke_old_tokens().await.unwrap();
     auth.list_keys().await.unwrap();
+    subscriptions(auth).await;
     auth.ping().await.unwrap();
+}
+
+/// Subscribers that succeed and fail.
+async fn subscriptions(auth: &AuthFort) {
+    let (calls, mut called) = tokio::sync::watch::channel(0);
+    let call = auth.subscribe("billing-sync", move |_| {
+        calls.send_modify(|calls| *calls += 1);
+        let fails = *calls.borrow() < 5;
+        async move { if fails { Err("down") } else { Ok(()) } }
+    });
+    let short = std::time::Duration::from_millis(1);
+    let subscription =
+        call.attempts(3).backoff(short, short).start(Start::Beginning).r#type("user_updated").await.unwrap();
+    called.wait_for(|calls| *calls >= 3).await.unwrap();
+    let dead = loop {
+        if let [letter, ..] = auth.list_dead_letters("billing-sync").await.unwrap().letters.as_slice() {
+            break letter.event.id;
+        }
+    };
+    auth.replay_dead_letter("billing-sync", dead).await.unwrap();
+    called.wait_for(|calls| *calls >= 5).await.unwrap();
+    auth.replay_dead_letters("billing-sync").await.unwrap();
+    subscription.status().await.unwrap();
+    auth.list_subscriptions().await.unwrap();
+    subscription.stop().await;
+    auth.delete_subscription("billing-sync").await.unwrap();
 }
 
 /// The statements of a service's life, each with its plan for all values of its parameters, as if its tables were large.
@@ -129,7 +156,9 @@ const READ_ROWS: [&str; 5] = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"];
 /// Whether a line of a plan reads all rows of a table or an index.
 fn reads_all(line: &str) -> bool {
     let line = line.trim_start().trim_start_matches("->  ");
-    let few = ["CONSTANT", "VALUES CLAUSE", "authfort_signing_keys", "pg_trigger"].iter().any(|few| line.contains(few));
+    let few = ["CONSTANT", "VALUES CLAUSE", "authfort_signing_keys", "authfort_subscriptions", "pg_trigger"]
+        .iter()
+        .any(|few| line.contains(few));
     // A page of the log ends where it is full.
     let page = line.starts_with("SCAN authfort_events USING INDEX");
     (line.starts_with("SCAN ") || line.starts_with("Seq Scan")) && !few && !page
@@ -164,7 +193,7 @@ both_engines! {
                      WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indkey[0] = c.conkey[1])",
             ),
         };
-        assert_eq!(raw.count(all).await, 6);
+        assert_eq!(raw.count(all).await, 9);
         assert_eq!(raw.texts(without).await, [""; 0]);
     }
 }

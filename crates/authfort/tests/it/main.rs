@@ -37,6 +37,7 @@ mod standings_servers;
 mod standings_soak;
 mod start;
 mod statements;
+mod subscriptions;
 mod support;
 mod tokens;
 mod tools;

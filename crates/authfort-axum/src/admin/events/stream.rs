@@ -1,20 +1,20 @@
 //! `GET /events/stream`
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::time::Duration;
 
 use authfort::{EventId, EventStream, UserId};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::unfold;
+use futures_util::StreamExt;
+use futures_util::stream::{iter, unfold};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use utoipa::IntoParams;
 
 use super::list::EventType;
-use crate::admin::{Admin, Session};
+use crate::admin::{Admin, AdminRequest};
 use crate::openapi::ErrorBody;
 use crate::{Query, Rejection};
 
@@ -23,9 +23,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often the session is checked while there is no event.
 const CHECK: Duration = Duration::from_secs(1);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells nginx to pass on each event at once.
-const NO_BUFFERING: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+/// Like every response, and a word to nginx to pass on each event at once.
+const HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+];
 
 /// Selects events.
 #[derive(Deserialize, IntoParams)]
@@ -55,7 +57,7 @@ pub(crate) struct StreamFilter {
 )]
 pub(crate) async fn stream(
     admin: Admin,
-    session: Session,
+    request: AdminRequest,
     headers: HeaderMap,
     Query(filter): Query<StreamFilter>,
 ) -> Result<Response, Rejection> {
@@ -69,41 +71,49 @@ pub(crate) async fn stream(
     if let Some(id) = last_event_id(&headers)?.or(filter.after) {
         call = call.after(id);
     }
-    let events = unfold((call.await?, session), |(mut events, session)| async move {
-        let event = next(&mut events, &session).await?;
-        Some((Ok::<_, Infallible>(event), (events, session)))
+    let events = call.await?;
+    // An id alone is no message, and yet a client that connects again before the first one sends it.
+    let begin = events.last_id().map(|id| Ok(Event::default().id(id.to_string())));
+    let events = unfold((events, request), |(mut events, request)| async move {
+        let message = next_message(&mut events, &request).await?;
+        Some((Ok::<_, Infallible>(message), (events, request)))
     });
-    let response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
-    Ok(([NO_BUFFERING], response).into_response())
+    let response = Sse::new(iter(begin).chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    Ok((HEADERS, response).into_response())
 }
 
 /// An empty value is none: browsers send no other.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Rejection> {
     let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    let fault = || authfort::Error::invalid("Last-Event-ID", "invalid", "must be the id of an event");
+    let fault = || authfort::Error::invalid("after", "invalid", "Last-Event-ID must be the id of an event in the log");
     Ok(Some(id.ok_or_else(fault)?))
 }
 
-/// Waits for the next event. The caller is checked before each event, and while there is none: nothing is sent to somebody
-/// whose access was revoked.
-async fn next(events: &mut EventStream, session: &Session) -> Option<Event> {
-    let mut next = pin!(events.next());
-    loop {
-        let found = timeout(CHECK, next.as_mut()).await;
-        if !session.lasts().await {
-            return None;
+/// Waits for the next event. The caller is checked before each event, and while there is none.
+async fn next_message(events: &mut EventStream, request: &AdminRequest) -> Option<Event> {
+    let access_ends = async {
+        loop {
+            sleep(CHECK).await;
+            if !request.is_allowed().await {
+                return;
+            }
         }
-        match found {
-            Ok(Ok(event)) => {
-                let event = event?;
-                return Event::default().id(event.id.to_string()).json_data(&event).ok();
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(?error, "a stream of events ends");
-                return None;
-            }
-            Err(_) => {}
+    };
+    // Both go on while the other one waits for a connection of the same pool.
+    let found = tokio::select! {
+        () = access_ends => return None,
+        found = events.next() => found,
+    };
+    match found {
+        Ok(event) => {
+            let event = event?;
+            let message = Event::default().id(event.id.to_string()).json_data(&event).ok()?;
+            request.is_allowed().await.then_some(message)
+        }
+        Err(error) => {
+            tracing::warn!(?error, "a stream of events ends");
+            None
         }
     }
 }

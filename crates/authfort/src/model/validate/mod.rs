@@ -14,7 +14,7 @@ pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_
 pub use email::{check_email, email_key, normalize_email};
 pub(crate) use metadata::metadata;
 pub(crate) use search::{Keys, query};
-pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason};
+pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason, subscription};
 pub(crate) use time::{future, time, without_leap_second};
 
 pub(crate) type Checked<T> = Result<T, FieldError>;

@@ -10,7 +10,7 @@ const NAME_CHARS: usize = 255;
 const PHONE_CHARS: usize = 32;
 const URL_BYTES: usize = 2048;
 const REASON_CHARS: usize = 1000;
-const PROVIDER_CHARS: usize = 50;
+const IDENTIFIER_BYTES: usize = 50;
 const PROVIDER_ACCOUNT_CHARS: usize = 255;
 
 /// Limits the bytes for a number of characters. Checked before the normalization, to bound its work.
@@ -86,14 +86,22 @@ pub(crate) fn avatar_url(value: &str) -> Checked<String> {
 }
 
 pub(crate) fn provider(value: &str) -> Checked<String> {
+    identifier("provider", value)
+}
+
+pub(crate) fn subscription(value: &str) -> Checked<String> {
+    identifier("name", value)
+}
+
+fn identifier(field: &'static str, value: &str) -> Checked<String> {
     let shaped = !value.is_empty()
-        && value.len() <= PROVIDER_CHARS
+        && value.len() <= IDENTIFIER_BYTES
         && value.starts_with(|c: char| c.is_ascii_lowercase())
         && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c));
     if shaped {
         Ok(value.to_owned())
     } else {
-        Err(FieldError::new("provider", "invalid", "must match ^[a-z][a-z0-9_.-]{0,49}$"))
+        Err(FieldError::new(field, "invalid", "must match ^[a-z][a-z0-9_.-]{0,49}$"))
     }
 }
 

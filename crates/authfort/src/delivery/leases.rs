@@ -1,0 +1,205 @@
+//! Which lanes this process works on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{Control, Worker, lane};
+use crate::store::subscriptions::{self, LANES, Subscriptions};
+use crate::tail::is_closed;
+use crate::{Error, Result};
+
+/// After how many renewals the metrics are read.
+const MEASURED: u32 = 4;
+
+/// A lane that this process has a lease of.
+struct Lease {
+    lane: i64,
+    fence: i64,
+    due: bool,
+    /// More than this process's share.
+    excess: bool,
+}
+
+/// A lane that this process works on; dropping it stops the handlers.
+struct Held {
+    fence: i64,
+    signals: Arc<lane::Signals>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Says that a subscriber has stopped, however it did.
+struct Stopped(Arc<Control>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.stopped.send_replace(true);
+    }
+}
+
+/// Works for a subscription until it is told to stop, or the subscription is deleted, or the service is closed.
+pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
+    let mut stop = control.stop.subscribe();
+    let stopped = Stopped(control);
+    let name = worker.settings.name.as_str();
+    let lease = worker.settings.lease;
+    let mut lanes: BTreeMap<i64, Held> = BTreeMap::new();
+    // Until then no other process can have taken a lane.
+    let mut certain_until = Instant::now();
+    let (mut failing, mut renewals) = (false, 0_u32);
+    loop {
+        let begin = Instant::now();
+        let outcome = if lanes.is_empty() {
+            renew(&worker).await
+        } else {
+            let silent =
+                || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer within the lease");
+            timeout_at(certain_until, renew(&worker))
+                .await
+                .unwrap_or_else(|_| Err(Error::DatabaseUnavailable(sqlx::Error::Io(silent()))))
+        };
+        match outcome {
+            Ok(Some(leases)) => {
+                certain_until = begin + lease * 4 / 5;
+                if std::mem::take(&mut failing) {
+                    tracing::info!(subscription = name, "the leases of a subscription are renewed again");
+                }
+                keep(&worker, &mut lanes, leases).await;
+                if renewals.is_multiple_of(MEASURED) {
+                    measure(&worker).await;
+                }
+                renewals = renewals.wrapping_add(1);
+            }
+            Ok(None) => {
+                tracing::info!(subscription = name, "the subscription was deleted; its subscriber stops");
+                return;
+            }
+            Err(error) if is_closed(&error) => return,
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(?error, subscription = name, "the leases of a subscription cannot be renewed");
+                }
+                if Instant::now() >= certain_until {
+                    lanes.clear();
+                }
+            }
+        }
+        let mut next = Instant::now() + lease / 4;
+        if !lanes.is_empty() {
+            next = next.min(certain_until);
+        }
+        tokio::select! {
+            () = sleep_until(next) => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    // Running handlers finish, as long as their lanes are certain.
+    for held in lanes.values() {
+        held.signals.leave();
+    }
+    for held in lanes.values_mut() {
+        let _ = timeout_at(certain_until, &mut held.task).await;
+    }
+    let given_back = lanes.iter().map(|(lane, held)| (*lane, held.fence)).collect();
+    lanes.clear();
+    if let Err(error) = leave(&worker, given_back).await {
+        tracing::warn!(?error, subscription = name, "the lanes of a subscription are given back when their leases end");
+    }
+    drop(stopped);
+}
+
+/// Renews what this process has, and takes what is free, up to its share. None if there is no such subscription.
+async fn renew(worker: &Worker) -> Result<Option<Vec<Lease>>> {
+    let (name, owner) = (worker.settings.name.as_str(), worker.owner);
+    let milliseconds = i64::try_from(worker.settings.lease.as_millis()).unwrap_or(i64::MAX);
+    let mut tx = worker.db.begin().await?;
+    let mut conn = tx.conn();
+    subscriptions::renew(&mut conn, name, owner, milliseconds).await?;
+    let lanes = subscriptions::lanes(&mut conn, name).await?;
+    if lanes.is_empty() {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let members = subscriptions::join(&mut conn, name, owner, milliseconds).await?.max(1);
+    let share = usize::try_from(LANES.unsigned_abs().div_ceil(members.unsigned_abs())).unwrap_or(1);
+    let mut leases: Vec<Lease> = Vec::new();
+    for lane in lanes.iter().filter(|lane| lane.leased && lane.owner == Some(owner)) {
+        let excess = leases.len() >= share;
+        leases.push(Lease { lane: lane.lane, fence: lane.fence, due: lane.due, excess });
+    }
+    for lane in lanes.iter().filter(|lane| !lane.leased) {
+        if leases.len() < share && subscriptions::take(&mut conn, name, lane, owner, milliseconds).await? {
+            leases.push(Lease { lane: lane.lane, fence: lane.fence + 1, due: lane.due, excess: false });
+        }
+    }
+    tx.commit().await?;
+    Ok(Some(leases))
+}
+
+/// Starts and stops the work on lanes, as the leases say.
+async fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease>) {
+    let fences: BTreeMap<i64, i64> = leases.iter().map(|lease| (lease.lane, lease.fence)).collect();
+    lanes.retain(|lane, held| fences.get(lane) == Some(&held.fence));
+    let mut given_back = Vec::new();
+    for lease in leases {
+        let held = lanes.get(&lease.lane).filter(|held| !held.task.is_finished());
+        match held {
+            Some(held) => {
+                if lease.excess {
+                    held.signals.leave();
+                } else if lease.due {
+                    held.signals.due.notify_one();
+                }
+            }
+            // It has left, or never began.
+            None if lease.excess => given_back.push((lease.lane, lease.fence)),
+            None => {
+                let signals = Arc::new(lane::Signals { leaving: watch::Sender::new(false), due: Notify::new() });
+                let task = lane::work(Arc::clone(worker), (lease.lane, lease.fence), Arc::clone(&signals));
+                lanes.insert(lease.lane, Held { fence: lease.fence, signals, task: tokio::spawn(task) });
+            }
+        }
+    }
+    if given_back.is_empty() {
+        return;
+    }
+    for (lane, _) in &given_back {
+        lanes.remove(lane);
+    }
+    if let Err(error) = give_back(worker, given_back).await {
+        tracing::debug!(?error, "giving back lanes");
+    }
+}
+
+async fn give_back(worker: &Worker, lanes: Vec<(i64, i64)>) -> Result<()> {
+    let mut tx = worker.db.begin().await?;
+    for (lane, fence) in lanes {
+        subscriptions::give_back(&mut tx.conn(), &worker.settings.name, lane, worker.owner, fence).await?;
+    }
+    tx.commit().await
+}
+
+async fn leave(worker: &Worker, lanes: Vec<(i64, i64)>) -> Result<()> {
+    give_back(worker, lanes).await?;
+    let mut tx = worker.db.begin().await?;
+    subscriptions::leave(&mut tx.conn(), &worker.settings.name, worker.owner).await?;
+    tx.commit().await
+}
+
+async fn measure(worker: &Worker) {
+    let name = worker.settings.name.as_str();
+    if let Ok(rows) = worker.db.on_read(&Subscriptions(Some(name))).await
+        && let Some(row) = rows.first()
+    {
+        worker.counts.measured(row.lag, row.waiting, row.dead);
+    }
+}
