@@ -362,7 +362,7 @@ pub struct SubscriptionStatus {
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// How many events of the log, of any type, it has not passed yet. It may be behind by five seconds.
+    /// How many events of the log, of any type, it has not passed yet; late by up to half a lease.
     pub lag: u64,
     /// How many events it passed and delivers again, or that wait behind such an event.
     pub waiting: u64,

@@ -20,8 +20,6 @@ use crate::{Result, crypto};
 
 /// How long a lane waits for the handlers of a batch. What takes longer is stored, and goes on beside the next batch.
 pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
-/// How often a position is stored that changed because the log goes on without events for the lane.
-const SAVED: Duration = Duration::from_secs(5);
 /// How many users of a lane are worked on at once.
 const USERS: usize = 100;
 /// How many events are read of those that wait.
@@ -122,7 +120,8 @@ impl Lane {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if has_room && due.is_some() => self.deliver_again().await?,
                 () = signals.due.notified() => self.due = Some(Instant::now()),
-                () = sleep_until(saved.1 + SAVED), if saved.0 != self.follower.position() => {
+                // The log goes on without events for this lane.
+                () = sleep_until(saved.1 + self.worker.settings.lease / 2), if saved.0 != self.follower.position() => {
                     self.record(Record::default()).await?;
                 }
                 _ = leaving.changed() => {}

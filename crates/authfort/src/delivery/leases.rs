@@ -1,7 +1,7 @@
 //! Which lanes this process works on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -53,8 +53,7 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     let name = worker.settings.name.as_str();
     let lease = worker.settings.lease;
     let mut lanes: BTreeMap<i64, Held> = BTreeMap::new();
-    // Until then no other process can have taken a lane.
-    let mut certain_until = Instant::now();
+    let mut certain_until = worker.certain_until();
     let (mut failing, mut renewals) = (false, 0_u32);
     loop {
         let begin = Instant::now();
@@ -70,6 +69,7 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
         match outcome {
             Ok(Some(leases)) => {
                 certain_until = begin + lease * 4 / 5;
+                *worker.certain_until.lock().unwrap_or_else(PoisonError::into_inner) = certain_until;
                 if std::mem::take(&mut failing) {
                     tracing::info!(subscription = name, "the leases of a subscription are renewed again");
                 }
@@ -134,11 +134,11 @@ async fn renew(worker: &Worker) -> Result<Option<Vec<Lease>>> {
     let mut leases: Vec<Lease> = Vec::new();
     for lane in lanes.iter().filter(|lane| lane.leased && lane.owner == Some(owner)) {
         let excess = leases.len() >= share;
-        leases.push(Lease { lane: lane.lane, fence: lane.fence, due: lane.due, excess });
+        leases.push(Lease { lane: lane.number, fence: lane.fence, due: lane.due, excess });
     }
     for lane in lanes.iter().filter(|lane| !lane.leased) {
         if leases.len() < share && subscriptions::take(&mut conn, name, lane, owner, milliseconds).await? {
-            leases.push(Lease { lane: lane.lane, fence: lane.fence + 1, due: lane.due, excess: false });
+            leases.push(Lease { lane: lane.number, fence: lane.fence + 1, due: lane.due, excess: false });
         }
     }
     tx.commit().await?;

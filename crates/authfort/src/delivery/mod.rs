@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -73,7 +73,15 @@ struct Worker {
     settings: Settings,
     handler: Handler,
     permits: Semaphore,
+    /// Until then no other process can have taken a lane of this one.
+    certain_until: Mutex<Instant>,
     counts: SubscriptionCounts,
+}
+
+impl Worker {
+    fn certain_until(&self) -> Instant {
+        *self.certain_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Stops a subscriber, and says when it has stopped.
@@ -121,6 +129,7 @@ impl Delivery {
             clock: self.clock.clone(),
             owner: Uuid::from_bytes(crypto::random::<16>()?),
             permits: Semaphore::new(settings.concurrency),
+            certain_until: Mutex::new(Instant::now()),
             counts: SubscriptionCounts::of(&settings.name),
             settings,
             handler,

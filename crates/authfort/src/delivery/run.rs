@@ -38,7 +38,15 @@ pub(super) async fn run(worker: Arc<Worker>, user: Uuid, events: Vec<(Waiting, F
     let begin = Instant::now();
     let mut outcome = Outcome { user, done: Vec::new(), failed: None, left: Vec::new() };
     for (waiting, found) in events {
-        if outcome.failed.is_some() || (!outcome.done.is_empty() && begin.elapsed() > BATCH_TIME) {
+        let time_is_over = !outcome.done.is_empty() && begin.elapsed() > BATCH_TIME;
+        if outcome.failed.is_some() || !outcome.left.is_empty() || time_is_over {
+            outcome.left.push(waiting);
+            continue;
+        }
+        // It is never closed.
+        let _permit = worker.permits.acquire().await;
+        if Instant::now() >= worker.certain_until() {
+            // Another process may have the lane by now, which its owner here is about to learn.
             outcome.left.push(waiting);
             continue;
         }
@@ -64,8 +72,6 @@ async fn deliver(worker: &Worker, waiting: &Waiting, found: Found) -> Result<(),
             return Ok(());
         }
     };
-    // It is never closed.
-    let _permit = worker.permits.acquire().await;
     let handler = Arc::clone(&worker.handler);
     // A task of its own, in which a panic ends, and which ends with this one.
     let mut task = JoinSet::new();

@@ -56,7 +56,7 @@ pub(crate) async fn join(conn: &mut Conn<'_>, name: &str, owner: Uuid, milliseco
 row! {
     #[derive(Debug)]
     pub(crate) struct Lane {
-        pub lane: i64,
+        pub number: i64,
         pub owner: Option<Uuid>,
         pub fence: i64,
         /// Whether the owner's lease lasts.
@@ -69,7 +69,7 @@ row! {
 /// Reads the lanes of a subscription; none if it was deleted.
 pub(crate) async fn lanes(conn: &mut Conn<'_>, name: &str) -> Result<Vec<Lane>> {
     let now = conn.milliseconds();
-    let mut statement = Statement::new("SELECT lane, owner, fence, leased_until > ");
+    let mut statement = Statement::new("SELECT lane AS number, owner, fence, leased_until > ");
     statement.push(now).push(
         " AS leased, EXISTS (SELECT 1 FROM authfort_deliveries d \
          WHERE d.subscription = l.subscription AND d.lane = l.lane AND d.next_at <= ",
@@ -94,7 +94,7 @@ pub(crate) async fn take(conn: &mut Conn<'_>, name: &str, lane: &Lane, owner: Uu
     let now = conn.milliseconds();
     let mut statement = Statement::new("UPDATE authfort_subscription_lanes SET owner = ");
     statement.bind(owner).push(", fence = fence + 1, leased_until = ").push(now).push(" + ").bind(milliseconds);
-    statement.push(" WHERE subscription = ").bind(name).push(" AND lane = ").bind(lane.lane);
+    statement.push(" WHERE subscription = ").bind(name).push(" AND lane = ").bind(lane.number);
     statement.push(" AND fence = ").bind(lane.fence).push(" AND leased_until <= ").push(now);
     Ok(run!(conn, execute, statement).map_err(classify)? > 0)
 }
