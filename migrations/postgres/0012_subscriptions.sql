@@ -8,7 +8,9 @@ CREATE TABLE authfort_subscriptions (
     name          text COLLATE "C" NOT NULL PRIMARY KEY,
     created_at    timestamptz NOT NULL,
     last_error    text,
-    last_error_at timestamptz
+    last_error_at timestamptz,
+    -- Tells it from an earlier one of its name.
+    generation    bigint NOT NULL
 );
 
 -- The processes that work for a subscription, and until when each is taken for alive. All such times are milliseconds since 1970
@@ -28,7 +30,7 @@ CREATE TABLE authfort_subscription_lanes (
     position     bigint NOT NULL,
     owner        uuid,
     -- Counts the owners: one that has lost the lane without knowing writes nothing any more.
-    fence        bigint NOT NULL DEFAULT 0,
+    fence        bigint NOT NULL,
     leased_until bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (subscription, lane)
 );

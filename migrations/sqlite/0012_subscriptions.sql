@@ -4,7 +4,9 @@ CREATE TABLE authfort_subscriptions (
     name          text NOT NULL PRIMARY KEY,
     created_at    TEXT NOT NULL,
     last_error    text,
-    last_error_at TEXT
+    last_error_at TEXT,
+    -- Tells it from an earlier one of its name.
+    generation    INTEGER NOT NULL
 );
 
 -- The processes that work for a subscription, and until when each is taken for alive. All such times are milliseconds since 1970
@@ -24,7 +26,7 @@ CREATE TABLE authfort_subscription_lanes (
     position     INTEGER NOT NULL,
     owner        BLOB,
     -- Counts the owners: one that has lost the lane without knowing writes nothing any more.
-    fence        INTEGER NOT NULL DEFAULT 0,
+    fence        INTEGER NOT NULL,
     leased_until INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (subscription, lane)
 );

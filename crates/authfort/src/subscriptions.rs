@@ -16,7 +16,7 @@ use crate::model::events::{Event, check_types};
 use crate::model::validate;
 use crate::store::deliveries::{self, Dead, DeadAfter};
 use crate::store::events::{At, PositionOf};
-use crate::store::subscriptions::{self, LANES, SubscriptionRow, Subscriptions};
+use crate::store::subscriptions::{self, SubscriptionRow, Subscriptions};
 use crate::work::{Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, EventId, Result};
 
@@ -185,18 +185,20 @@ pub enum DeadLetterPolicy {
 /// - Only one process at a time delivers the events of a user, whatever their clocks say. All processes that subscribe by one name
 ///   share the work. A handler that blocks its thread cannot be stopped, so it may run beside another process's if the first
 ///   process lost the database for longer than its lease; an asynchronous one is cancelled before.
-/// - A user for whom the handler fails or is slow holds up nobody else. Only if 10,000 events wait in one of the eight parts of
-///   the users, nothing new is delivered to that part until some were: then the receiver is down for everybody.
+/// - A user for whom the handler fails or is slow holds up nobody else. Only if it fails for 10,000 users at once, of one of the
+///   eight parts of all users, nothing new is delivered to that part until it succeeds for some: then the receiver is down.
 /// - An error, a panic and a timeout are failures. A failed event is delivered again after a pause that doubles each time, up to
 ///   the longest one; each pause is shortened by up to half of it, at random.
 ///
-/// The handler may call the library. The text of its error is stored and shown, cut to 1,000 bytes: put no secret into it. Tokens
-/// for mails are in no stored event; [`on`](AuthFort::on) has them.
+/// The handler may call the library; if it owns an `AuthFort`, the service lives until [`close`](AuthFort::close). The text of its
+/// error is stored and shown, cut to 1,000 bytes: put no secret into it. Tokens for mails are in no stored event;
+/// [`on`](AuthFort::on) has them. While two versions of a program with different types run, each event is passed by the one whose
+/// share it is in.
 ///
 /// # Errors
 /// - [`Error::Validation`] if the name does not match `^[a-z][a-z0-9_.-]{0,49}$`, a type is unknown, the log has no event where it
 ///   is to start after, or an option is out of range.
-/// - [`Error::DatabaseUnavailable`].
+/// - [`Error::DatabaseUnavailable`]; [`Error::Overloaded`] if another transaction keeps the event locked where it is to start after.
 #[must_use = "a subscriber starts when it is awaited"]
 pub struct Subscribe {
     core: Core,
@@ -287,6 +289,10 @@ impl Subscribe {
     /// Creates the subscription if there is none.
     async fn create(&self) -> Result<()> {
         let (tail, db) = (self.core.tail(), self.core.db());
+        let name = self.settings.name.clone();
+        if subscriptions::exists(&mut db.read().await?.conn(), &name).await? {
+            return Ok(());
+        }
         let position = match self.start {
             Start::Now => tail.end().await?,
             Start::Beginning => 0,
@@ -295,11 +301,7 @@ impl Subscribe {
                 .await?
                 .ok_or_else(|| Error::invalid("start", "not_found", "must be after an event that is in the log"))?,
         };
-        let create = CreateSubscription { name: self.settings.name.clone(), position };
-        if !subscriptions::exists(&mut db.read().await?.conn(), &create.name).await? {
-            Write::new(&self.core, create).await?;
-        }
-        Ok(())
+        Write::new(&self.core, CreateSubscription { name, position }).await
     }
 }
 
@@ -346,8 +348,8 @@ impl Subscription {
         rows.into_iter().next().map(SubscriptionStatus::from).ok_or(Error::SubscriptionNotFound)
     }
 
-    /// Stops the subscriber of this process: handlers that run finish, and others take over its share. The subscription keeps its
-    /// place.
+    /// Stops the subscriber of this process: handlers that run may finish for five seconds, and others take over its share. The
+    /// subscription keeps its place. What did not finish is delivered again.
     pub async fn stop(self) {
         self.control.stop().await;
     }
@@ -545,7 +547,9 @@ impl Operation for ReplayDeadLetter {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
         let dead = find(&mut work.conn, &self.name, self.event).await?;
-        deliveries::replay(&mut work.conn, &self.name, dead.position).await?;
+        if deliveries::replay(&mut work.conn, &self.name, &[dead]).await? == 0 {
+            return Err(Error::DeadLetterNotFound);
+        }
         Ok(Verdict::Commit(()))
     }
 
@@ -566,14 +570,8 @@ impl Operation for ReplayDeadLetters {
         if !subscriptions::exists(&mut work.conn, name).await? {
             return Err(Error::SubscriptionNotFound);
         }
-        for lane in 0..LANES {
-            subscriptions::lock_lane(&mut work.conn, name, lane).await?;
-        }
         let dead = crate::db::ReadQuery::run(&DeadAfter { name, after: -1, limit: REPLAYED }, &mut work.conn).await?;
-        for letter in &dead {
-            deliveries::replay(&mut work.conn, name, letter.position).await?;
-        }
-        Ok(Verdict::Commit(u64::try_from(dead.len()).unwrap_or(0)))
+        Ok(Verdict::Commit(deliveries::replay(&mut work.conn, name, &dead).await?))
     }
 
     fn changes_users(&self) -> bool {
@@ -593,6 +591,10 @@ impl Operation for DropDeadLetter {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
         let dead = find(&mut work.conn, &self.name, self.event).await?;
+        // Else its owner could add an event behind this one meanwhile, which would wait for ever.
+        subscriptions::lock_lane(&mut work.conn, &self.name, dead.lane).await?;
+        // It may have been replayed or dropped while this waited.
+        deliveries::dead(&mut work.conn, &self.name, dead.position).await?.ok_or(Error::DeadLetterNotFound)?;
         deliveries::delete(&mut work.conn, &self.name, &[dead.position]).await?;
         deliveries::promote(&mut work.conn, &self.name, dead.user_id, true).await?;
         Ok(Verdict::Commit(()))
@@ -603,15 +605,11 @@ impl Operation for DropDeadLetter {
     }
 }
 
-/// Finds a dead letter, and keeps the owner of its lane from writing, who could add an event behind it meanwhile.
 async fn find(conn: &mut Conn<'_>, name: &str, event: EventId) -> Result<Dead> {
     if !subscriptions::exists(conn, name).await? {
         return Err(Error::SubscriptionNotFound);
     }
     let position =
         crate::db::ReadQuery::run(&PositionOf(event), conn).await?.flatten().ok_or(Error::DeadLetterNotFound)?;
-    let dead = deliveries::dead(conn, name, position).await?.ok_or(Error::DeadLetterNotFound)?;
-    subscriptions::lock_lane(conn, name, dead.lane).await?;
-    // It may have been replayed or dropped while this waited.
     deliveries::dead(conn, name, position).await?.ok_or(Error::DeadLetterNotFound)
 }

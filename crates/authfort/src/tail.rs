@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::db::Db;
@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_millis(5);
 /// How many events get their positions in one transaction.
 const PLACED: i64 = 1_000;
 /// How many events are read at a time, out of how many.
-const READ: i64 = 100;
+pub(crate) const BATCH: usize = 100;
 const WINDOW: i64 = 10_000;
 /// How many streams of events may be open.
 const STREAMS: usize = 256;
@@ -166,7 +166,11 @@ impl Tail {
                 return Ok(());
             }
             // Fewer are all that were committed when the placing began. What it placed, or somebody else, is read after it.
-            goes_on = place(&self.db, PLACED).await? == PLACED;
+            let placed = timeout(self.db.patience(), place(&self.db, PLACED)).await;
+            let silent = || {
+                sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within acquire_timeout"))
+            };
+            goes_on = placed.map_err(|_| Error::DatabaseUnavailable(silent()))?? == PLACED;
         }
     }
 }
@@ -201,9 +205,9 @@ impl Follower {
         }
         // In parts, so that each reading takes a moment, however much is passed over.
         let up_to = last.min(self.position.saturating_add(WINDOW));
-        let query = Committed { after: self.position, up_to, selection: &self.selection, limit: READ };
+        let query = Committed { after: self.position, up_to, selection: &self.selection, limit: BATCH };
         let found = tail.db.on_read(&query).await?;
-        let is_full = i64::try_from(found.len()).is_ok_and(|found| found == READ);
+        let is_full = found.len() == BATCH;
         self.position = found.last().filter(|_| is_full).map_or(up_to, |event| event.position);
         Ok(found)
     }

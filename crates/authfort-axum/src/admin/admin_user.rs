@@ -1,6 +1,6 @@
 //! The administrator who calls a route, and whether they still are one.
 
-use authfort::{AuthFort, SessionId, UserId};
+use authfort::{AuthFort, UserId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
@@ -39,8 +39,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 
 /// The request of an administrator, for a response that lasts longer than the check of its caller.
 pub(crate) struct AdminRequest {
+    pub admin: Admin,
     parts: Parts,
-    session: SessionId,
 }
 
 impl AdminRequest {
@@ -49,7 +49,9 @@ impl AdminRequest {
     pub(crate) async fn is_allowed(&self) -> bool {
         let Ok(caller) = Caller::of(&self.parts) else { return false };
         let principal = caller.unanswered().principal(&self.parts).await.ok().flatten();
-        principal.is_some_and(|user| user.session_id == self.session && user.has_role(caller.shared.auth.admin_role()))
+        principal.is_some_and(|user| {
+            user.session_id == self.admin.user.session_id && user.has_role(caller.shared.auth.admin_role())
+        })
     }
 }
 
@@ -57,7 +59,6 @@ impl<S: Send + Sync> FromRequestParts<S> for AdminRequest {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let Admin { user, .. } = Admin::from_request_parts(parts, state).await?;
-        Ok(Self { parts: parts.clone(), session: user.session_id })
+        Ok(Self { admin: Admin::from_request_parts(parts, state).await?, parts: parts.clone() })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -12,10 +13,10 @@ use uuid::Uuid;
 use super::Worker;
 use super::run::{Found, Outcome, run};
 use crate::db::ReadQuery;
-use crate::store::deliveries::{self, Blocked, CountWaiting, Due, Next, NextDue, Undelivered, Waiting, WaitingOf};
+use crate::store::deliveries::{self, Blocked, CountFailing, Due, Next, NextDue, Undelivered, Waiting, WaitingOf};
 use crate::store::events::{At, Logged, Selection};
 use crate::store::subscriptions::{self, PositionOfLane};
-use crate::tail::{Follower, PAUSE, is_closed};
+use crate::tail::{BATCH, Follower, PAUSE, is_closed};
 use crate::{Result, crypto};
 
 /// How long a lane waits for the handlers of a batch. What takes longer is stored, and goes on beside the next batch.
@@ -24,8 +25,13 @@ pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
 const USERS: usize = 100;
 /// How many events are read of those that wait.
 const READ: i64 = 500;
-/// How many events of a lane may wait. Then nothing new is read until some were delivered: the receiver is down for everybody.
-const WAITING: i64 = 10_000;
+/// For how many users of a lane the handler may fail at once. Then nothing new is read until it succeeds for some: the receiver is
+/// down, and the log is the better place to wait in.
+const FAILING: i64 = 10_000;
+/// The shortest time between two readings of the log, but while there is more than was read: many commits are read at once.
+const READING: Duration = Duration::from_millis(20);
+/// How long handlers may finish in a lane that is given back.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// What the owner of the leases tells a lane.
 pub(super) struct Signals {
@@ -75,7 +81,10 @@ struct Lane {
     runs: JoinSet<Outcome>,
     /// Whose events are being delivered. All of them are stored but those of the batch that is being read.
     busy: BTreeSet<Uuid>,
-    waiting: i64,
+    /// How many users something is delivered to again.
+    failing: i64,
+    /// When the log is read again at the earliest.
+    next_reading: Instant,
     /// When there may be something to deliver again.
     due: Option<Instant>,
 }
@@ -83,45 +92,66 @@ struct Lane {
 impl Lane {
     async fn begin(worker: Arc<Worker>, number: i64, fence: i64) -> Work<Self> {
         let position = read(&worker, &PositionOfLane(&worker.settings.name, number)).await?.ok_or(Ended)?;
+        // What this process knows of the log may be older: it would seem to have gone back.
+        while let Err(error) = worker.tail.end().await {
+            if is_closed(&error) {
+                return Err(Ended);
+            }
+            pause_after(&worker, &error).await;
+        }
         let selection = Selection { types: worker.settings.types.clone(), lane: Some(number), ..Selection::default() };
         let follower = worker.tail.follow(Some(position), selection);
-        let saved = (position, Instant::now());
-        let (runs, busy) = (JoinSet::new(), BTreeSet::new());
-        let mut lane =
-            Self { worker, number, fence, follower, saved, runs, busy, waiting: 0, due: Some(Instant::now()) };
+        let now = Instant::now();
+        let (runs, busy, saved) = (JoinSet::new(), BTreeSet::new(), (position, now));
+        let (failing, next_reading, due) = (0, now, Some(now));
+        let mut lane = Self { worker, number, fence, follower, saved, runs, busy, failing, next_reading, due };
         // What is done about dead events may have changed.
         lane.store(&Record { all_promoted: true, ..Record::default() }, position).await?;
-        lane.count_waiting().await?;
+        lane.count_failing().await?;
         Ok(lane)
     }
 
     async fn run(mut self, signals: &Signals) -> Work<()> {
         let mut leaving = signals.leaving.subscribe();
+        let mut leaves_until = None;
         loop {
-            let leaves = *leaving.borrow_and_update();
-            if leaves && self.runs.is_empty() {
-                return self.record(Record::default()).await;
+            if *leaving.borrow_and_update() {
+                let until = *leaves_until.get_or_insert_with(|| Instant::now() + LEAVING);
+                // What goes on is stored, and delivered again by the next owner.
+                if self.runs.is_empty() || Instant::now() >= until {
+                    return self.record(Record::default()).await;
+                }
             }
-            let has_room = !leaves && self.runs.len() < USERS;
-            let (due, saved) = (self.due, self.saved);
+            let has_room = leaves_until.is_none() && self.runs.len() < USERS;
+            let (due, saved, next_reading) = (self.due, self.saved, self.next_reading);
+            let is_saved = saved.0 == self.follower.position();
+            let new = async {
+                sleep_until(next_reading).await;
+                self.follower.next(&self.worker.tail).await
+            };
             tokio::select! {
-                found = self.follower.next(&self.worker.tail), if has_room && self.waiting < WAITING => match found {
+                found = new, if has_room && self.failing < FAILING => match found {
                     Ok(found) => self.deliver_new(found).await?,
                     Err(error) if is_closed(&error) => return Err(Ended),
-                    Err(error) => self.pause(&error).await,
+                    Err(error) => pause_after(&self.worker, &error).await,
                 },
                 Some(outcome) = self.runs.join_next(), if !self.runs.is_empty() => {
                     let mut record = Record::default();
-                    // An error if the run was aborted, which nothing does but the end of the lane.
-                    if let Ok(outcome) = outcome {
-                        self.note(outcome, true, &mut record);
+                    let mut next = Some(outcome);
+                    while let Some(outcome) = next {
+                        // An error if the run was aborted, which nothing does but the end of the lane.
+                        if let Ok(outcome) = outcome {
+                            self.note(outcome, true, &mut record);
+                        }
+                        next = self.runs.try_join_next();
                     }
                     self.record(record).await?;
                 }
+                () = sleep_until(leaves_until.unwrap_or(next_reading)), if leaves_until.is_some() => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if has_room && due.is_some() => self.deliver_again().await?,
                 () = signals.due.notified() => self.due = Some(Instant::now()),
                 // The log goes on without events for this lane.
-                () = sleep_until(saved.1 + self.worker.settings.lease / 2), if saved.0 != self.follower.position() => {
+                () = sleep_until(saved.1 + self.worker.settings.lease / 2), if !is_saved => {
                     self.record(Record::default()).await?;
                 }
                 _ = leaving.changed() => {}
@@ -131,6 +161,9 @@ impl Lane {
 
     /// Delivers what is new, but to users for whom something waits: it waits behind it.
     async fn deliver_new(&mut self, found: Vec<Logged>) -> Work<()> {
+        if found.len() < BATCH {
+            self.next_reading = Instant::now() + READING;
+        }
         if found.is_empty() {
             return Ok(());
         }
@@ -189,7 +222,8 @@ impl Lane {
         let users: Vec<Uuid> = users.into_iter().collect();
         let mut waiting = Vec::new();
         if !users.is_empty() {
-            waiting = read(&self.worker, &WaitingOf { name, users: &users, limit: READ }).await?;
+            let holds = self.worker.settings.holds;
+            waiting = read(&self.worker, &WaitingOf { name, users: &users, holds, limit: READ }).await?;
         }
         let is_full = i64::try_from(waiting.len()).is_ok_and(|found| found == READ);
         let next = read(&self.worker, &NextDue { name, lane: self.number }).await?;
@@ -262,7 +296,8 @@ impl Lane {
         });
         let next = next.chain((!record.promoted.is_empty()).then_some(0)).min().map(in_milliseconds);
         self.due = [self.due, next].into_iter().flatten().min();
-        if record.put.is_empty() && record.done.is_empty() { Ok(()) } else { self.count_waiting().await }
+        self.worker.failing.store(false, Ordering::Relaxed);
+        if record.put.is_empty() && record.done.is_empty() { Ok(()) } else { self.count_failing().await }
     }
 
     async fn write(&self, record: &Record, position: i64) -> Result<bool> {
@@ -281,6 +316,7 @@ impl Lane {
             deliveries::promote(&mut conn, name, *user, settings.holds).await?;
         }
         if record.all_promoted {
+            deliveries::forget(&mut conn, name, self.number).await?;
             deliveries::promote_all(&mut conn, (name, self.number), settings.holds).await?;
         }
         if let Some(error) = &record.error {
@@ -297,20 +333,23 @@ impl Lane {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Ended),
                 Err(error) if is_closed(&error) => return Err(Ended),
-                Err(error) => self.pause(&error).await,
+                Err(error) => pause_after(&self.worker, &error).await,
             }
         }
     }
 
-    async fn count_waiting(&mut self) -> Work<()> {
+    async fn count_failing(&mut self) -> Work<()> {
         let name = self.worker.settings.name.as_str();
-        self.waiting = read(&self.worker, &CountWaiting { name, lane: self.number, limit: WAITING }).await?;
+        let failing = read(&self.worker, &CountFailing { name, lane: self.number, limit: FAILING }).await?;
+        if failing >= FAILING && self.failing < FAILING {
+            tracing::warn!(
+                subscription = name,
+                failing,
+                "the handler fails for so many users that nothing new is delivered"
+            );
+        }
+        self.failing = failing;
         Ok(())
-    }
-
-    async fn pause(&self, error: &crate::Error) {
-        warn(&self.worker, error);
-        sleep(PAUSE).await;
     }
 }
 
@@ -320,8 +359,12 @@ impl Record {
     }
 }
 
-fn warn(worker: &Worker, error: &crate::Error) {
-    tracing::warn!(?error, subscription = worker.settings.name, "a subscription waits for the database");
+/// Waits after an error of the database, which is told once until something is written again.
+async fn pause_after(worker: &Worker, error: &crate::Error) {
+    if !worker.failing.swap(true, Ordering::Relaxed) {
+        tracing::warn!(?error, subscription = worker.settings.name, "a subscription waits for the database");
+    }
+    sleep(PAUSE).await;
 }
 
 /// Reads until the database answers.
@@ -330,10 +373,7 @@ async fn read<Q: ReadQuery>(worker: &Worker, query: &Q) -> Work<Q::Answer> {
         match worker.db.on_read(query).await {
             Ok(answer) => return Ok(answer),
             Err(error) if is_closed(&error) => return Err(Ended),
-            Err(error) => {
-                warn(worker, &error);
-                sleep(PAUSE).await;
-            }
+            Err(error) => pause_after(worker, &error).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{Control, Worker, lane};
 use crate::store::subscriptions::{self, LANES, Subscriptions};
@@ -55,17 +55,11 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     let mut lanes: BTreeMap<i64, Held> = BTreeMap::new();
     let mut certain_until = worker.certain_until();
     let (mut failing, mut renewals) = (false, 0_u32);
+    let mut generation = None;
     loop {
         let begin = Instant::now();
-        let outcome = if lanes.is_empty() {
-            renew(&worker).await
-        } else {
-            let silent =
-                || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer within the lease");
-            timeout_at(certain_until, renew(&worker))
-                .await
-                .unwrap_or_else(|_| Err(Error::DatabaseUnavailable(sqlx::Error::Io(silent()))))
-        };
+        let limit = if lanes.is_empty() { begin + lease } else { certain_until };
+        let outcome = timeout_at(limit, renew(&worker, &mut generation)).await.unwrap_or_else(|_| Err(silent()));
         match outcome {
             Ok(Some(leases)) => {
                 certain_until = begin + lease * 4 / 5;
@@ -73,14 +67,22 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
                 if std::mem::take(&mut failing) {
                     tracing::info!(subscription = name, "the leases of a subscription are renewed again");
                 }
-                keep(&worker, &mut lanes, leases).await;
-                if renewals.is_multiple_of(MEASURED) {
-                    measure(&worker).await;
-                }
+                let given_back = keep(&worker, &mut lanes, leases);
+                let beside = async {
+                    if let Err(error) = give_back(&worker, given_back).await {
+                        tracing::debug!(?error, subscription = name, "lanes are given back when their leases end");
+                    }
+                    if renewals.is_multiple_of(MEASURED) {
+                        measure(&worker).await;
+                    }
+                };
+                // Nothing may keep this from the next renewal.
+                let _ = timeout(lease / 4, beside).await;
                 renewals = renewals.wrapping_add(1);
             }
             Ok(None) => {
                 tracing::info!(subscription = name, "the subscription was deleted; its subscriber stops");
+                worker.counts.measured(0, 0, 0);
                 return;
             }
             Err(error) if is_closed(&error) => return,
@@ -88,10 +90,10 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(?error, subscription = name, "the leases of a subscription cannot be renewed");
                 }
-                if Instant::now() >= certain_until {
-                    lanes.clear();
-                }
             }
+        }
+        if Instant::now() >= certain_until {
+            lanes.clear();
         }
         let mut next = Instant::now() + lease / 4;
         if !lanes.is_empty() {
@@ -109,26 +111,35 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     for held in lanes.values_mut() {
         let _ = timeout_at(certain_until, &mut held.task).await;
     }
+    // The others may still be working: nobody else may, until their leases end.
+    lanes.retain(|_, held| held.task.is_finished());
     let given_back = lanes.iter().map(|(lane, held)| (*lane, held.fence)).collect();
-    lanes.clear();
-    if let Err(error) = leave(&worker, given_back).await {
+    if let Err(error) = timeout(lease, leave(&worker, given_back)).await.unwrap_or_else(|_| Err(silent())) {
         tracing::warn!(?error, subscription = name, "the lanes of a subscription are given back when their leases end");
     }
     drop(stopped);
 }
 
-/// Renews what this process has, and takes what is free, up to its share. None if there is no such subscription.
-async fn renew(worker: &Worker) -> Result<Option<Vec<Lease>>> {
+fn silent() -> Error {
+    let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer within the lease");
+    Error::DatabaseUnavailable(sqlx::Error::Io(error))
+}
+
+/// Renews what this process has, and takes what is free, up to its share. None if the subscription was deleted, even if there is
+/// another one of the name.
+async fn renew(worker: &Worker, generation: &mut Option<i64>) -> Result<Option<Vec<Lease>>> {
     let (name, owner) = (worker.settings.name.as_str(), worker.owner);
     let milliseconds = i64::try_from(worker.settings.lease.as_millis()).unwrap_or(i64::MAX);
     let mut tx = worker.db.begin().await?;
     let mut conn = tx.conn();
     subscriptions::renew(&mut conn, name, owner, milliseconds).await?;
     let lanes = subscriptions::lanes(&mut conn, name).await?;
-    if lanes.is_empty() {
+    let found = lanes.first().map(|lane| lane.generation);
+    if found.is_none() || generation.is_some_and(|known| Some(known) != found) {
         tx.rollback().await?;
         return Ok(None);
     }
+    *generation = found;
     let members = subscriptions::join(&mut conn, name, owner, milliseconds).await?.max(1);
     let share = usize::try_from(LANES.unsigned_abs().div_ceil(members.unsigned_abs())).unwrap_or(1);
     let mut leases: Vec<Lease> = Vec::new();
@@ -145,8 +156,8 @@ async fn renew(worker: &Worker) -> Result<Option<Vec<Lease>>> {
     Ok(Some(leases))
 }
 
-/// Starts and stops the work on lanes, as the leases say.
-async fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease>) {
+/// Starts and stops the work on lanes, as the leases say. Returns which are to be given back.
+fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease>) -> Vec<(i64, i64)> {
     let fences: BTreeMap<i64, i64> = leases.iter().map(|lease| (lease.lane, lease.fence)).collect();
     lanes.retain(|lane, held| fences.get(lane) == Some(&held.fence));
     let mut given_back = Vec::new();
@@ -169,18 +180,16 @@ async fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec
             }
         }
     }
-    if given_back.is_empty() {
-        return;
-    }
     for (lane, _) in &given_back {
         lanes.remove(lane);
     }
-    if let Err(error) = give_back(worker, given_back).await {
-        tracing::debug!(?error, "giving back lanes");
-    }
+    given_back
 }
 
 async fn give_back(worker: &Worker, lanes: Vec<(i64, i64)>) -> Result<()> {
+    if lanes.is_empty() {
+        return Ok(());
+    }
     let mut tx = worker.db.begin().await?;
     for (lane, fence) in lanes {
         subscriptions::give_back(&mut tx.conn(), &worker.settings.name, lane, worker.owner, fence).await?;

@@ -22,6 +22,7 @@ mod leases;
 mod run;
 
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = std::result::Result<
 pub(crate) type Handler = Arc<dyn Fn(Event) -> HandlerFuture + Send + Sync>;
 
 /// How long a service that is closed waits for its subscribers to give back their lanes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How a subscriber works.
 #[derive(Debug, Clone)]
@@ -75,6 +76,8 @@ struct Worker {
     permits: Semaphore,
     /// Until then no other process can have taken a lane of this one.
     certain_until: Mutex<Instant>,
+    /// Whether the database has failed since something was written.
+    failing: AtomicBool,
     counts: SubscriptionCounts,
 }
 
@@ -130,6 +133,7 @@ impl Delivery {
             owner: Uuid::from_bytes(crypto::random::<16>()?),
             permits: Semaphore::new(settings.concurrency),
             certain_until: Mutex::new(Instant::now()),
+            failing: AtomicBool::new(false),
             counts: SubscriptionCounts::of(&settings.name),
             settings,
             handler,

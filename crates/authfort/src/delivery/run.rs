@@ -79,15 +79,16 @@ async fn deliver(worker: &Worker, waiting: &Waiting, found: Found) -> Result<(),
     let limit = worker.settings.timeout;
     match timeout(limit, task.join_next()).await {
         Ok(Some(Ok(Ok(())))) => Ok(()),
-        Ok(Some(Ok(Err(error)))) => Err(shortened(error)),
-        Ok(Some(Err(error))) => Err(shortened(format!("the handler panicked: {error}"))),
+        Ok(Some(Ok(Err(error)))) => Err(shortened(&error)),
+        Ok(Some(Err(error))) => Err(shortened(&format!("the handler panicked: {error}"))),
         Ok(None) => Err("the handler has no result".to_owned()),
         Err(_) => Err(format!("the handler took longer than {limit:?}")),
     }
 }
 
 /// Without NUL, which PostgreSQL does not store.
-fn shortened(mut error: String) -> String {
+fn shortened(error: &str) -> String {
+    let mut error = error.replace('\0', "\u{fffd}");
     error.truncate(error.floor_char_boundary(ERROR_LENGTH));
-    error.replace('\0', "\u{fffd}")
+    error
 }

@@ -3,12 +3,14 @@
 //! A user's rows are in the order of the log. The first one is to be delivered at its time (`next_at`); the others have none and
 //! wait. A dead one has none either: whether others wait behind it is for the subscription to say (`holds`).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::Result;
 use crate::db::dynamic::{Statement, run};
-use crate::db::{Conn, ReadQuery, classify, row};
+use crate::db::{Conn, ReadQuery, classify, row, sql};
 
 row! {
     /// An event that waits.
@@ -151,7 +153,7 @@ impl ReadQuery for Due<'_> {
         let now = conn.milliseconds();
         let mut statement = Statement::new("SELECT user_id FROM authfort_deliveries WHERE subscription = ");
         statement.bind(self.name).push(" AND lane = ").bind(self.lane).push(" AND next_at <= ").push(now);
-        statement.push(" ORDER BY next_at LIMIT ").number(self.limit);
+        statement.push(" GROUP BY user_id ORDER BY min(next_at) LIMIT ").number(self.limit);
         run!(conn, fetch_all, sqlx::query_scalar::<_, Uuid>, statement).map_err(classify)
     }
 }
@@ -174,10 +176,11 @@ impl ReadQuery for NextDue<'_> {
     }
 }
 
-/// Reads what waits of some users, in the order of the log.
+/// Reads what waits of some users, in the order of the log: up to the first dead one, if that holds the others.
 pub(crate) struct WaitingOf<'a> {
     pub name: &'a str,
     pub users: &'a [Uuid],
+    pub holds: bool,
     pub limit: i64,
 }
 
@@ -186,28 +189,39 @@ impl ReadQuery for WaitingOf<'_> {
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
         let mut statement =
-            Statement::new("SELECT position, user_id, attempts FROM authfort_deliveries WHERE subscription = ");
+            Statement::new("SELECT position, user_id, attempts FROM authfort_deliveries d WHERE subscription = ");
         statement.bind(self.name).push(" AND user_id IN (");
         push_list(&mut statement, self.users);
-        statement.push(") AND NOT dead ORDER BY position LIMIT ").number(self.limit);
+        statement.push(") AND NOT dead");
+        if self.holds {
+            statement
+                .push(" AND NOT EXISTS (SELECT 1 FROM authfort_deliveries e WHERE e.subscription = d.subscription");
+            statement.push(" AND e.user_id = d.user_id AND e.position < d.position AND e.dead)");
+        }
+        statement.push(" ORDER BY position LIMIT ").number(self.limit);
         run!(conn, fetch_all, sqlx::query_as::<_, Waiting>, statement).map_err(classify)
     }
 }
 
-/// Counts what waits in a lane, up to a limit.
-pub(crate) struct CountWaiting<'a> {
+/// Counts the users of a lane to whom something is delivered again, up to a limit.
+pub(crate) struct CountFailing<'a> {
     pub name: &'a str,
     pub lane: i64,
     pub limit: i64,
 }
 
-impl ReadQuery for CountWaiting<'_> {
+impl ReadQuery for CountFailing<'_> {
     type Answer = i64;
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
         let mut statement =
             Statement::new("SELECT count(*) FROM (SELECT 1 FROM authfort_deliveries WHERE subscription = ");
-        statement.bind(self.name).push(" AND lane = ").bind(self.lane).push(" AND NOT dead LIMIT ").number(self.limit);
+        statement
+            .bind(self.name)
+            .push(" AND lane = ")
+            .bind(self.lane)
+            .push(" AND next_at IS NOT NULL LIMIT ")
+            .number(self.limit);
         statement.push(") counted");
         run!(conn, fetch_one, sqlx::query_scalar::<_, i64>, statement).map_err(classify)
     }
@@ -256,11 +270,29 @@ pub(crate) async fn dead(conn: &mut Conn<'_>, name: &str, position: i64) -> Resu
     run!(conn, fetch_optional, sqlx::query_as::<_, Dead>, statement).map_err(classify)
 }
 
-/// Lets a dead event be delivered again, as if it were the first time.
-pub(crate) async fn replay(conn: &mut Conn<'_>, name: &str, position: i64) -> Result<()> {
-    let now = conn.milliseconds();
-    let mut statement = Statement::new("UPDATE authfort_deliveries SET dead = FALSE, attempts = 0, next_at = ");
-    statement.push(now).push(" WHERE subscription = ").bind(name).push(" AND position = ").bind(position);
-    run!(conn, execute, statement).map_err(classify)?;
+/// Lets dead events of some users be delivered again, as if it were the first time, after what was to be delivered to them
+/// before. Returns how many there were.
+pub(crate) async fn replay(conn: &mut Conn<'_>, name: &str, letters: &[Dead]) -> Result<u64> {
+    let mut replayed = 0;
+    for slice in letters.chunks(SLICE) {
+        let mut statement = Statement::new(
+            "UPDATE authfort_deliveries SET dead = FALSE, attempts = 0, next_at = NULL WHERE dead AND subscription = ",
+        );
+        statement.bind(name).push(" AND position IN (");
+        push_list(&mut statement, &slice.iter().map(|letter| letter.position).collect::<Vec<_>>());
+        statement.push(")");
+        replayed += run!(conn, execute, statement).map_err(classify)?;
+    }
+    for user in letters.iter().map(|letter| letter.user_id).collect::<BTreeSet<_>>() {
+        promote(conn, name, user, false).await?;
+    }
+    Ok(replayed)
+}
+
+/// Deletes the dead events of a lane that were deleted from the log: nobody could look at them.
+pub(crate) async fn forget(conn: &mut Conn<'_>, name: &str, lane: i64) -> Result<()> {
+    let text = "DELETE FROM authfort_deliveries WHERE subscription = $1 AND lane = $2 AND dead
+                AND NOT EXISTS (SELECT 1 FROM authfort_events e WHERE e.position = authfort_deliveries.position)";
+    sql!(conn, execute, text, name, lane).map_err(classify)?;
     Ok(())
 }

@@ -219,7 +219,7 @@ pub(crate) struct Committed<'a> {
     pub after: i64,
     pub up_to: i64,
     pub selection: &'a Selection,
-    pub limit: i64,
+    pub limit: usize,
 }
 
 impl ReadQuery for Committed<'_> {
@@ -245,7 +245,7 @@ impl ReadQuery for Committed<'_> {
         if let Some(node) = self.selection.node {
             statement.push(" AND node = ").hide(node);
         }
-        statement.push(" ORDER BY position LIMIT ").number(self.limit);
+        statement.push(" ORDER BY position LIMIT ").number(i64::try_from(self.limit).unwrap_or(i64::MAX));
         let rows = run!(conn, fetch_all, sqlx::query_as::<_, EventRow>, statement).map_err(classify)?;
         Ok(rows.into_iter().map(EventRow::logged).collect())
     }

@@ -12,15 +12,18 @@ pub(crate) const LANES: i64 = 8;
 
 /// Creates a subscription whose lanes all begin after a position, unless there is one of this name. Returns whether it did.
 pub(crate) async fn create(conn: &mut Conn<'_>, name: &str, position: i64, now: DateTime<Utc>) -> Result<bool> {
-    let text = "INSERT INTO authfort_subscriptions (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    if sql!(conn, execute, text, name, now).map_err(classify)? == 0 {
+    let generation = conn.milliseconds();
+    let mut statement = Statement::new("INSERT INTO authfort_subscriptions (name, created_at, generation) VALUES (");
+    statement.bind(name).push(", ").bind(now).push(", ").push(generation).push(") ON CONFLICT DO NOTHING");
+    if run!(conn, execute, statement).map_err(classify)? == 0 {
         return Ok(false);
     }
+    // Fences go on from there: none is that of a lane of an earlier subscription of this name.
     let mut statement =
-        Statement::new("INSERT INTO authfort_subscription_lanes (subscription, lane, position) VALUES ");
+        Statement::new("INSERT INTO authfort_subscription_lanes (subscription, lane, position, fence) VALUES ");
     for lane in 0..LANES {
         statement.push(if lane == 0 { "(" } else { ", (" }).bind(name).push(", ").number(lane);
-        statement.push(", ").bind(position).push(")");
+        statement.push(", ").bind(position).push(", ").push(generation).push(")");
     }
     run!(conn, execute, statement).map_err(classify)?;
     Ok(true)
@@ -28,6 +31,9 @@ pub(crate) async fn create(conn: &mut Conn<'_>, name: &str, position: i64, now: 
 
 /// Deletes a subscription with its lanes and deliveries. Returns whether there was one.
 pub(crate) async fn delete(conn: &mut Conn<'_>, name: &str) -> Result<bool> {
+    // First, like everybody who changes more than one of these tables.
+    let text = "UPDATE authfort_subscription_lanes SET position = position WHERE subscription = $1";
+    sql!(conn, execute, text, name).map_err(classify)?;
     let text = "DELETE FROM authfort_subscriptions WHERE name = $1";
     Ok(sql!(conn, execute, text, name).map_err(classify)? > 0)
 }
@@ -57,6 +63,8 @@ row! {
     #[derive(Debug)]
     pub(crate) struct Lane {
         pub number: i64,
+        /// That of the subscription.
+        pub generation: i64,
         pub owner: Option<Uuid>,
         pub fence: i64,
         /// Whether the owner's lease lasts.
@@ -69,7 +77,10 @@ row! {
 /// Reads the lanes of a subscription; none if it was deleted.
 pub(crate) async fn lanes(conn: &mut Conn<'_>, name: &str) -> Result<Vec<Lane>> {
     let now = conn.milliseconds();
-    let mut statement = Statement::new("SELECT lane AS number, owner, fence, leased_until > ");
+    let mut statement = Statement::new(
+        "SELECT lane AS number, owner, fence, \
+         (SELECT s.generation FROM authfort_subscriptions s WHERE s.name = l.subscription) AS generation, leased_until > ",
+    );
     statement.push(now).push(
         " AS leased, EXISTS (SELECT 1 FROM authfort_deliveries d \
          WHERE d.subscription = l.subscription AND d.lane = l.lane AND d.next_at <= ",

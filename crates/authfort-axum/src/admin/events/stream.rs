@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use utoipa::IntoParams;
 
 use super::list::EventType;
-use crate::admin::{Admin, AdminRequest};
+use crate::admin::AdminRequest;
 use crate::openapi::ErrorBody;
 use crate::{Query, Rejection};
 
@@ -56,12 +56,11 @@ pub(crate) struct StreamFilter {
     )
 )]
 pub(crate) async fn stream(
-    admin: Admin,
     request: AdminRequest,
     headers: HeaderMap,
     Query(filter): Query<StreamFilter>,
 ) -> Result<Response, Rejection> {
-    let mut call = admin.auth.follow_events();
+    let mut call = request.admin.auth.follow_events();
     if let Some(id) = filter.user_id {
         call = call.user_id(id);
     }
