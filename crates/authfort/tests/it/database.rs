@@ -208,8 +208,9 @@ both_engines! {
             }
         };
         assert_eq!(raw.texts(keys).await, [
-            "authfort_oauth_accounts.user_id CASCADE", "authfort_refresh_tokens.session_id CASCADE",
-            "authfort_refresh_tokens.user_id CASCADE", "authfort_sessions.user_id CASCADE",
+            "authfort_deliveries.subscription CASCADE", "authfort_oauth_accounts.user_id CASCADE",
+            "authfort_refresh_tokens.session_id CASCADE", "authfort_refresh_tokens.user_id CASCADE", "authfort_sessions.user_id CASCADE",
+            "authfort_subscription_lanes.subscription CASCADE", "authfort_subscription_members.subscription CASCADE",
             "authfort_user_roles.user_id CASCADE", "authfort_verification_tokens.user_id CASCADE",
         ]);
         // The first column of some index, as it has to be to be of use.
