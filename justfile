@@ -13,7 +13,7 @@ test *args:
     scripts/test {{ args }}
 
 # Measures how soon three nodes know of a thousand bans, demotions and logouts each, what ten thousand unknown callers cost,
-# and the memory of a million known ones.
+# and the memory of a million known ones; and kills a process with two subscribers two hundred times on each engine.
 soak:
     scripts/test -p authfort --lib --test it --release -- --ignored --nocapture --test-threads 1
 

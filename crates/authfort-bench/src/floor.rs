@@ -31,6 +31,7 @@ floors!(
     "count_broad",
     "delete",
     "ban",
+    "ban_unlogged",
     "create",
     "role",
     "login",

@@ -86,6 +86,8 @@ enum Group {
     Writes,
     /// The same SQL with the triggers and indexes of totals, orders and log, and without
     Price,
+    /// What the log costs a change, and how fast subscribers are
+    Events,
 }
 
 #[derive(Args)]
@@ -240,6 +242,13 @@ async fn one_engine(run: &Run, database: Database, log: &Path, report: &mut Repo
     let price = cases::price::cases(&bench, run.users, &|name| asked(Group::Price, name)).await?;
     for case in price {
         let found = case.run(&bench).await;
+        note(&mut |engine| engine.take(&found))?;
+    }
+    for case in cases::events::cases(&bench, &|name| asked(Group::Events, name)).await? {
+        let found = case.run(&bench).await;
+        note(&mut |engine| engine.take(&found))?;
+    }
+    for found in cases::events::others(&bench, &|name| asked(Group::Events, name)).await {
         note(&mut |engine| engine.take(&found))?;
     }
     let memory = Memories::of(start, after_reading, bench.server.memory()?);

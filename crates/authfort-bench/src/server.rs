@@ -77,13 +77,18 @@ impl Server {
     }
 
     pub fn memory(&self) -> Outcome<Memory> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let mb = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
-        };
-        Ok(Memory { resident_mb: mb("VmRSS:"), peak_mb: mb("VmHWM:") })
+        memory_of(&self.child.id().to_string())
     }
+}
+
+/// The memory of a process: its number, or `self`.
+pub fn memory_of(process: &str) -> Outcome<Memory> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let mb = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    };
+    Ok(Memory { resident_mb: mb("VmRSS:"), peak_mb: mb("VmHWM:") })
 }
 
 /// A program of this workspace, in the directory that this one is in.

@@ -1,5 +1,6 @@
 //! What is measured: the rows of the table of bars, and what stands beside them.
 
+pub mod events;
 pub mod guard;
 pub mod lists;
 pub mod page;

@@ -38,6 +38,7 @@ mod standings_soak;
 mod start;
 mod statements;
 mod subscriptions;
+mod subscriptions_kills;
 mod support;
 mod tokens;
 mod tools;
