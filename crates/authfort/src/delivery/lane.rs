@@ -127,6 +127,8 @@ impl Lane {
             let is_saved = saved.0 == self.follower.position();
             let new = async {
                 sleep_until(next_reading).await;
+                // While all handlers are at work, what is new waits in the log. The semaphore is never closed.
+                drop(self.worker.permits.acquire().await);
                 self.follower.next(&self.worker.tail).await
             };
             tokio::select! {
