@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::db::Db;
+use crate::db::{Db, silent};
 use crate::store::events::{Committed, End, LastUntil, Logged, PositionOf, Selection, place};
 use crate::{Error, EventId, Result};
 
@@ -167,10 +167,7 @@ impl Tail {
             }
             // Fewer are all that were committed when the placing began. What it placed, or somebody else, is read after it.
             let placed = timeout(self.db.patience(), place(&self.db, PLACED)).await;
-            let silent = || {
-                sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within acquire_timeout"))
-            };
-            goes_on = placed.map_err(|_| Error::DatabaseUnavailable(silent()))?? == PLACED;
+            goes_on = placed.map_err(|_| silent("no answer within acquire_timeout"))?? == PLACED;
         }
     }
 }

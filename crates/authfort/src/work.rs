@@ -27,6 +27,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::core::Core;
+use crate::crypto::jitter;
 use crate::db::{Conn, Savepoint, Tx};
 use crate::{Error, Result, store};
 pub(crate) use locks::at_version;
@@ -299,12 +300,6 @@ async fn execute<O: Operation>(op: &O, work: &mut Work<'_>) -> Result<Verdict<O:
         store::events::append(&mut work.conn, &work.events, work.core.actor(), node).await?;
     }
     Ok(verdict)
-}
-
-/// Adds up to the same pause again, so that two transactions that conflicted do not conflict again.
-fn jitter(pause: Duration) -> Duration {
-    let random = crate::crypto::random::<1>().map_or(0, |[byte]| u32::from(byte));
-    pause * random / 256
 }
 
 impl<O: Operation> IntoFuture for Write<O> {

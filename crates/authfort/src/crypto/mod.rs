@@ -21,6 +21,8 @@ mod seal;
 pub(crate) use opaque::OpaqueToken;
 pub(crate) use seal::Sealer;
 
+use std::time::Duration;
+
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -34,6 +36,12 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| Error::internal("the system's random generator failed"))?;
     Ok(bytes)
+}
+
+/// Returns a part of a pause, at random, so that what failed together is not tried again together.
+pub(crate) fn jitter(pause: Duration) -> Duration {
+    let random = random::<2>().map_or(0, u16::from_le_bytes);
+    pause * u32::from(random) / u32::from(u16::MAX)
 }
 
 /// Computes SHA-256 (FIPS 180-4).

@@ -1,5 +1,7 @@
 //! The meaning of a driver's error: which constraint failed, whether to retry, and which part may be shown.
 
+use std::io;
+
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
@@ -151,4 +153,8 @@ fn table_of(error: &dyn sqlx::error::DatabaseError) -> String {
         },
         ToOwned::to_owned,
     )
+}
+/// The error of a database that did not answer in time.
+pub(crate) fn silent(limit: &'static str) -> Error {
+    Error::DatabaseUnavailable(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, limit)))
 }

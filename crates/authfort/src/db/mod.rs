@@ -36,7 +36,7 @@ mod tx;
 
 pub use conn::Conn;
 use error::is_broken;
-pub(crate) use error::{Violation, blocked, classify, is_conflict, violation};
+pub(crate) use error::{Violation, blocked, classify, is_conflict, silent, violation};
 pub use pool::Pool;
 pub(crate) use pool::{Connections, PoolOptions, PooledConn};
 pub(crate) use reconnect::ReadQuery;

@@ -1,11 +1,9 @@
 //! Retrying on another connection when a pool holds broken ones, because a server restarted, a network failed, or an
 //! application left transactions open.
 
-use std::io;
-
 use tokio::time::{Instant, timeout_at};
 
-use super::{Conn, Connections, PooledConn, classify, is_broken};
+use super::{Conn, Connections, PooledConn, classify, is_broken, silent};
 use crate::{Error, Result};
 
 /// A short read-only query, which may be run again on another connection.
@@ -61,8 +59,7 @@ impl Connections {
                 Ok(answer) => return answer,
                 Err(_) => {
                     conn.abandon();
-                    let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer within acquire_timeout");
-                    return Err(Error::DatabaseUnavailable(silent.into()));
+                    return Err(silent("no answer within acquire_timeout"));
                 }
             }
         }

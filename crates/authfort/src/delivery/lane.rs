@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::run::{Found, Outcome, run};
+use crate::Result;
+use crate::crypto::jitter;
 use crate::db::ReadQuery;
 use crate::store::deliveries::{self, Blocked, CountFailing, Due, Next, NextDue, Undelivered, Waiting, WaitingOf};
 use crate::store::events::{At, Logged, Selection};
 use crate::store::subscriptions::{self, PositionOfLane};
 use crate::tail::{BATCH, Follower, PAUSE, is_closed};
-use crate::{Result, crypto};
 
 /// How long a lane waits for the handlers of a batch. What takes longer is stored, and goes on beside the next batch.
 pub(super) const BATCH_TIME: Duration = Duration::from_secs(1);
@@ -384,14 +385,11 @@ fn in_milliseconds(pause: i64) -> Instant {
     Instant::now() + Duration::from_millis(pause.unsigned_abs())
 }
 
-/// The pause after so many failures, in milliseconds: doubled each time, and between half of it and all, so that what failed
-/// together is not tried again together.
+/// The pause after so many failures, in milliseconds: doubled each time, and between half of it and all.
 fn pause((first, longest): (Duration, Duration), attempts: i64) -> i64 {
     let doubled = u32::try_from(attempts - 1).ok().and_then(|times| 2_u32.checked_pow(times));
     let pause = doubled.and_then(|factor| first.checked_mul(factor)).unwrap_or(longest).min(longest);
-    let random = crypto::random::<2>().map_or(0, u16::from_le_bytes);
-    let pause = pause / 2 + pause / 2 * u32::from(random) / u32::from(u16::MAX);
-    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from((pause / 2 + jitter(pause / 2)).as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

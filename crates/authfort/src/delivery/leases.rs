@@ -1,19 +1,22 @@
 //! Which lanes this process works on.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{Control, Worker, lane};
+use crate::Result;
+use crate::db::silent;
 use crate::store::subscriptions::{self, LANES, Subscriptions};
 use crate::tail::is_closed;
-use crate::{Error, Result};
 
 /// After how many renewals the metrics are read.
 const MEASURED: u32 = 4;
+
+const LATE: &str = "no answer within the lease";
 
 /// A lane that this process has a lease of.
 struct Lease {
@@ -53,17 +56,15 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     let name = worker.settings.name.as_str();
     let lease = worker.settings.lease;
     let mut lanes: BTreeMap<i64, Held> = BTreeMap::new();
-    let mut certain_until = worker.certain_until();
     let (mut failing, mut renewals) = (false, 0_u32);
     let mut generation = None;
     loop {
         let begin = Instant::now();
-        let limit = if lanes.is_empty() { begin + lease } else { certain_until };
-        let outcome = timeout_at(limit, renew(&worker, &mut generation)).await.unwrap_or_else(|_| Err(silent()));
+        let limit = if lanes.is_empty() { begin + lease } else { worker.certain_until() };
+        let outcome = timeout_at(limit, renew(&worker, &mut generation)).await.unwrap_or_else(|_| Err(silent(LATE)));
         match outcome {
             Ok(Some(leases)) => {
-                certain_until = begin + lease * 4 / 5;
-                *worker.certain_until.lock().unwrap_or_else(PoisonError::into_inner) = certain_until;
+                worker.certain_until.send_replace(begin + lease * 4 / 5);
                 if std::mem::take(&mut failing) {
                     tracing::info!(subscription = name, "the leases of a subscription are renewed again");
                 }
@@ -92,12 +93,12 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
                 }
             }
         }
-        if Instant::now() >= certain_until {
+        if Instant::now() >= worker.certain_until() {
             lanes.clear();
         }
         let mut next = Instant::now() + lease / 4;
         if !lanes.is_empty() {
-            next = next.min(certain_until);
+            next = next.min(worker.certain_until());
         }
         tokio::select! {
             () = sleep_until(next) => {}
@@ -109,20 +110,15 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
         held.signals.leave();
     }
     for held in lanes.values_mut() {
-        let _ = timeout_at(certain_until, &mut held.task).await;
+        let _ = timeout_at(worker.certain_until(), &mut held.task).await;
     }
     // The others may still be working: nobody else may, until their leases end.
     lanes.retain(|_, held| held.task.is_finished());
     let given_back = lanes.iter().map(|(lane, held)| (*lane, held.fence)).collect();
-    if let Err(error) = timeout(lease, leave(&worker, given_back)).await.unwrap_or_else(|_| Err(silent())) {
+    if let Err(error) = timeout(lease, leave(&worker, given_back)).await.unwrap_or_else(|_| Err(silent(LATE))) {
         tracing::warn!(?error, subscription = name, "the lanes of a subscription are given back when their leases end");
     }
     drop(stopped);
-}
-
-fn silent() -> Error {
-    let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer within the lease");
-    Error::DatabaseUnavailable(sqlx::Error::Io(error))
 }
 
 /// Renews what this process has, and takes what is free, up to its share. None if the subscription was deleted, even if there is

@@ -75,7 +75,7 @@ struct Worker {
     handler: Handler,
     permits: Semaphore,
     /// Until then no other process can have taken a lane of this one.
-    certain_until: Mutex<Instant>,
+    certain_until: watch::Sender<Instant>,
     /// Whether the database has failed since something was written.
     failing: AtomicBool,
     counts: SubscriptionCounts,
@@ -83,7 +83,7 @@ struct Worker {
 
 impl Worker {
     fn certain_until(&self) -> Instant {
-        *self.certain_until.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.certain_until.borrow()
     }
 }
 
@@ -132,7 +132,7 @@ impl Delivery {
             clock: self.clock.clone(),
             owner: Uuid::from_bytes(crypto::random::<16>()?),
             permits: Semaphore::new(settings.concurrency),
-            certain_until: Mutex::new(Instant::now()),
+            certain_until: watch::Sender::new(Instant::now()),
             failing: AtomicBool::new(false),
             counts: SubscriptionCounts::of(&settings.name),
             settings,

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use authfort_testkit::{Engine, TestDatabase, run};
 use tokio::time::{sleep, timeout};
 
 use crate::support::builder;
+use crate::tools::Killed;
 
 /// The process is this very program, told so by its environment.
 const URL: &str = "AUTHFORT_TEST_KILLED_URL";
@@ -93,16 +94,6 @@ async fn change_for_ever(url: &str, folder: &Path) {
         })
     });
     futures_util::future::join_all(writers).await;
-}
-
-/// Killed also where the test fails.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 struct Folder(PathBuf);

@@ -157,3 +157,13 @@ pub fn spellings(token: &str) -> Vec<String> {
     }
     spellings
 }
+
+/// A process that is killed when this is dropped, also where the test fails.
+pub struct Killed(pub std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}

@@ -1,6 +1,6 @@
 //! Kept totals under many writers at once, failed transactions, killed processes and lost connections.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use authfort::{AuthFort, DeletedFilter, UserId};
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::raw::Raw;
 use crate::support::{builder, clock, service};
-use crate::tools::Dice;
+use crate::tools::{Dice, Killed};
 
 const WRITERS: u64 = 8;
 const EACH: u64 = 125;
@@ -140,16 +140,6 @@ async fn write_for_ever(url: &str) {
             1 => drop(auth.delete_user(user.id).await.unwrap()),
             _ => {}
         }
-    }
-}
-
-/// Removed also where the test fails.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
     }
 }
 
