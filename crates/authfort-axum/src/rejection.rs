@@ -239,7 +239,9 @@ impl From<Error> for Rejection {
             | Error::AccountNotFound
             | Error::KeyNotFound
             | Error::SubscriptionNotFound
-            | Error::DeadLetterNotFound => Self::of(StatusCode::NOT_FOUND, &error),
+            | Error::DeadLetterNotFound
+            | Error::WebhookNotFound
+            | Error::EventNotFound => Self::of(StatusCode::NOT_FOUND, &error),
 
             Error::UserExists
             | Error::LastAdmin

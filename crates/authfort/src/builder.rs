@@ -20,6 +20,8 @@ use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPol
 use crate::standings::Standings;
 use crate::tail::Tail;
 use crate::tokens::{Algorithm, Keyring, Vault};
+#[cfg(feature = "webhooks")]
+use crate::webhook_client::{WebhookClient, WebhookOptions};
 use crate::work::Write;
 use crate::{AuthFort, Clock, Error, Result, store};
 
@@ -100,6 +102,8 @@ impl Default for Builder {
                 email_verification_ttl: Duration::from_hours(24),
                 password_reset_ttl: Duration::from_hours(1),
                 clock: Clock::system(),
+                #[cfg(feature = "webhooks")]
+                webhooks: WebhookOptions::default(),
             },
             pool: PoolOptions::default(),
             migrate: true,
@@ -213,6 +217,13 @@ impl Builder {
     /// Sets the application's check for whether a new password is known from a breach.
     pub fn breach_check(mut self, check: impl BreachCheck) -> Self {
         self.config.breach_check = Some(Arc::new(check));
+        self
+    }
+
+    /// Sets how [webhooks](AuthFort::create_webhook) are sent.
+    #[cfg(feature = "webhooks")]
+    pub fn webhooks(mut self, options: WebhookOptions) -> Self {
+        self.config.webhooks = options;
         self
     }
 
@@ -407,6 +418,8 @@ impl Builder {
                 return Err(Error::config("roles", "must each match ^[a-z][a-z0-9_-]{0,49}$"));
             }
         }
+        #[cfg(feature = "webhooks")]
+        c.webhooks.check()?;
         self.pool.check()?;
         c.passwords()?;
         c.rules()?;
@@ -449,6 +462,8 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
     let delivery = Delivery::new(db.clone(), Arc::clone(&tail), config.clock.clone(), runtime.clone());
     let hooks = Hooks::new(Arc::clone(&tail), runtime);
     let guard_checks = GuardChecks::new();
+    #[cfg(feature = "webhooks")]
+    let webhook_client = Arc::new(WebhookClient::new(config.webhooks.clone()));
     let core = Core::new(Services {
         db,
         config,
@@ -460,12 +475,18 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
         rules,
         standings,
         guard_checks,
+        #[cfg(feature = "webhooks")]
+        webhook_client,
         tasks,
     });
     if !core.keyring().vault().is_sealed() {
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }
     ensure_key(&core, now).await?;
+    #[cfg(feature = "webhooks")]
+    if core.config().webhooks.send {
+        core.delivery().spawn(crate::webhooks::run(core.downgrade()));
+    }
     Ok(core)
 }
 
@@ -481,6 +502,10 @@ async fn ensure_key(core: &Core, now: DateTime<Utc>) -> Result<()> {
     let in_clear = store::keys::in_clear(&mut core.db().read().await?.conn()).await?;
     if keyring.vault().is_sealed() && !in_clear.is_empty() {
         Write::new(core, SealKeys).await?;
+    }
+    #[cfg(feature = "webhooks")]
+    if keyring.vault().is_sealed() {
+        crate::webhooks::seal(core).await?;
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use crate::model::role::role_name;
 use crate::model::validate::Checked;
 use crate::passwords::{BreachCheck, BreachGuard, Hashing, OnFailure, PasswordPolicy, Passwords};
 use crate::tokens::{Algorithm, Rules};
+#[cfg(feature = "webhooks")]
+use crate::webhook_client::WebhookOptions;
 use crate::{Clock, FieldError, Result};
 
 pub(crate) struct Config {
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub email_verification_ttl: Duration,
     pub password_reset_ttl: Duration,
     pub clock: Clock,
+    #[cfg(feature = "webhooks")]
+    pub webhooks: WebhookOptions,
 }
 
 impl Config {

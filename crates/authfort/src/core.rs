@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "webhooks")]
+use std::sync::Weak;
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
@@ -16,6 +18,8 @@ use crate::passwords::Passwords;
 use crate::standings::Standings;
 use crate::tail::Tail;
 use crate::tokens::{Keyring, Rules};
+#[cfg(feature = "webhooks")]
+use crate::webhook_client::WebhookClient;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct Services {
     /// None if the guard asks the database for each request.
     pub standings: Option<Arc<Standings>>,
     pub guard_checks: GuardChecks,
+    #[cfg(feature = "webhooks")]
+    pub webhook_client: Arc<WebhookClient>,
     /// What runs beside the calls, and ends with this.
     #[expect(dead_code, reason = "the tasks are aborted when it is dropped")]
     pub tasks: JoinSet<()>,
@@ -58,6 +64,29 @@ impl Core {
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.services, &other.services)
+    }
+
+    /// Returns a handle for what the services own: it does not keep them alive.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn downgrade(&self) -> WeakCore {
+        WeakCore(Arc::downgrade(&self.services))
+    }
+
+    /// The same as [`webhook_client`](Self::webhook_client), for what may live longer than this handle.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn shared_webhook_client(&self) -> Arc<WebhookClient> {
+        Arc::clone(&self.services.webhook_client)
+    }
+
+    /// The same as [`tail`](Self::tail), for what may live longer than this handle.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn shared_tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.services.tail)
+    }
+
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn webhook_client(&self) -> &WebhookClient {
+        &self.services.webhook_client
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -107,5 +136,18 @@ impl Core {
     /// Returns the current time of the configured clock.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.services.config.clock.now()
+    }
+}
+
+/// What the services own refers to them by this.
+#[cfg(feature = "webhooks")]
+#[derive(Clone)]
+pub(crate) struct WeakCore(Weak<Services>);
+
+#[cfg(feature = "webhooks")]
+impl WeakCore {
+    /// Returns the services, without an actor; none if the last handle was dropped.
+    pub(crate) fn upgrade(&self) -> Option<Core> {
+        Some(Core { services: self.0.upgrade()?, actor: Arc::default() })
     }
 }

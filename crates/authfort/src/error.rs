@@ -65,6 +65,12 @@ pub enum Error {
     /// The subscription has no dead letter with this event.
     #[error("There is no such dead letter.")]
     DeadLetterNotFound,
+    /// There is no webhook with this id.
+    #[error("There is no such webhook.")]
+    WebhookNotFound,
+    /// The log has no event with this id.
+    #[error("There is no such event.")]
+    EventNotFound,
     /// The user is banned.
     #[error("This user is banned.")]
     UserBanned,
@@ -210,6 +216,8 @@ impl Error {
             Self::KeyNotFound => "not_found",
             Self::SubscriptionNotFound => "subscription_not_found",
             Self::DeadLetterNotFound => "dead_letter_not_found",
+            Self::WebhookNotFound => "webhook_not_found",
+            Self::EventNotFound => "event_not_found",
             Self::LastAdmin => "last_admin",
             Self::AccountLinkedElsewhere => "account_linked_elsewhere",
             Self::LastCredential => "last_credential",

@@ -114,7 +114,7 @@ impl IntoFuture for ListEvents {
             if !(1..=200).contains(&query.limit) {
                 return Err(Error::invalid("limit", "out_of_range", "must be between 1 and 200"));
             }
-            check_types(&mut query.types)?;
+            check_types("type", &mut query.types)?;
             for (field, time) in [("since", &mut query.since), ("until", &mut query.until)] {
                 if let Some(time) = time {
                     *time = bound(field, *time).map_err(|fault| Error::Validation(vec![fault]))?;

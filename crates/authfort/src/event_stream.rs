@@ -86,7 +86,7 @@ impl IntoFuture for FollowEvents {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let Self { core, mut selection, after } = self;
-            check_types(&mut selection.types)?;
+            check_types("type", &mut selection.types)?;
             let tail = core.tail();
             let (permit, ended) = tail.open_stream()?;
             let (position, last_id) = match after {

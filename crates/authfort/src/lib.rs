@@ -29,6 +29,7 @@
 //! # Features
 //! - `sqlite` (default): embedded SQLite, compiled in.
 //! - `postgres`: PostgreSQL 14 or later.
+//! - `webhooks`: sends events to other services, signed (`AuthFort::create_webhook`).
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("authfort needs a database: turn on the feature `sqlite` or `postgres`");
@@ -65,6 +66,10 @@ mod subscriptions;
 mod tail;
 mod tokens;
 mod users;
+#[cfg(feature = "webhooks")]
+mod webhook_client;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 mod work;
 
 pub use accounts::{LinkAccount, ListAccounts, OauthAccount, UnlinkAccount};
@@ -78,7 +83,7 @@ pub use error::{Error, FieldError, Result};
 pub use event_log::{EventPage, ListEvents};
 pub use event_stream::{EventStream, FollowEvents};
 pub use hooks::HookHandle;
-pub use id::{EventId, SessionId, UserId};
+pub use id::{EventId, SessionId, UserId, WebhookId};
 pub use introspection::{ActiveToken, Introspection};
 pub use keys::{KeyInfo, RotateKeys};
 pub use model::actor::Actor;
@@ -106,6 +111,13 @@ pub use users::{
     BanUser, ChangePassword, CheckTotals, CountUsers, CreateUser, DeletePreview, DeleteReceipt, DeleteUser, FindUser,
     GetUser, IssuedToken, ListUsers, RepairTotals, RequestToken, ResetPassword, SetPassword, TotalDifference,
     TotalsCheck, UnbanUser, UpdateUser, UserPage, VerifyEmail,
+};
+#[cfg(feature = "webhooks")]
+pub use webhook_client::WebhookOptions;
+#[cfg(feature = "webhooks")]
+pub use webhooks::{
+    CreateWebhook, DeleteWebhook, DeliveryStatus, ListWebhookDeliveries, NewWebhook, RedeliverWebhook,
+    RotateWebhookSecret, UpdateWebhook, Webhook, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
 };
 pub use work::{Conditional, Joinable, Operation, Write};
 

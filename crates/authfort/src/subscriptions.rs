@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::core::Core;
 use crate::db::Conn;
-use crate::delivery::{Control, Handler, Settings};
+use crate::delivery::{Control, Failure, Handler, Settings};
 use crate::model::events::{Event, check_types};
 use crate::model::validate;
 use crate::store::deliveries::{self, Dead, DeadAfter};
@@ -20,6 +20,10 @@ use crate::store::subscriptions::{self, SubscriptionRow, Subscriptions};
 use crate::work::{Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, EventId, Result};
 
+/// Into how many lanes a subscription is divided: so many processes can share its work.
+const LANES: i64 = 8;
+/// How the names of webhooks' subscriptions begin. The application can give none like it.
+pub(crate) const OF_WEBHOOK: &str = "webhook:";
 /// How many dead letters are replayed in one transaction.
 const REPLAYED: i64 = 500;
 
@@ -59,7 +63,7 @@ impl AuthFort {
         let handler = Arc::new(handler);
         let handler: Handler = Arc::new(move |event| {
             let handler = Arc::clone(&handler);
-            Box::pin(async move { handler(event).await.map_err(|error| error.to_string()) })
+            Box::pin(async move { handler(event).await.map_err(|error| Failure::new(error.to_string())) })
         });
         let settings = Settings {
             name: name.into(),
@@ -70,6 +74,7 @@ impl AuthFort {
             backoff: (Duration::from_secs(1), Duration::from_hours(1)),
             concurrency: 64,
             lease: Duration::from_secs(10),
+            generation: None,
         };
         Subscribe { core: self.core().clone(), settings, start: Start::Now, handler }
     }
@@ -95,7 +100,7 @@ impl AuthFort {
     /// Deletes a subscription: its place in the log and its dead letters. Its subscribers stop.
     ///
     /// # Errors
-    /// - [`Error::SubscriptionNotFound`].
+    /// - [`Error::SubscriptionNotFound`]; [`Error::Validation`] if it belongs to a webhook.
     pub fn delete_subscription(&self, name: impl Into<String>) -> Write<DeleteSubscription> {
         Write::new(self.core(), DeleteSubscription(name.into()))
     }
@@ -265,7 +270,7 @@ impl Subscribe {
     fn check(&mut self) -> Result<()> {
         let settings = &mut self.settings;
         validate::subscription(&settings.name).map_err(|fault| Error::Validation(vec![fault]))?;
-        check_types(&mut settings.types)?;
+        check_types("type", &mut settings.types)?;
         let range = |field, is_within: bool, range: &str| {
             if is_within { Ok(()) } else { Err(Error::invalid(field, "out_of_range", format!("must be {range}"))) }
         };
@@ -314,7 +319,7 @@ impl IntoFuture for Subscribe {
             self.check()?;
             self.create().await?;
             let name = self.settings.name.clone();
-            let control = self.core.delivery().start(self.settings, self.handler)?;
+            let control = self.core.delivery().start(self.settings, self.handler, None)?;
             Ok(Subscription { core: self.core, name, control })
         })
     }
@@ -505,7 +510,7 @@ impl Operation for CreateSubscription {
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
         // Another process may have been quicker.
-        let created = subscriptions::create(&mut work.conn, &self.name, self.position, work.now).await?;
+        let created = subscriptions::create(&mut work.conn, &self.name, LANES, self.position, work.now).await?;
         tracing::debug!(subscription = self.name, created, position = self.position, "subscribing");
         Ok(Verdict::Commit(()))
     }
@@ -523,6 +528,9 @@ impl Operation for DeleteSubscription {
     type Output = ();
 
     async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<()>> {
+        if self.0.starts_with(OF_WEBHOOK) {
+            return Err(Error::invalid("name", "not_allowed", "belongs to a webhook; delete the webhook"));
+        }
         if subscriptions::delete(&mut work.conn, &self.0).await? {
             Ok(Verdict::Commit(()))
         } else {

@@ -136,6 +136,11 @@ pub struct Flags {
         value_parser = trimmed::<String>)]
     pub trusted_proxies: Vec<String>,
 
+    /// Whether webhooks may lead to private addresses and need no TLS; off unless every administrator may reach the server's network
+    #[arg(long, env = "AUTHFORT_WEBHOOKS_PRIVATE", value_name = "on|off", default_value = "off",
+        value_parser = trimmed::<Switch>)]
+    pub webhooks_private: Switch,
+
     /// Timeout for receiving the head of a request, in seconds; also for an idle connection and for a client that reads
     /// nothing
     #[arg(long, env = "AUTHFORT_HEAD_TIMEOUT", value_name = "SECONDS", default_value = "15",

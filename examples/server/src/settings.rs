@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use authfort::secrecy::{ExposeSecret, SecretString};
-use authfort::{AuthFort, Builder, Error, PasswordPolicy};
+use authfort::{AuthFort, Builder, Error, PasswordPolicy, WebhookOptions};
 use authfort_axum::{AuthLayer, CookieOptions, RateLimits, TrustedProxies};
 use url::Url;
 
@@ -77,6 +77,7 @@ impl Settings {
             .refresh_grace(Duration::from_secs(flags.refresh_grace))
             // A session lasts at most three times as long as a refresh token, however often it is refreshed.
             .session_ttl(refresh_ttl.saturating_mul(3).min(LONGEST_SESSION))
+            .webhooks(WebhookOptions::new().allow_private_targets(flags.webhooks_private.is_on()))
             .signup(flags.signup.is_on())
             .prepared_statements(flags.prepared_statements.is_on())
             .guard_staleness(Duration::from_secs(flags.guard_staleness))

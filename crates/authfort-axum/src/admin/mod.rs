@@ -12,6 +12,8 @@ mod keys;
 mod roles;
 mod sessions;
 mod users;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 use authfort::UserId;
 use axum::Router;
@@ -52,6 +54,18 @@ fn routes() -> Vec<UtoipaMethodRouter> {
         routes!(keys::rotate::rotate),
         routes!(events::list::list),
         routes!(events::stream::stream),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::list::list, webhooks::create::create),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::get::get, webhooks::update::update, webhooks::delete::delete),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::test::test),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::rotate_secret::rotate_secret),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::deliveries::list),
+        #[cfg(feature = "webhooks")]
+        routes!(webhooks::redeliver::redeliver),
     ]
 }
 

@@ -23,3 +23,4 @@ mod streams;
 mod support;
 mod trace;
 mod walk;
+mod webhooks;

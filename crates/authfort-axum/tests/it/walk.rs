@@ -16,6 +16,7 @@ const ADMIN: &str = "
     DELETE /users/{id}/roles/{role}
     DELETE /users/{id}/sessions
     DELETE /users/{id}/sessions/{session_id}
+    DELETE /webhooks/{id}
     GET /events
     GET /events/stream
     GET /keys
@@ -25,11 +26,19 @@ const ADMIN: &str = "
     GET /users/{id}/accounts
     GET /users/{id}/roles
     GET /users/{id}/sessions
+    GET /webhooks
+    GET /webhooks/{id}
+    GET /webhooks/{id}/deliveries
     PATCH /users/{id}
+    PATCH /webhooks/{id}
     POST /keys/rotate
     POST /users
     POST /users/{id}/ban
     POST /users/{id}/unban
+    POST /webhooks
+    POST /webhooks/{id}/deliveries/{event_id}/redeliver
+    POST /webhooks/{id}/rotate-secret
+    POST /webhooks/{id}/test
     PUT /users/{id}/accounts/{provider}
     PUT /users/{id}/password
     PUT /users/{id}/roles/{role}";

@@ -32,6 +32,12 @@ impl From<crate::UserId> for Arg {
         Self::Uuid(id.0)
     }
 }
+#[cfg(feature = "webhooks")]
+impl From<crate::WebhookId> for Arg {
+    fn from(id: crate::WebhookId) -> Self {
+        Self::Uuid(id.0)
+    }
+}
 
 /// A statement and its values.
 #[derive(Debug, Default, Clone)]

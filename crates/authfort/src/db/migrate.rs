@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     10 "0010_last_login_day",
     11 "0011_event_positions",
     12 "0012_subscriptions",
+    13 "0013_webhooks",
 ];
 
 /// How long a node waits for another node's migration.

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use uuid::Uuid;
 
-use super::Worker;
 use super::run::{Found, Outcome, run};
+use super::{Failure, Worker};
 use crate::Result;
 use crate::crypto::jitter;
 use crate::db::ReadQuery;
@@ -53,8 +53,8 @@ struct Ended;
 type Work<T> = std::result::Result<T, Ended>;
 
 /// Works on a lane until it is lost, or told to leave.
-pub(super) async fn work(worker: Arc<Worker>, (number, fence): (i64, i64), signals: Arc<Signals>) {
-    if let Ok(lane) = Lane::begin(worker, number, fence).await {
+pub(super) async fn work(worker: Arc<Worker>, number: i64, fence: i64, is_only: bool, signals: Arc<Signals>) {
+    if let Ok(lane) = Lane::begin(worker, (number, fence), is_only).await {
         // The end was told to whoever has to know.
         let _: Work<()> = lane.run(&signals).await;
     }
@@ -69,6 +69,8 @@ struct Record {
     /// Users whose next event may go on.
     promoted: BTreeSet<Uuid>,
     all_promoted: bool,
+    /// Users whose first event failed: the others wait behind it, also those that were to be delivered at a time of their own.
+    behind: BTreeSet<Uuid>,
     error: Option<String>,
 }
 
@@ -91,7 +93,7 @@ struct Lane {
 }
 
 impl Lane {
-    async fn begin(worker: Arc<Worker>, number: i64, fence: i64) -> Work<Self> {
+    async fn begin(worker: Arc<Worker>, (number, fence): (i64, i64), is_only: bool) -> Work<Self> {
         let position = read(&worker, &PositionOfLane(&worker.settings.name, number)).await?.ok_or(Ended)?;
         // What this process knows of the log may be older: it would seem to have gone back.
         while let Err(error) = worker.tail.end().await {
@@ -100,7 +102,8 @@ impl Lane {
             }
             pause_after(&worker, &error).await;
         }
-        let selection = Selection { types: worker.settings.types.clone(), lane: Some(number), ..Selection::default() };
+        let lane = (!is_only).then_some(number);
+        let selection = Selection { types: worker.settings.types.clone(), lane, ..Selection::default() };
         let follower = worker.tail.follow(Some(position), selection);
         let now = Instant::now();
         let (runs, busy, saved) = (JoinSet::new(), BTreeSet::new(), (position, now));
@@ -263,7 +266,13 @@ impl Lane {
             record.done.extend(outcome.done);
         }
         let mut goes_on = true;
-        if let Some((mut event, error)) = outcome.failed {
+        if stored && outcome.failed.is_some() && !outcome.left.is_empty() {
+            record.behind.insert(outcome.user);
+        }
+        if let Some((event, Failure::Postponed(pause))) = outcome.failed {
+            record.put.push(Undelivered { event, next: Next::In(milliseconds(pause)), error: None });
+            goes_on = false;
+        } else if let Some((mut event, Failure::Failed { error, pause: wanted })) = outcome.failed {
             event.attempts += 1;
             let is_dead = event.attempts >= i64::from(settings.attempts);
             tracing::warn!(
@@ -275,7 +284,8 @@ impl Lane {
                 "an event could not be delivered"
             );
             self.worker.counts.failed(is_dead);
-            let next = if is_dead { Next::Dead } else { Next::In(pause(settings.backoff, event.attempts)) };
+            let pause = pause(settings.backoff, event.attempts).max(wanted.map_or(0, milliseconds));
+            let next = if is_dead { Next::Dead } else { Next::In(pause) };
             record.put.push(Undelivered { event, next, error: Some(error.clone()) });
             record.error = Some(error);
             goes_on = is_dead && !settings.holds;
@@ -315,6 +325,9 @@ impl Lane {
         let now = self.worker.clock.now();
         deliveries::delete(&mut conn, name, &record.done).await?;
         deliveries::put(&mut conn, (name, self.number), &record.put, now).await?;
+        for user in &record.behind {
+            deliveries::wait_behind_first(&mut conn, name, *user).await?;
+        }
         for user in &record.promoted {
             deliveries::promote(&mut conn, name, *user, settings.holds).await?;
         }
@@ -389,7 +402,11 @@ fn in_milliseconds(pause: i64) -> Instant {
 fn pause((first, longest): (Duration, Duration), attempts: i64) -> i64 {
     let doubled = u32::try_from(attempts - 1).ok().and_then(|times| 2_u32.checked_pow(times));
     let pause = doubled.and_then(|factor| first.checked_mul(factor)).unwrap_or(longest).min(longest);
-    i64::try_from((pause / 2 + jitter(pause / 2)).as_millis()).unwrap_or(i64::MAX)
+    milliseconds(pause / 2 + jitter(pause / 2))
+}
+
+fn milliseconds(pause: Duration) -> i64 {
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::{Control, Worker, lane};
 use crate::Result;
 use crate::db::silent;
-use crate::store::subscriptions::{self, LANES, Subscriptions};
+use crate::store::subscriptions::{self, Subscriptions};
 use crate::tail::is_closed;
 
 /// After how many renewals the metrics are read.
@@ -25,6 +25,8 @@ struct Lease {
     due: bool,
     /// More than this process's share.
     excess: bool,
+    /// Whether the subscription has no other lane.
+    is_only: bool,
 }
 
 /// A lane that this process works on; dropping it stops the handlers.
@@ -57,7 +59,7 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     let lease = worker.settings.lease;
     let mut lanes: BTreeMap<i64, Held> = BTreeMap::new();
     let (mut failing, mut renewals) = (false, 0_u32);
-    let mut generation = None;
+    let mut generation = worker.settings.generation;
     loop {
         let begin = Instant::now();
         let limit = if lanes.is_empty() { begin + lease } else { worker.certain_until() };
@@ -82,8 +84,12 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
                 renewals = renewals.wrapping_add(1);
             }
             Ok(None) => {
-                tracing::info!(subscription = name, "the subscription was deleted; its subscriber stops");
+                tracing::info!(subscription = name, "the subscription was deleted or changed; its subscriber stops");
                 worker.counts.measured(0, 0, 0);
+                let given_back = lanes.keys().copied().collect();
+                lanes.clear();
+                // If it was changed, whoever comes next need not wait for the end of the leases.
+                let _ = timeout(lease, leave(&worker, given_back)).await;
                 return;
             }
             Err(error) if is_closed(&error) => return,
@@ -114,7 +120,7 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
     }
     // The others may still be working: nobody else may, until their leases end.
     lanes.retain(|_, held| held.task.is_finished());
-    let given_back = lanes.iter().map(|(lane, held)| (*lane, held.fence)).collect();
+    let given_back = lanes.keys().copied().collect();
     if let Err(error) = timeout(lease, leave(&worker, given_back)).await.unwrap_or_else(|_| Err(silent(LATE))) {
         tracing::warn!(?error, subscription = name, "the lanes of a subscription are given back when their leases end");
     }
@@ -122,7 +128,7 @@ pub(super) async fn work(worker: Arc<Worker>, control: Arc<Control>) {
 }
 
 /// Renews what this process has, and takes what is free, up to its share. None if the subscription was deleted, even if there is
-/// another one of the name.
+/// another one of the name, or changed.
 async fn renew(worker: &Worker, generation: &mut Option<i64>) -> Result<Option<Vec<Lease>>> {
     let (name, owner) = (worker.settings.name.as_str(), worker.owner);
     let milliseconds = i64::try_from(worker.settings.lease.as_millis()).unwrap_or(i64::MAX);
@@ -137,15 +143,16 @@ async fn renew(worker: &Worker, generation: &mut Option<i64>) -> Result<Option<V
     }
     *generation = found;
     let members = subscriptions::join(&mut conn, name, owner, milliseconds).await?.max(1);
-    let share = usize::try_from(LANES.unsigned_abs().div_ceil(members.unsigned_abs())).unwrap_or(1);
+    let share = lanes.len().div_ceil(usize::try_from(members).unwrap_or(1));
+    let is_only = lanes.len() == 1;
     let mut leases: Vec<Lease> = Vec::new();
     for lane in lanes.iter().filter(|lane| lane.leased && lane.owner == Some(owner)) {
         let excess = leases.len() >= share;
-        leases.push(Lease { lane: lane.number, fence: lane.fence, due: lane.due, excess });
+        leases.push(Lease { lane: lane.number, fence: lane.fence, due: lane.due, excess, is_only });
     }
     for lane in lanes.iter().filter(|lane| !lane.leased) {
         if leases.len() < share && subscriptions::take(&mut conn, name, lane, owner, milliseconds).await? {
-            leases.push(Lease { lane: lane.number, fence: lane.fence + 1, due: lane.due, excess: false });
+            leases.push(Lease { lane: lane.number, fence: lane.fence + 1, due: lane.due, excess: false, is_only });
         }
     }
     tx.commit().await?;
@@ -153,7 +160,7 @@ async fn renew(worker: &Worker, generation: &mut Option<i64>) -> Result<Option<V
 }
 
 /// Starts and stops the work on lanes, as the leases say. Returns which are to be given back.
-fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease>) -> Vec<(i64, i64)> {
+fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease>) -> Vec<i64> {
     let fences: BTreeMap<i64, i64> = leases.iter().map(|lease| (lease.lane, lease.fence)).collect();
     lanes.retain(|lane, held| fences.get(lane) == Some(&held.fence));
     let mut given_back = Vec::new();
@@ -168,32 +175,32 @@ fn keep(worker: &Arc<Worker>, lanes: &mut BTreeMap<i64, Held>, leases: Vec<Lease
                 }
             }
             // It has left, or never began.
-            None if lease.excess => given_back.push((lease.lane, lease.fence)),
+            None if lease.excess => given_back.push(lease.lane),
             None => {
                 let signals = Arc::new(lane::Signals { leaving: watch::Sender::new(false), due: Notify::new() });
-                let task = lane::work(Arc::clone(worker), (lease.lane, lease.fence), Arc::clone(&signals));
+                let task = lane::work(Arc::clone(worker), lease.lane, lease.fence, lease.is_only, Arc::clone(&signals));
                 lanes.insert(lease.lane, Held { fence: lease.fence, signals, task: tokio::spawn(task) });
             }
         }
     }
-    for (lane, _) in &given_back {
+    for lane in &given_back {
         lanes.remove(lane);
     }
     given_back
 }
 
-async fn give_back(worker: &Worker, lanes: Vec<(i64, i64)>) -> Result<()> {
+async fn give_back(worker: &Worker, lanes: Vec<i64>) -> Result<()> {
     if lanes.is_empty() {
         return Ok(());
     }
     let mut tx = worker.db.begin().await?;
-    for (lane, fence) in lanes {
-        subscriptions::give_back(&mut tx.conn(), &worker.settings.name, lane, worker.owner, fence).await?;
+    for lane in lanes {
+        subscriptions::give_back(&mut tx.conn(), &worker.settings.name, lane, worker.owner).await?;
     }
     tx.commit().await
 }
 
-async fn leave(worker: &Worker, lanes: Vec<(i64, i64)>) -> Result<()> {
+async fn leave(worker: &Worker, lanes: Vec<i64>) -> Result<()> {
     give_back(worker, lanes).await?;
     let mut tx = worker.db.begin().await?;
     subscriptions::leave(&mut tx.conn(), &worker.settings.name, worker.owner).await?;

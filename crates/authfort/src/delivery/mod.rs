@@ -1,7 +1,7 @@
 //! Durable subscribers: named consumers of the log whose place in it is in the database.
 //!
 //! ```text
-//!   members ── leases.rs ──▶ a fair share of the eight lanes, each leased for seconds by compare-and-set
+//!   members ── leases.rs ──▶ a fair share of the lanes, each leased for seconds by compare-and-set
 //!                               │
 //!   the log ─── lane.rs ────────┤ reads on from the position of the lane, and groups by user
 //!                               ▼
@@ -39,7 +39,27 @@ use crate::model::events::Event;
 use crate::tail::Tail;
 use crate::{Result, crypto};
 
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = std::result::Result<(), String>> + Send>>;
+/// Why an event was not delivered.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "webhooks"), expect(dead_code, reason = "only receivers of webhooks ask for a pause"))]
+pub(crate) enum Failure {
+    /// The handler failed.
+    Failed {
+        error: String,
+        /// When the receiver wants it again, if that is later than it would be.
+        pause: Option<Duration>,
+    },
+    /// The handler did not try; it wants the event again after this time.
+    Postponed(Duration),
+}
+
+impl Failure {
+    pub(crate) fn new(error: impl Into<String>) -> Self {
+        Self::Failed { error: error.into(), pause: None }
+    }
+}
+
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = std::result::Result<(), Failure>> + Send>>;
 pub(crate) type Handler = Arc<dyn Fn(Event) -> HandlerFuture + Send + Sync>;
 
 /// How long a service that is closed waits for its subscribers to give back their lanes.
@@ -63,6 +83,8 @@ pub(crate) struct Settings {
     pub concurrency: usize,
     /// After how long without renewal others take over the work of a process.
     pub lease: Duration,
+    /// For which generation of the subscription these are; for any, if it is none.
+    pub generation: Option<i64>,
 }
 
 /// A subscriber in this process.
@@ -95,9 +117,14 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Lets running handlers finish, gives the lanes back, and waits until that is done.
-    pub(crate) async fn stop(&self) {
+    /// Lets running handlers finish and gives the lanes back, soon.
+    pub(crate) fn ask_to_stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Does the same, and waits until it is done.
+    pub(crate) async fn stop(&self) {
+        self.ask_to_stop();
         // The sender is here, so this cannot fail.
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
@@ -124,8 +151,14 @@ impl Delivery {
         Self { db, tail, clock, running: Mutex::default(), runtime }
     }
 
-    /// Starts a subscriber, which works until it is stopped or the service is dropped.
-    pub(crate) fn start(&self, settings: Settings, handler: Handler) -> Result<Arc<Control>> {
+    /// Starts a subscriber, which works until it is stopped or the service is dropped; after another one has stopped, if it replaces
+    /// that.
+    pub(crate) fn start(
+        &self,
+        settings: Settings,
+        handler: Handler,
+        replaced: Option<Arc<Control>>,
+    ) -> Result<Arc<Control>> {
         let worker = Arc::new(Worker {
             db: self.db.clone(),
             tail: Arc::clone(&self.tail),
@@ -143,15 +176,28 @@ impl Delivery {
         while running.tasks.try_join_next().is_some() {}
         running.controls.retain(|control| !*control.stopped.borrow());
         running.controls.push(Arc::clone(&control));
-        running.tasks.spawn_on(leases::work(worker, Arc::clone(&control)), &self.runtime);
+        let work = leases::work(worker, Arc::clone(&control));
+        let work = async {
+            if let Some(replaced) = replaced {
+                replaced.stop().await;
+            }
+            work.await;
+        };
+        running.tasks.spawn_on(work, &self.runtime);
         Ok(control)
+    }
+
+    /// Runs a task for as long as the service, which must not keep the service alive.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).tasks.spawn_on(task, &self.runtime);
     }
 
     /// Stops all subscribers, and waits for them a while.
     pub(crate) async fn stop(&self) {
         let controls = self.running.lock().unwrap_or_else(PoisonError::into_inner).controls.clone();
         for control in &controls {
-            control.stop.send_replace(true);
+            control.ask_to_stop();
         }
         let all = async {
             for control in &controls {

@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::Worker;
 use super::lane::BATCH_TIME;
+use super::{Failure, Worker};
 use crate::events::Event;
 use crate::store::deliveries::Waiting;
 
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
     pub user: Uuid,
     pub done: Vec<i64>,
     /// The first that failed, and why.
-    pub failed: Option<(Waiting, String)>,
+    pub failed: Option<(Waiting, Failure)>,
     /// What comes after it, or was left because time was over.
     pub left: Vec<Waiting>,
 }
@@ -52,16 +52,16 @@ pub(super) async fn run(worker: Arc<Worker>, user: Uuid, events: Vec<(Waiting, F
         }
         match deliver(&worker, &waiting, found).await {
             Ok(()) => outcome.done.push(waiting.position),
-            Err(error) => outcome.failed = Some((waiting, error)),
+            Err(failure) => outcome.failed = Some((waiting, failure)),
         }
     }
     outcome
 }
 
-async fn deliver(worker: &Worker, waiting: &Waiting, found: Found) -> Result<(), String> {
+async fn deliver(worker: &Worker, waiting: &Waiting, found: Found) -> Result<(), Failure> {
     let event = match found {
         Found::Event(event) => event,
-        Found::Unreadable => return Err("the data of this event is no JSON object".to_owned()),
+        Found::Unreadable => return Err(Failure::new("the data of this event is no JSON object")),
         Found::Deleted => {
             let name = &worker.settings.name;
             tracing::error!(
@@ -79,10 +79,11 @@ async fn deliver(worker: &Worker, waiting: &Waiting, found: Found) -> Result<(),
     let limit = worker.settings.timeout;
     match timeout(limit, task.join_next()).await {
         Ok(Some(Ok(Ok(())))) => Ok(()),
-        Ok(Some(Ok(Err(error)))) => Err(shortened(&error)),
-        Ok(Some(Err(error))) => Err(shortened(&format!("the handler panicked: {error}"))),
-        Ok(None) => Err("the handler has no result".to_owned()),
-        Err(_) => Err(format!("the handler took longer than {limit:?}")),
+        Ok(Some(Ok(Err(Failure::Failed { error, pause })))) => Err(Failure::Failed { error: shortened(&error), pause }),
+        Ok(Some(Ok(Err(postponed)))) => Err(postponed),
+        Ok(Some(Err(error))) => Err(Failure::new(shortened(&format!("the handler panicked: {error}")))),
+        Ok(None) => Err(Failure::new("the handler has no result")),
+        Err(_) => Err(Failure::new(format!("the handler took longer than {limit:?}"))),
     }
 }
 

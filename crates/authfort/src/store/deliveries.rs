@@ -120,6 +120,17 @@ pub(crate) async fn promote_all(conn: &mut Conn<'_>, (name, lane): (&str, i64), 
     Ok(())
 }
 
+/// Lets all of a user's events wait behind the first one that is not dead: it failed, and they are in order.
+pub(crate) async fn wait_behind_first(conn: &mut Conn<'_>, name: &str, user: Uuid) -> Result<()> {
+    let mut statement = Statement::new("UPDATE authfort_deliveries SET next_at = NULL WHERE subscription = ");
+    statement.bind(name).push(" AND user_id = ").bind(user);
+    statement.push(" AND next_at IS NOT NULL AND position > (SELECT min(e.position) FROM authfort_deliveries e");
+    statement.push(" WHERE e.subscription = ").bind(name).push(" AND e.user_id = ").bind(user);
+    statement.push(" AND NOT e.dead)");
+    run!(conn, execute, statement).map_err(classify)?;
+    Ok(())
+}
+
 /// Reads which of these users have events that later ones have to wait for.
 pub(crate) struct Blocked<'a> {
     pub name: &'a str,
@@ -287,6 +298,38 @@ pub(crate) async fn replay(conn: &mut Conn<'_>, name: &str, letters: &[Dead]) ->
         promote(conn, name, user, false).await?;
     }
     Ok(replayed)
+}
+
+/// Lets an event be delivered again, soon, as if it were the first time, wherever it is: after what waits of the same user before it.
+#[cfg(feature = "webhooks")]
+pub(crate) async fn again(
+    conn: &mut Conn<'_>,
+    (name, lane): (&str, i64),
+    position: i64,
+    user: Option<crate::UserId>,
+) -> Result<()> {
+    let user = user.map_or(Uuid::nil(), |id| id.0);
+    let text = "INSERT INTO authfort_deliveries (subscription, position, lane, user_id, attempts, dead)
+                VALUES ($1, $2, $3, $4, 0, FALSE)
+                ON CONFLICT (subscription, position) DO UPDATE SET attempts = 0, dead = FALSE";
+    sql!(conn, execute, text, name, position, lane, user).map_err(classify)?;
+    let now = conn.milliseconds();
+    let mut statement = Statement::new("UPDATE authfort_deliveries SET next_at = ");
+    statement.push(now).push(" WHERE subscription = ").bind(name).push(" AND user_id = ").bind(user);
+    statement.push(" AND position = (SELECT min(e.position) FROM authfort_deliveries e WHERE e.subscription = ");
+    statement.bind(name).push(" AND e.user_id = ").bind(user).push(" AND NOT e.dead)");
+    run!(conn, execute, statement).map_err(classify)?;
+    Ok(())
+}
+
+/// Lets everything be delivered now that was to be delivered at a later time.
+#[cfg(feature = "webhooks")]
+pub(crate) async fn hasten(conn: &mut Conn<'_>, name: &str) -> Result<()> {
+    let now = conn.milliseconds();
+    let mut statement = Statement::new("UPDATE authfort_deliveries SET next_at = ");
+    statement.push(now).push(" WHERE subscription = ").bind(name).push(" AND next_at IS NOT NULL");
+    run!(conn, execute, statement).map_err(classify)?;
+    Ok(())
 }
 
 /// Deletes the dead events of a lane that were deleted from the log: nobody could look at them.

@@ -11,6 +11,8 @@ pub(crate) mod standing_changes;
 pub(crate) mod subscriptions;
 pub(crate) mod users;
 pub(crate) mod verification;
+#[cfg(feature = "webhooks")]
+pub(crate) mod webhooks;
 
 use crate::Result;
 use crate::db::{Conn, ReadQuery, classify, sql};

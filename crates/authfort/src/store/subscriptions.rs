@@ -7,11 +7,15 @@ use crate::Result;
 use crate::db::dynamic::{Statement, run};
 use crate::db::{Conn, ReadQuery, classify, row, sql};
 
-/// Into how many lanes a subscription is divided.
-pub(crate) const LANES: i64 = 8;
-
 /// Creates a subscription whose lanes all begin after a position, unless there is one of this name. Returns whether it did.
-pub(crate) async fn create(conn: &mut Conn<'_>, name: &str, position: i64, now: DateTime<Utc>) -> Result<bool> {
+/// It has so many lanes: eight, by the last bits of users' ids, or one for all users.
+pub(crate) async fn create(
+    conn: &mut Conn<'_>,
+    name: &str,
+    lanes: i64,
+    position: i64,
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let generation = conn.milliseconds();
     let mut statement = Statement::new("INSERT INTO authfort_subscriptions (name, created_at, generation) VALUES (");
     statement.bind(name).push(", ").bind(now).push(", ").push(generation).push(") ON CONFLICT DO NOTHING");
@@ -21,7 +25,7 @@ pub(crate) async fn create(conn: &mut Conn<'_>, name: &str, position: i64, now: 
     // Fences go on from there: none is that of a lane of an earlier subscription of this name.
     let mut statement =
         Statement::new("INSERT INTO authfort_subscription_lanes (subscription, lane, position, fence) VALUES ");
-    for lane in 0..LANES {
+    for lane in 0..lanes {
         statement.push(if lane == 0 { "(" } else { ", (" }).bind(name).push(", ").number(lane);
         statement.push(", ").bind(position).push(", ").push(generation).push(")");
     }
@@ -36,6 +40,17 @@ pub(crate) async fn delete(conn: &mut Conn<'_>, name: &str) -> Result<bool> {
     sql!(conn, execute, text, name).map_err(classify)?;
     let text = "DELETE FROM authfort_subscriptions WHERE name = $1";
     Ok(sql!(conn, execute, text, name).map_err(classify)? > 0)
+}
+
+/// Keeps whoever works for a subscription from writing any more, and from prolonging a lease: somebody else goes on with other
+/// settings.
+#[cfg(feature = "webhooks")]
+pub(crate) async fn renew_generation(conn: &mut Conn<'_>, name: &str) -> Result<()> {
+    let text = "UPDATE authfort_subscription_lanes SET fence = fence + 1 WHERE subscription = $1";
+    sql!(conn, execute, text, name).map_err(classify)?;
+    let text = "UPDATE authfort_subscriptions SET generation = generation + 1 WHERE name = $1";
+    sql!(conn, execute, text, name).map_err(classify)?;
+    Ok(())
 }
 
 /// Reads whether there is a subscription of this name.
@@ -111,10 +126,10 @@ pub(crate) async fn take(conn: &mut Conn<'_>, name: &str, lane: &Lane, owner: Uu
 }
 
 /// Gives a lane back.
-pub(crate) async fn give_back(conn: &mut Conn<'_>, name: &str, lane: i64, owner: Uuid, fence: i64) -> Result<()> {
+pub(crate) async fn give_back(conn: &mut Conn<'_>, name: &str, lane: i64, owner: Uuid) -> Result<()> {
     let text = "UPDATE authfort_subscription_lanes SET owner = NULL, leased_until = 0
-                WHERE subscription = $1 AND lane = $2 AND owner = $3 AND fence = $4";
-    sql!(conn, execute, text, name, lane, owner, fence).map_err(classify)?;
+                WHERE subscription = $1 AND lane = $2 AND owner = $3";
+    sql!(conn, execute, text, name, lane, owner).map_err(classify)?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The stored form of private keys: encrypted under the configured secret, or in plain text if there is none.
+//! The stored form of private keys and other secrets: encrypted under the configured secret, or in plain text if there is none.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +26,30 @@ impl Vault {
         self.0.is_some()
     }
 
+    /// Returns the stored form of a secret; `name` says what it is, and binds it to its place.
+    pub(crate) fn store(&self, name: &str, secret: &[u8]) -> Result<String> {
+        match &self.0 {
+            Some(sealer) => sealer.seal(name, secret),
+            None => Ok(STANDARD.encode(secret)),
+        }
+    }
+
+    /// Reads a secret from its stored form.
+    ///
+    /// # Errors
+    /// - [`Error::Config`] for `secret` if it is missing or wrong.
+    /// - [`Error::Internal`] if the text is no stored form.
+    pub(crate) fn read(&self, name: &str, stored: &str) -> Result<Zeroizing<Vec<u8>>> {
+        match (&self.0, stored.starts_with("v1.")) {
+            (Some(sealer), true) => sealer.open(name, stored),
+            (None, true) => Err(Error::config("secret", format!("is missing: {name} is encrypted in this database"))),
+            (_, false) => STANDARD
+                .decode(stored)
+                .map(Zeroizing::new)
+                .map_err(|_| Error::internal(format!("what is stored as {name} cannot be read"))),
+        }
+    }
+
     /// Reads a private key from its stored form.
     ///
     /// # Errors
@@ -34,13 +58,10 @@ impl Vault {
     pub(crate) fn open(&self, kid: &str, algorithm: &str, stored: &str) -> Result<SigningKey> {
         let unreadable = || Error::internal(format!("the signing key {kid} cannot be read"));
         let algorithm = Algorithm::from_name(algorithm).ok_or_else(unreadable)?;
-        let pkcs8 = match (&self.0, stored.starts_with("v1.")) {
-            (Some(sealer), true) => sealer.open(&aad(kid), stored)?,
-            (None, true) => {
-                return Err(Error::config("secret", "is missing: the signing keys of this database are encrypted"));
-            }
-            (_, false) => Zeroizing::new(STANDARD.decode(stored).map_err(|_| unreadable())?),
-        };
+        let pkcs8 = self.read(&aad(kid), stored).map_err(|error| match error {
+            Error::Internal(_) => unreadable(),
+            error => error,
+        })?;
         let key = SigningKey::from_stored(algorithm, pkcs8).map_err(|_| unreadable())?;
         if key.kid() == kid { Ok(key) } else { Err(unreadable()) }
     }
@@ -57,10 +78,7 @@ impl Vault {
         let key =
             tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await.map_err(Error::internal)??;
         super::self_test(&key)?;
-        let private_key = match &self.0 {
-            Some(sealer) => sealer.seal(&aad(key.kid()), key.pkcs8())?,
-            None => STANDARD.encode(key.pkcs8()),
-        };
+        let private_key = self.store(&aad(key.kid()), key.pkcs8())?;
         Ok(NewKey {
             kid: key.kid().to_owned(),
             algorithm: algorithm.as_str(),

@@ -75,7 +75,7 @@ both_engines! {
             let nodes = five_start(other.url()).await;
             let raw = Raw::open(&other, 1).await;
             let versions = raw.texts("SELECT name FROM authfort_migrations ORDER BY version").await;
-            assert_eq!(versions, ["0001_users", "0002_sessions", "0003_events", "0004_totals", "0005_orders", "0006_standing_changes", "0007_standing_gaps", "0008_plain_sql", "0009_values", "0010_last_login_day", "0011_event_positions", "0012_subscriptions"], "round {round}");
+            assert_eq!(versions, ["0001_users", "0002_sessions", "0003_events", "0004_totals", "0005_orders", "0006_standing_changes", "0007_standing_gaps", "0008_plain_sql", "0009_values", "0010_last_login_day", "0011_event_positions", "0012_subscriptions", "0013_webhooks"], "round {round}");
             let keys = nodes[0].list_keys().await.unwrap();
             assert_eq!((keys.len(), keys[0].current), (1, true), "round {round}");
             assert_eq!(event_types(&nodes[0]).await, ["key_rotated"], "round {round}");
@@ -212,6 +212,7 @@ both_engines! {
             "authfort_refresh_tokens.session_id CASCADE", "authfort_refresh_tokens.user_id CASCADE", "authfort_sessions.user_id CASCADE",
             "authfort_subscription_lanes.subscription CASCADE", "authfort_subscription_members.subscription CASCADE",
             "authfort_user_roles.user_id CASCADE", "authfort_verification_tokens.user_id CASCADE",
+            "authfort_webhook_deliveries.webhook_id CASCADE", "authfort_webhooks.subscription CASCADE",
         ]);
         // The first column of some index, as it has to be to be of use.
         let without = match &raw {

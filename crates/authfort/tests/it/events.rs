@@ -188,12 +188,27 @@ both_engines! {
             ("password_set".into(), Some(bare), json!({})),
             ("user_deleted".into(), Some(bare), json!({"email": "bare@example.com", "mode": "delete"})),
         ]);
-        // Between them they are every type that there is.
+        last = mark(&auth).await;
+        let webhook = by.create_webhook("https://example.com:8443/hooks?token=x").enabled(false).await.unwrap().webhook.id;
+        by.update_webhook(webhook).description("CRM").await.unwrap();
+        by.delete_webhook(webhook).await.unwrap();
+        let data = |more: Value| {
+            let mut data = json!({"webhook_id": webhook, "origin": "https://example.com:8443"});
+            data.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+            data
+        };
+        assert_eq!(after(&auth, last).await, [
+            ("webhook_created".into(), None, data(json!({}))),
+            ("webhook_updated".into(), None, data(json!({"fields": ["description"]}))),
+            ("webhook_deleted".into(), None, data(json!({}))),
+        ]);
+        // Between them they are every type that there is, but what a webhook's receiver causes.
         auth.login("john@example.com", "wrong password").await.unwrap_err();
         let mut seen: Vec<_> = all(&auth).await.into_iter().map(|event| event.r#type).collect();
         seen.sort();
         seen.dedup();
         let mut known = authfort::events::EVENT_TYPES.to_vec();
+        known.retain(|name| *name != "webhook_disabled");
         known.sort_unstable();
         assert_eq!(seen, known);
     }

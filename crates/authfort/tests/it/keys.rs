@@ -396,11 +396,13 @@ both_engines! {
         let (field, message) = config_error(builder(&clock).secret(OTHER_SECRET), &db).await;
         assert_eq!(field, "secret");
         assert!(message.ends_with("was it changed since that was stored?"), "{message}");
-        let missing = ("secret", "is missing: the signing keys of this database are encrypted".to_owned());
-        assert_eq!(config_error(builder(&clock), &db).await, missing);
+        let is_missing = |(field, message): (&str, String)| {
+            field == "secret" && message.starts_with("is missing: authfort signing key")
+        };
+        assert!(is_missing(config_error(builder(&clock), &db).await));
         assert_eq!(config_error(builder(&clock).secret("short"), &db).await.0, "secret");
         // Nor with another algorithm. None of them left a key of its own behind.
-        assert_eq!(config_error(builder(&clock).algorithm(Algorithm::Es256), &db).await, missing);
+        assert!(is_missing(config_error(builder(&clock).algorithm(Algorithm::Es256), &db).await));
         assert_eq!(raw.texts("SELECT private_key FROM authfort_signing_keys").await.len(), 2);
     }
 

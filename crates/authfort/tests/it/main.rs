@@ -47,3 +47,4 @@ mod totals_under_load;
 mod update;
 mod users;
 mod verification;
+mod webhooks;

@@ -9,7 +9,7 @@ use authfort::{AuthFort, Clock, DeadLetterPolicy, Event, EventId, Start, Subscri
 use authfort_testkit::{Engine, TestDatabase, both_engines, run};
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::raw::Raw;
 use crate::support::{builder, clock, service};
@@ -148,6 +148,39 @@ async fn until_caught_up(subscription: &Subscription) {
 }
 
 both_engines! {
+    async fn a_replayed_event_that_fails_again_waits_whatever_is_due_behind_it(db: TestDatabase) {
+        let (auth, _) = service(&db).await;
+        let calls: Arc<watch::Sender<Vec<(String, Instant)>>> = Arc::default();
+        let subscribe = async |attempts: u32| {
+            let calls = Arc::clone(&calls);
+            let handler = move |event: Event| {
+                calls.send_modify(|calls| calls.push((event.r#type, Instant::now())));
+                async { Err::<(), _>("down") }
+            };
+            let call = auth.subscribe("billing-sync", handler).backoff(100 * MILLISECOND, 100 * MILLISECOND);
+            let call = call.attempts(attempts).dead_letters(DeadLetterPolicy::Pass).lease(SECOND);
+            call.r#type("user_created").r#type("user_banned").await.unwrap()
+        };
+        let subscription = subscribe(1).await;
+        let anna = create(&auth, "anna").await;
+        until("it is dead", async || subscription.status().await.unwrap().dead == 1).await;
+        subscription.stop().await;
+        let subscription = subscribe(100).await;
+        auth.ban_user(anna).await.unwrap();
+        until("it waits", async || subscription.status().await.unwrap().waiting == 1).await;
+        auth.replay_dead_letters("billing-sync").await.unwrap();
+        let mut told = calls.subscribe();
+        let of_first = |calls: &Vec<(String, Instant)>| {
+            let first = calls.iter().filter(|(name, _)| name == "user_created").map(|(_, at)| *at);
+            first.skip(1).collect::<Vec<_>>()
+        };
+        let many = timeout(TIMEOUT, told.wait_for(|calls| of_first(calls).len() >= 5)).await.unwrap().unwrap();
+        // At least half the pause.
+        assert!(of_first(&many).windows(2).all(|pair| pair[1] - pair[0] >= 45 * MILLISECOND), "{many:?}");
+        drop(many);
+        subscription.stop().await;
+    }
+
     async fn a_subscription_keeps_its_place(db: TestDatabase) {
         let (auth, clock) = service(&db).await;
         create(&auth, "before").await;

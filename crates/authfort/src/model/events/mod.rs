@@ -19,6 +19,9 @@
 //! | [`PasswordResetRequested`], [`EmailVerificationRequested`], [`EmailVerified`] | | `email` |
 //! | [`OauthLink`], [`OauthUnlink`] | | `email, provider` |
 //! | [`KeyRotated`] | | `old_kid, new_kid` |
+//! | [`WebhookCreated`], [`WebhookDeleted`] | | `webhook_id, origin` |
+//! | [`WebhookUpdated`] | | `webhook_id, origin, fields` |
+//! | [`WebhookDisabled`] | switched off because of its receiver | `webhook_id, origin, reason` |
 
 mod types;
 
@@ -135,10 +138,10 @@ pub(crate) struct EventQuery {
 }
 
 /// Checks the names of types that somebody asks for, and leaves each once, which keeps statements small.
-pub(crate) fn check_types(types: &mut Vec<String>) -> Result<()> {
+pub(crate) fn check_types(field: &str, types: &mut Vec<String>) -> Result<()> {
     if !types.iter().all(|name| EVENT_TYPES.contains(&name.as_str())) {
         let message = format!("must be one of: {}", EVENT_TYPES.join(", "));
-        return Err(Error::invalid("type", "not_allowed", message));
+        return Err(Error::invalid(field, "not_allowed", message));
     }
     types.sort_unstable();
     types.dedup();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Draft, Event, EventToken, TypedEvent, value};
 use crate::model::delete::DeleteMode;
-use crate::{EventId, SessionId, UserId};
+use crate::{EventId, SessionId, UserId, WebhookId};
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $type:literal for $user:ty $(, carrying $token:ident)? {
@@ -36,6 +36,7 @@ macro_rules! events {
 
             impl $name {
                 #[allow(clippy::needless_pass_by_value, reason = "facts are handed over")]
+                #[allow(dead_code, reason = "without webhooks, nobody writes their events")]
                 pub(crate) fn draft(user_id: impl Into<Option<UserId>>, $($field: $ftype),*) -> Draft {
                     #[allow(unused_mut, reason = "some types have no facts")]
                     let mut data = Map::new();
@@ -204,5 +205,37 @@ events! {
         old_kid: Option<String>,
         /// The new key.
         new_kid: String,
+    }
+    /// A webhook was created.
+    WebhookCreated = "webhook_created" for Option<UserId> {
+        /// The webhook.
+        webhook_id: WebhookId,
+        /// Scheme, host and port of its URL. The rest may be a secret.
+        origin: String,
+    }
+    /// Something of a webhook changed.
+    WebhookUpdated = "webhook_updated" for Option<UserId> {
+        /// The webhook.
+        webhook_id: WebhookId,
+        /// Scheme, host and port of its URL.
+        origin: String,
+        /// What changed: `url`, `description`, `types`, `enabled`, `secret`.
+        fields: Vec<String>,
+    }
+    /// A webhook was switched off because of its receiver.
+    WebhookDisabled = "webhook_disabled" for Option<UserId> {
+        /// The webhook.
+        webhook_id: WebhookId,
+        /// Scheme, host and port of its URL.
+        origin: String,
+        /// `gone` if the receiver answered 410, `failing` if everything failed for days.
+        reason: String,
+    }
+    /// A webhook was deleted.
+    WebhookDeleted = "webhook_deleted" for Option<UserId> {
+        /// The webhook.
+        webhook_id: WebhookId,
+        /// Scheme, host and port of its URL.
+        origin: String,
     }
 }

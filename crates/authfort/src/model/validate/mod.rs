@@ -14,6 +14,8 @@ pub(crate) use email::{ERASED_NAME, address_shaped, email, erased_email, key_to_
 pub use email::{check_email, email_key, normalize_email};
 pub(crate) use metadata::metadata;
 pub(crate) use search::{Keys, query};
+#[cfg(feature = "webhooks")]
+pub(crate) use text::description;
 pub(crate) use text::{avatar_url, name, phone, provider, provider_account_id, reason, subscription};
 pub(crate) use time::{future, time, without_leap_second};
 

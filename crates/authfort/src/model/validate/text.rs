@@ -48,6 +48,11 @@ pub(crate) fn name(value: &str) -> Checked<String> {
     line("name", value, NAME_CHARS)
 }
 
+#[cfg(feature = "webhooks")]
+pub(crate) fn description(value: &str) -> Checked<String> {
+    line("description", value, NAME_CHARS)
+}
+
 /// Several lines, which end in LF.
 pub(crate) fn reason(value: &str) -> Checked<String> {
     bounded("reason", value, REASON_CHARS)?;
