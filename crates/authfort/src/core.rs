@@ -72,20 +72,8 @@ impl Core {
         WeakCore(Arc::downgrade(&self.services))
     }
 
-    /// The same as [`webhook_client`](Self::webhook_client), for what may live longer than this handle.
     #[cfg(feature = "webhooks")]
-    pub(crate) fn shared_webhook_client(&self) -> Arc<WebhookClient> {
-        Arc::clone(&self.services.webhook_client)
-    }
-
-    /// The same as [`tail`](Self::tail), for what may live longer than this handle.
-    #[cfg(feature = "webhooks")]
-    pub(crate) fn shared_tail(&self) -> Arc<Tail> {
-        Arc::clone(&self.services.tail)
-    }
-
-    #[cfg(feature = "webhooks")]
-    pub(crate) fn webhook_client(&self) -> &WebhookClient {
+    pub(crate) fn webhook_client(&self) -> &Arc<WebhookClient> {
         &self.services.webhook_client
     }
 
@@ -97,7 +85,7 @@ impl Core {
         &self.services.config
     }
 
-    pub(crate) fn tail(&self) -> &Tail {
+    pub(crate) fn tail(&self) -> &Arc<Tail> {
         &self.services.tail
     }
 

@@ -22,7 +22,6 @@ pub(crate) use send::run;
 
 use crate::core::Core;
 use crate::store::subscriptions::{SubscriptionRow, Subscriptions};
-
 use crate::store::webhooks::{WebhookRow, Webhooks};
 use crate::subscriptions::OF_WEBHOOK;
 use crate::webhook_client::{Secret, origin};

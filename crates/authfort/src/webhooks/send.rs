@@ -37,7 +37,8 @@ const FORGET: u32 = 256;
 
 /// Sends for all webhooks that are switched on, and follows their changes, until the service ends.
 pub(crate) async fn run(weak: WeakCore) {
-    let Some((tail, client)) = weak.upgrade().map(|core| (core.shared_tail(), core.shared_webhook_client())) else {
+    let Some((tail, client)) = weak.upgrade().map(|core| (Arc::clone(core.tail()), Arc::clone(core.webhook_client())))
+    else {
         return;
     };
     let mut senders: BTreeMap<WebhookId, Sender> = BTreeMap::new();
@@ -117,7 +118,7 @@ async fn update(core: &Core, weak: &WeakCore, senders: &mut BTreeMap<WebhookId, 
 }
 
 fn start(core: &Core, weak: &WeakCore, row: WebhookRow, before: Option<Arc<Control>>) -> Result<Sender> {
-    let client = core.shared_webhook_client();
+    let client = Arc::clone(core.webhook_client());
     let options = client.options();
     let generation = row.generation;
     let settings = Settings {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::raw::Raw;
-use crate::support::{builder, clock, service};
+use crate::support::{builder, clock, service, until};
 use crate::users::faults;
 
 /// A delivery that is late by this much is lost.
@@ -128,15 +128,6 @@ fn quick(call: Subscribe) -> Subscribe {
 
 async fn create(auth: &AuthFort, name: &str) -> UserId {
     auth.create_user(format!("{name}@example.com")).await.unwrap().id
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let waits = async {
-        while !holds().await {
-            sleep(10 * MILLISECOND).await;
-        }
-    };
-    timeout(TIMEOUT, waits).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn until_caught_up(subscription: &Subscription) {

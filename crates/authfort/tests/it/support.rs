@@ -1,8 +1,11 @@
 //! A service on a fresh database, with a clock that stands still and cheap hashing.
 
+use std::time::Duration;
+
 use authfort::{Algorithm, AuthFort, Builder, Clock, Hashing, User};
 use authfort_testkit::TestDatabase;
 use chrono::{TimeZone, Utc};
+use tokio::time::{sleep, timeout};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -34,4 +37,14 @@ pub async fn admin(auth: &AuthFort, email: &str) -> User {
 pub async fn event_types(auth: &AuthFort) -> Vec<String> {
     let page = auth.list_events().order(authfort::SortOrder::Asc).limit(200).await.unwrap();
     page.events.into_iter().map(|event| event.r#type).collect()
+}
+
+/// Waits until something holds. What is later than this never comes.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let waits = async {
+        while !holds().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), waits).await.unwrap_or_else(|_| panic!("{what}"));
 }

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::raw::Raw;
-use crate::support::{builder, clock};
+use crate::support::{builder, clock, until};
 
 /// A request that is late by this much never comes.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -149,15 +149,6 @@ async fn create(auth: &AuthFort, name: &str) -> UserId {
 async fn webhook(auth: &AuthFort, receiver: &Receiver) -> WebhookId {
     let call = auth.create_webhook(&receiver.url).r#type("user_created").r#type("user_banned").r#type("user_deleted");
     call.await.unwrap().webhook.id
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let waits = async {
-        while !holds().await {
-            sleep(10 * MILLISECOND).await;
-        }
-    };
-    timeout(TIMEOUT, waits).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn events(auth: &AuthFort, kind: &str) -> Vec<Event> {
