@@ -1,5 +1,5 @@
-// What the pages gain from a script: times in the reader's zone, keys, a button that copies, and a word when the server does
-// not answer. Every page works without it.
+// What the pages gain from a script: times in the reader's zone, keys, a button that copies, new events as they happen, and a
+// word when the server does not answer. Every page works without it.
 "use strict";
 (() => {
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
@@ -66,25 +66,91 @@
     if (row) storage?.setItem("authfort-row", row.pathname);
   }, { capture: true });
 
-  function notice(text) {
+  function notice(text, takesFocus = true) {
     const place = document.getElementById("notice");
     if (!place) return;
     const said = document.createElement("p");
     said.className = "notice bad";
     said.textContent = text;
     place.replaceChildren(said);
-    place.focus();
+    if (takesFocus) place.focus();
   }
 
-  document.addEventListener("htmx:after:swap", () => dress(document));
+  // New events appear by themselves. The stream says that there are some; the page shows them, unless somebody reads the details
+  // of one, or is about to follow a link.
+  let stream = null;
+  let waits = 0;
+  // When the page was last asked for what is new, while it has not answered.
+  let asked = 0;
+
+  const isRead = (place) => place.querySelector("details[open], :focus-visible") !== null;
+  const isStream = (event) => event.detail.ctx?.sourceElement?.matches("[data-stream]");
+
+  function follow() {
+    const place = document.querySelector("[data-stream]");
+    const address = place && document.visibilityState === "visible" ? place.dataset.stream : undefined;
+    if (stream?.address !== address || stream?.source.readyState === EventSource.CLOSED) {
+      stream?.source.close();
+      stream = null;
+      if (address) {
+        const source = new EventSource(address);
+        stream = { address, source };
+        source.addEventListener("open", () => {
+          tellLive();
+          lookSoon();
+        });
+        source.addEventListener("message", lookSoon);
+        source.addEventListener("error", tellLive);
+      }
+    }
+    tellLive();
+  }
+
+  function tellLive() {
+    const place = document.getElementById("live");
+    if (!place || !stream) return;
+    place.hidden = false;
+    place.textContent = [
+      "Not live yet: connecting…",
+      "Live: new events appear by themselves.",
+      "No longer live. Show the events again to see what is new.",
+    ][stream.source.readyState];
+  }
+
+  function lookSoon() {
+    if (waits) return;
+    waits = setTimeout(() => {
+      waits = 0;
+      const place = document.querySelector("[data-stream]");
+      if (!place) return;
+      if (Date.now() - asked < 30000 || isRead(place)) lookSoon();
+      else htmx.trigger(place, "news");
+    }, 1000);
+  }
+
+  document.addEventListener("htmx:before:swap", (event) => {
+    if (!isStream(event) || !isRead(event.detail.ctx.sourceElement)) return;
+    event.preventDefault();
+    lookSoon();
+  });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (isStream(event)) asked = 0;
+  });
+
+  document.addEventListener("visibilitychange", follow);
+  document.addEventListener("htmx:after:swap", () => {
+    dress(document);
+    follow();
+  });
   document.addEventListener("htmx:before:request", (event) => {
-    if (!event.target.matches("[data-live]")) document.getElementById("notice")?.replaceChildren();
+    if (isStream(event)) asked = Date.now();
+    else if (!event.target.matches("[data-live]")) document.getElementById("notice")?.replaceChildren();
   });
   document.addEventListener("htmx:error", (event) => {
     const name = event.detail.error?.name;
     if (name === "AbortError" && event.detail.ctx?.request?.signal?.reason !== "timeout") return;
-    if (event.detail.ctx?.sourceElement?.matches("[data-live]")) {
-      notice("The server does not answer. What is shown here may be old.");
+    if (event.detail.ctx?.sourceElement?.matches("[data-live], [data-stream]")) {
+      notice("The server does not answer. What is shown here may be old.", false);
       return;
     }
     notice("The server did not answer. Whether anything was done is not known: look at the page again before you repeat it.");
@@ -152,4 +218,5 @@
   });
 
   dress(document);
+  follow();
 })();

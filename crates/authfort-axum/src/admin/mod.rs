@@ -24,6 +24,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 pub(crate) use admin_user::{Admin, AdminRequest};
+#[cfg(feature = "ui")]
+pub(crate) use events::stream;
 pub(crate) use sessions::{Revoked, SessionFilter};
 
 use crate::openapi;

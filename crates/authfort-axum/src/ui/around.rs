@@ -15,10 +15,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::AdminPage;
 use super::frame::{Frame, page};
 use super::site::Site;
 use super::words;
+use super::{AdminPage, LIVE_EVENTS};
 use crate::Rejection;
 use crate::auth::{RefreshCookies, clear_cookies, cookies_of, exchange};
 use crate::layer::Caller;
@@ -36,7 +36,7 @@ pub(super) async fn around(options: Arc<AdminPage>, mut request: Request, next: 
         path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         reads: matches!(*request.method(), Method::GET | Method::HEAD),
         by_script: request.headers().contains_key(HX_REQUEST),
-        is_live: request.headers().contains_key(LIVE),
+        is_live: request.headers().contains_key(LIVE) || request.uri().path() == LIVE_EVENTS,
     };
     request.extensions_mut().insert(origin.site.clone());
     let (mut parts, body) = request.into_parts();
@@ -181,6 +181,10 @@ impl Origin {
             page(rejection.status(), &Refusal { frame, title, rejection, sign_in, retry, is_stranger })
         };
         let Ok(mut made) = made else { return refused };
+        if self.is_live {
+            // What is shown stays.
+            made.headers_mut().insert(HeaderName::from_static("hx-reswap"), HeaderValue::from_static("none"));
+        }
         for name in [header::RETRY_AFTER, header::CACHE_CONTROL, header::SET_COOKIE] {
             for value in refused.headers().get_all(&name) {
                 made.headers_mut().append(name.clone(), value.clone());
@@ -189,9 +193,10 @@ impl Origin {
         made
     }
 
-    /// Returns the page that a form stood on; some buttons stand on a person's page.
+    /// Returns the page that a form stood on; some buttons stand on the page of what they act on.
     fn form_page(&self) -> &str {
-        let buttons = ["/unban", "/roles/remove", "/sessions/end"];
+        let buttons =
+            ["/unban", "/roles/remove", "/sessions/end", "/replay", "/drop", "/test", "/switch", "/redeliver"];
         buttons.iter().find_map(|button| self.path.strip_suffix(button)).unwrap_or(&self.path)
     }
 

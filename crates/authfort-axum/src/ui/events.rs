@@ -6,6 +6,7 @@ use authfort::{EventId, UserId};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::LIVE_EVENTS;
 use super::frame::{Frame, Staff, page};
 use super::log::{Entry, entries};
 use super::params::{Params, day, days, midnight};
@@ -28,6 +29,8 @@ struct Events {
     newest: String,
     next: Option<String>,
     is_first: bool,
+    /// What says that there is something new; none if that would not show here.
+    stream: Option<String>,
 }
 
 /// Returns whom a text names; the log also has those who were deleted, by their ids.
@@ -73,8 +76,16 @@ pub(super) async fn list(staff: Staff, params: Params) -> Result<Response, Rejec
     let entries = entries(&staff, events).await?;
     let is_first = before.is_none();
     let frame = staff.frame;
+    let mut stream = format!("{}?type={}", frame.path(LIVE_EVENTS), r#type);
+    if r#type.is_empty() {
+        stream = format!("{}?", frame.path(LIVE_EVENTS));
+    }
+    if let Some(user) = user {
+        stream = format!("{stream}&user_id={user}");
+    }
+    let stream = (is_first && odd.is_none() && until.is_empty()).then_some(stream);
     page(
         StatusCode::OK,
-        &Events { frame, types: EVENT_TYPES, r#type, from, until, user, odd, entries, newest, next, is_first },
+        &Events { frame, types: EVENT_TYPES, r#type, from, until, user, odd, entries, newest, next, is_first, stream },
     )
 }

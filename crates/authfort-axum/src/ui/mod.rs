@@ -14,7 +14,7 @@
 //! | `panel.rs` | [`Panel`]: what an application adds to a person's page |
 //! | `words.rs` | how a template writes times, numbers and events |
 //! | `log.rs` | events, as a page shows them |
-//! | `sign_in.rs`, `overview.rs`, `rotate.rs`, `events.rs`, `sessions.rs`, `users/` | the pages |
+//! | `sign_in.rs`, `overview.rs`, `rotate.rs`, `events.rs`, `sessions.rs`, `subscriptions.rs`, `webhooks.rs`, `users/` | the pages |
 
 mod around;
 mod assets;
@@ -29,7 +29,10 @@ mod sessions;
 mod sign_in;
 mod site;
 mod step_up;
+mod subscriptions;
 mod users;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
@@ -44,11 +47,15 @@ use axum::routing::{get, post};
 pub use self::panel::{Panel, PanelContent};
 pub use self::site::AdminPage;
 use self::site::Site;
+use crate::admin::stream;
 use crate::harden::{BODY_LIMIT, catch_panics, mark};
 use crate::{AuthLayer, Rejection, require_role};
 
 /// The limit of a body with a list of a thousand people, or with metadata.
 const LARGE: usize = 1024 * 1024;
+
+/// The stream of the log, for the page that shows it live.
+const LIVE_EVENTS: &str = "/ui/events/live";
 
 /// Returns the admin page: users for people, in the browser. Merge it with the [`admin_router`](crate::admin_router); its
 /// paths begin with `/ui/`, and `/` leads there. Every page requires the service's
@@ -93,7 +100,13 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .route("/ui/overview", get(overview::show))
         .route("/ui/keys/rotate", get(rotate::form).post(rotate::rotate))
         .route("/ui/events", get(events::list))
+        .route(LIVE_EVENTS, get(stream::stream))
         .route("/ui/sessions", get(sessions::list))
+        .route("/ui/subscriptions", get(subscriptions::list))
+        .route("/ui/subscriptions/{name}", get(subscriptions::show))
+        .route("/ui/subscriptions/{name}/replay", post(subscriptions::replay))
+        .route("/ui/subscriptions/{name}/drop", get(subscriptions::drop_form).post(subscriptions::drop_letter))
+        .merge(webhooks())
         .route("/ui/{*rest}", get(async || Rejection::not_found()))
         .route_layer(require_role(layer.auth().admin_role()));
     let pages = guarded
@@ -108,6 +121,24 @@ pub fn admin_page<S: Clone + Send + Sync + 'static>(layer: &AuthLayer, page: Adm
         .layer(from_fn(move |request: Request, next: Next| around::around(Arc::clone(&page), request, next)))
         .layer(layer.clone());
     pages.route("/ui/assets/{name}", get(asset)).layer(from_fn(mark)).with_state(())
+}
+
+#[cfg(feature = "webhooks")]
+fn webhooks() -> Router {
+    Router::new()
+        .route("/ui/webhooks/new", get(webhooks::new).post(webhooks::create))
+        .route("/ui/webhooks/{id}", get(webhooks::show))
+        .route("/ui/webhooks/{id}/edit", get(webhooks::edit_form).post(webhooks::edit))
+        .route("/ui/webhooks/{id}/switch", post(webhooks::switch))
+        .route("/ui/webhooks/{id}/test", get(webhooks::after_test).post(webhooks::test))
+        .route("/ui/webhooks/{id}/redeliver", post(webhooks::redeliver))
+        .route("/ui/webhooks/{id}/secret", get(webhooks::secret_form).post(webhooks::rotate_secret))
+        .route("/ui/webhooks/{id}/delete", get(webhooks::delete_form).post(webhooks::delete))
+}
+
+#[cfg(not(feature = "webhooks"))]
+fn webhooks() -> Router {
+    Router::new()
 }
 
 async fn home(site: Site) -> Response {

@@ -54,6 +54,7 @@ pub(super) fn field(name: &str) -> String {
         "avatar_url" => "The picture".into(),
         "expires_at" | "until" => "The end of the ban".into(),
         "your_password" => "Your own password".into(),
+        "url" => "The URL".into(),
         other => format!("The {}", other.replace('_', " ")),
     }
 }

@@ -11,3 +11,4 @@ mod support;
 mod ui;
 mod ui_acts;
 mod ui_bulk;
+mod ui_deliveries;

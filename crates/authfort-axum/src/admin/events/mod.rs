@@ -1,4 +1,4 @@
 //! `/events`
 
 pub(super) mod list;
-pub(super) mod stream;
+pub(crate) mod stream;
