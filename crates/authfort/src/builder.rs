@@ -101,6 +101,7 @@ impl Default for Builder {
                 guard_tokens: 100_000,
                 email_verification_ttl: Duration::from_hours(24),
                 password_reset_ttl: Duration::from_hours(1),
+                event_retention: None,
                 clock: Clock::system(),
                 #[cfg(feature = "webhooks")]
                 webhooks: WebhookOptions::default(),
@@ -199,6 +200,13 @@ impl Builder {
     /// tokens.
     pub fn secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.config.secret = Some(secret.into());
+        self
+    }
+
+    /// Deletes events that are older than this from the log, every hour, as [`purge_events`](AuthFort::purge_events) does; they
+    /// are kept for good unless set. At least an hour.
+    pub fn event_retention(mut self, time: Duration) -> Self {
+        self.config.event_retention = Some(time);
         self
     }
 
@@ -398,6 +406,9 @@ impl Builder {
         if !(1..=10_000_000).contains(&c.guard_tokens) {
             return Err(Error::config("guard_tokens", "must be between 1 and 10,000,000"));
         }
+        if c.event_retention.is_some_and(|retention| retention < second * 3_600 || retention > decade * 10) {
+            return Err(Error::config("event_retention", "must be between an hour and a hundred years"));
+        }
         if c.issuer.is_empty() || c.issuer.len() > 512 {
             return Err(Error::config("issuer", "must have 1 to 512 bytes"));
         }
@@ -483,6 +494,9 @@ async fn start(db: Db, config: Config, pool: &PoolOptions, migrate: bool) -> Res
         tracing::warn!("no secret is configured: private signing keys are stored in the database in plain text");
     }
     ensure_key(&core, now).await?;
+    if let Some(retention) = core.config().event_retention {
+        core.delivery().spawn(crate::event_log::keep_for(core.downgrade(), retention));
+    }
     #[cfg(feature = "webhooks")]
     if core.config().webhooks.send {
         core.delivery().spawn(crate::webhooks::run(core.downgrade()));

@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub guard_tokens: usize,
     pub email_verification_ttl: Duration,
     pub password_reset_ttl: Duration,
+    pub event_retention: Option<Duration>,
     pub clock: Clock,
     #[cfg(feature = "webhooks")]
     pub webhooks: WebhookOptions,

@@ -1,9 +1,7 @@
 //! What all modules below the handle share: the services, and the actor of a call.
 
 use std::fmt;
-use std::sync::Arc;
-#[cfg(feature = "webhooks")]
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
@@ -67,7 +65,6 @@ impl Core {
     }
 
     /// Returns a handle for what the services own: it does not keep them alive.
-    #[cfg(feature = "webhooks")]
     pub(crate) fn downgrade(&self) -> WeakCore {
         WeakCore(Arc::downgrade(&self.services))
     }
@@ -128,11 +125,9 @@ impl Core {
 }
 
 /// What the services own refers to them by this.
-#[cfg(feature = "webhooks")]
 #[derive(Clone)]
 pub(crate) struct WeakCore(Weak<Services>);
 
-#[cfg(feature = "webhooks")]
 impl WeakCore {
     /// Returns the services, without an actor; none if the last handle was dropped.
     pub(crate) fn upgrade(&self) -> Option<Core> {

@@ -2,20 +2,112 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::time::sleep;
 
-use crate::core::Core;
+use crate::clock::delta;
+use crate::core::{Core, WeakCore};
+use crate::events::EventsPurged;
 use crate::model::events::{Event, EventQuery, check_types};
 use crate::model::filter::{SortOrder, bound};
 use crate::store;
+use crate::tail::is_closed;
+use crate::work::{Operation, Verdict, Work, Write};
 use crate::{AuthFort, Error, EventId, Result, UserId};
 
 impl AuthFort {
     /// Lists events of the log. See [`ListEvents`].
     pub fn list_events(&self) -> ListEvents {
         ListEvents::new(self.core().clone())
+    }
+
+    /// Deletes the events of the log that are older than a time, and returns how many. Those that a
+    /// [subscription](Self::subscribe) has not delivered yet, or has as dead letters, stay. Event: `events_purged`, unless there
+    /// was nothing to delete.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> authfort::Result<()> {
+    /// # let auth = authfort::AuthFort::builder().algorithm(authfort::Algorithm::EdDsa).connect("sqlite::memory:").await?;
+    /// let year = chrono::TimeDelta::days(365);
+    /// let deleted = auth.purge_events(auth.now() - year).await?;
+    /// assert_eq!(deleted, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It works on 1,000 events at a time, each in a transaction of its own: what was deleted before an error stays deleted. A
+    /// [stream](Self::follow_events) cannot begin after an event that was deleted, and streams and [hooks](Self::on) miss what is
+    /// deleted before they have reached it: they are seconds behind at most, unless a handler is slow. See
+    /// [`Builder::event_retention`](crate::Builder::event_retention) to do it by itself.
+    ///
+    /// # Errors
+    /// - [`Error::Validation`] if the time is in the future.
+    pub async fn purge_events(&self, before: DateTime<Utc>) -> Result<u64> {
+        let core = self.core();
+        if before > core.now() {
+            return Err(Error::invalid("before", "in_future", "must not be in the future"));
+        }
+        purge(|| Some(core.clone()), before).await
+    }
+}
+
+/// How many events are deleted in one transaction.
+const PURGED: i64 = 1_000;
+/// How often old events are deleted.
+const PERIOD: Duration = Duration::from_hours(1);
+
+/// Deletes old events, part by part, until none is left or the service ends.
+async fn purge(core: impl Fn() -> Option<Core>, before: DateTime<Utc>) -> Result<u64> {
+    let mut total = 0;
+    loop {
+        let Some(core) = core() else { return Ok(total) };
+        if total == 0 {
+            // On PostgreSQL, events get their positions when somebody reads the log.
+            core.tail().end().await?;
+        }
+        let deleted = Write::new(&core, Purge { before, is_first: total == 0 }).await?;
+        total += deleted;
+        if deleted < PURGED.unsigned_abs() {
+            return Ok(total);
+        }
+    }
+}
+
+/// Deletes events that are older than the retention, every hour, until the service ends.
+pub(crate) async fn keep_for(weak: WeakCore, retention: Duration) {
+    loop {
+        let Some(now) = weak.upgrade().map(|core| core.now()) else { return };
+        match purge(|| weak.upgrade(), now - delta(retention)).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "deleted old events from the log"),
+            Err(error) if is_closed(&error) => return,
+            Err(error) => tracing::warn!(?error, "old events cannot be deleted from the log"),
+        }
+        sleep(PERIOD).await;
+    }
+}
+
+struct Purge {
+    before: DateTime<Utc>,
+    /// Whether the log is to say so.
+    is_first: bool,
+}
+
+impl Operation for Purge {
+    type Output = u64;
+
+    async fn apply(&self, work: &mut Work<'_>) -> Result<Verdict<u64>> {
+        let deleted = store::events::purge(&mut work.conn, self.before, PURGED).await?;
+        if deleted > 0 && self.is_first {
+            work.append(EventsPurged::draft(None, self.before));
+        }
+        Ok(Verdict::Commit(deleted))
+    }
+
+    fn changes_users(&self) -> bool {
+        false
     }
 }
 

@@ -136,6 +136,10 @@ pub struct Flags {
         value_parser = trimmed::<String>)]
     pub trusted_proxies: Vec<String>,
 
+    /// After how many days events are deleted from the log, if all subscriptions are done with them; never unless given
+    #[arg(long, env = "AUTHFORT_EVENT_RETENTION", value_name = "DAYS", value_parser = trimmed::<u64>)]
+    pub event_retention: Option<u64>,
+
     /// Whether webhooks may lead to private addresses and need no TLS; off unless every administrator may reach the server's network
     #[arg(long, env = "AUTHFORT_WEBHOOKS_PRIVATE", value_name = "on|off", default_value = "off",
         value_parser = trimmed::<Switch>)]

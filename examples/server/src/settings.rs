@@ -90,6 +90,10 @@ impl Settings {
             Some(url) => builder.listen_url(url.clone()),
             None => builder,
         };
+        let builder = match flags.event_retention {
+            Some(days) => builder.event_retention(Duration::from_secs(days.saturating_mul(86_400))),
+            None => builder,
+        };
         let builder = match flags.notifications {
             Some(switch) => builder.notifications(switch.is_on()),
             None => builder,

@@ -188,7 +188,6 @@ impl Delivery {
     }
 
     /// Runs a task for as long as the service, which must not keep the service alive.
-    #[cfg(feature = "webhooks")]
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).tasks.spawn_on(task, &self.runtime);
     }

@@ -36,6 +36,26 @@ pub(crate) async fn append(conn: &mut Conn<'_>, events: &[Event], actor: &Actor,
     Ok(())
 }
 
+/// Deletes events that are older than a time and that all subscriptions are done with, the oldest first: at most so many. Returns
+/// how many.
+pub(crate) async fn purge(conn: &mut Conn<'_>, before: DateTime<Utc>, most: i64) -> Result<u64> {
+    // What comes long after the first event that a subscription has not reached is not even looked at: it may be very much.
+    let text = "SELECT timestamp FROM authfort_events
+                WHERE position > (SELECT min(position) FROM authfort_subscription_lanes) ORDER BY position LIMIT 1";
+    let unreached = sql!(conn, fetch_optional, query_scalar::<_, DateTime<Utc>>, text).map_err(classify)?;
+    let before = unreached.map_or(before, |time| before.min(time + SET_BACK));
+    let mut statement =
+        Statement::new("DELETE FROM authfort_events WHERE id IN (SELECT e.id FROM authfort_events e WHERE e.id < ");
+    statement.hide(first_v7(before)).push(
+        // A cross join, because SQLite takes its tables in this order.
+        " AND e.position <= coalesce((SELECT min(position) FROM authfort_subscription_lanes), 9223372036854775807) \
+         AND NOT EXISTS (SELECT 1 FROM authfort_subscriptions CROSS JOIN authfort_deliveries d \
+         WHERE d.subscription = authfort_subscriptions.name AND d.position = e.position) ORDER BY e.id LIMIT ",
+    );
+    statement.number(most).push(")");
+    run!(conn, execute, statement).map_err(classify)
+}
+
 /// Reads the last position that an event has had, and whether committed events wait for one.
 pub(crate) struct End;
 

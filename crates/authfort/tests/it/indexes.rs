@@ -77,6 +77,7 @@ async fn life(auth: &AuthFort, clock: &Clock) {
     auth.list_keys().await.unwrap();
     subscriptions(auth).await;
     webhooks(auth).await;
+    auth.purge_events(auth.now()).await.unwrap();
     auth.ping().await.unwrap();
 }
 
@@ -182,6 +183,7 @@ fn reads_all(line: &str) -> bool {
         "VALUES CLAUSE",
         "authfort_signing_keys",
         "authfort_subscriptions",
+        "authfort_subscription_lanes",
         "authfort_webhooks",
         "pg_trigger",
     ]

@@ -19,6 +19,7 @@
 //! | [`PasswordResetRequested`], [`EmailVerificationRequested`], [`EmailVerified`] | | `email` |
 //! | [`OauthLink`], [`OauthUnlink`] | | `email, provider` |
 //! | [`KeyRotated`] | | `old_kid, new_kid` |
+//! | [`EventsPurged`] | old events were deleted from the log | `before` |
 //! | [`WebhookCreated`], [`WebhookDeleted`] | | `webhook_id, origin` |
 //! | [`WebhookUpdated`] | | `webhook_id, origin, fields` |
 //! | [`WebhookDisabled`] | switched off because of its receiver | `webhook_id, origin, reason` |

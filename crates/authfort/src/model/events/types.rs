@@ -206,6 +206,11 @@ events! {
         /// The new key.
         new_kid: String,
     }
+    /// Old events were deleted from the log.
+    EventsPurged = "events_purged" for Option<UserId> {
+        /// Those before this time.
+        before: DateTime<Utc>,
+    }
     /// A webhook was created.
     WebhookCreated = "webhook_created" for Option<UserId> {
         /// The webhook.
