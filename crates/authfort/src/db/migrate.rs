@@ -48,6 +48,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations![
     11 "0011_event_positions",
     12 "0012_subscriptions",
     13 "0013_webhooks",
+    14 "0014_event_rowids",
 ];
 
 /// How long a node waits for another node's migration.

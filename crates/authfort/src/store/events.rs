@@ -63,12 +63,9 @@ impl ReadQuery for End {
     type Answer = (i64, bool);
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer> {
-        // In the order of the index that has only these: no planner may look for them in the table. Compared with a value,
-        // since SQLite finds no row by the column alone.
-        let statement = Statement::new(concat!(
-            "SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one = TRUE), 0), ",
-            "(SELECT id FROM authfort_events WHERE position IS NULL ORDER BY written LIMIT 1) IS NOT NULL"
-        ));
+        let mut statement =
+            Statement::new("SELECT coalesce((SELECT last FROM authfort_event_positions WHERE one = TRUE), 0), ");
+        statement.push(conn.has_unplaced_events());
         run!(conn, fetch_one, sqlx::query_as::<_, (i64, bool)>, statement).map_err(classify)
     }
 }

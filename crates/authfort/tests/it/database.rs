@@ -68,6 +68,56 @@ both_engines! {
         assert_eq!(raw.texts(otherwise).await, Vec::<String>::new());
     }
 
+    async fn a_log_from_before_keeps_its_order_and_goes_on(db: TestDatabase) {
+        let raw = Raw::open(&db, 1).await;
+        raw.migrate_to(13).await;
+        let event = |n: u128| authfort::EventId::from(uuid::Uuid::from_u128(n));
+        for n in [3, 1, 4, 2, 5] {
+            let id = raw.literal(UserId(uuid::Uuid::from_u128(n)));
+            let values = format!("({id}, 'user_updated', '2029-01-01T00:00:00+00:00', '{{}}')");
+            raw.execute(format!("INSERT INTO authfort_events (id, type, timestamp, data) VALUES {values}")).await.unwrap();
+        }
+        if db.engine() == Engine::Postgres {
+            assert_eq!(raw.number("SELECT authfort_place_events(100)").await, 5);
+        }
+        let last = raw.literal(UserId(uuid::Uuid::from_u128(5)));
+        raw.execute(format!("DELETE FROM authfort_events WHERE id = {last}")).await.unwrap();
+        let auth = builder(&clock()).connect(db.url()).await.unwrap();
+        let mut stream = auth.follow_events().after(event(3)).await.unwrap();
+        for n in [1, 4, 2] {
+            assert_eq!(within(stream.next()).await.unwrap().unwrap().id, event(n));
+        }
+        assert_eq!(within(stream.next()).await.unwrap().unwrap().r#type, "key_rotated");
+        // Nobody gets the position of an event that was deleted.
+        let positions = "SELECT CAST(position AS text) FROM authfort_events ORDER BY position";
+        assert_eq!(raw.texts(positions).await, ["1", "2", "3", "4", "6"]);
+        raw.execute("DELETE FROM authfort_events").await.unwrap();
+        auth.create_user("jane@example.com").await.unwrap();
+        assert_eq!(within(stream.next()).await.unwrap().unwrap().r#type, "user_created");
+        assert_eq!(raw.texts(positions).await, ["7"]);
+    }
+
+    async fn a_migration_takes_nothing_from_a_table_that_refers_to_the_log(db: TestDatabase) {
+        let raw = Raw::open(&db, 1).await;
+        raw.migrate_to(13).await;
+        let id = raw.literal(UserId(uuid::Uuid::from_u128(1)));
+        raw.execute(format!(
+            "INSERT INTO authfort_events (id, type, timestamp, data) VALUES ({id}, 'user_updated', '2029-01-01T00:00:00+00:00', '{{}}');
+             CREATE TABLE notes (event {} REFERENCES authfort_events (id) ON DELETE CASCADE);
+             INSERT INTO notes VALUES ({id})", raw.id_type(),
+        )).await.unwrap();
+        let started = builder(&clock()).connect(db.url()).await;
+        if db.engine() == Engine::Sqlite {
+            let error = started.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("no_foreign_key_of_another_table_refers_to_authfort_events"), "{text}");
+            assert_eq!(raw.number("SELECT max(version) FROM authfort_migrations").await, 13);
+        } else {
+            started.unwrap();
+        }
+        assert_eq!(raw.number("SELECT count(*) FROM notes").await, 1);
+    }
+
     /// Defect 12 too: they make one signing key, and each of them signs with it.
     async fn five_nodes_that_start_at_once_make_one_schema_and_one_key(db: TestDatabase) {
         for round in 0..2 {
@@ -75,7 +125,7 @@ both_engines! {
             let nodes = five_start(other.url()).await;
             let raw = Raw::open(&other, 1).await;
             let versions = raw.texts("SELECT name FROM authfort_migrations ORDER BY version").await;
-            assert_eq!(versions, ["0001_users", "0002_sessions", "0003_events", "0004_totals", "0005_orders", "0006_standing_changes", "0007_standing_gaps", "0008_plain_sql", "0009_values", "0010_last_login_day", "0011_event_positions", "0012_subscriptions", "0013_webhooks"], "round {round}");
+            assert_eq!(versions, ["0001_users", "0002_sessions", "0003_events", "0004_totals", "0005_orders", "0006_standing_changes", "0007_standing_gaps", "0008_plain_sql", "0009_values", "0010_last_login_day", "0011_event_positions", "0012_subscriptions", "0013_webhooks", "0014_event_rowids"], "round {round}");
             let keys = nodes[0].list_keys().await.unwrap();
             assert_eq!((keys.len(), keys[0].current), (1, true), "round {round}");
             assert_eq!(event_types(&nodes[0]).await, ["key_rotated"], "round {round}");

@@ -181,6 +181,8 @@ fn reads_all(line: &str) -> bool {
     let few = [
         "CONSTANT",
         "VALUES CLAUSE",
+        "sqlite_sequence",
+        "authfort_event_positions",
         "authfort_signing_keys",
         "authfort_subscriptions",
         "authfort_subscription_lanes",

@@ -75,6 +75,27 @@ impl Raw {
         }
     }
 
+    /// Makes the schema as the first migrations left it.
+    pub async fn migrate_to(&self, version: usize) {
+        let engine = if matches!(self, Self::Sqlite(_)) { "sqlite" } else { "postgres" };
+        let folder = format!("{}/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        self.execute(
+            "CREATE TABLE authfort_migrations
+                 (version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied_at text NOT NULL)",
+        )
+        .await
+        .unwrap();
+        for (index, file) in files.iter().take(version).enumerate() {
+            let (name, text) = (file.file_stem().unwrap().to_str().unwrap(), std::fs::read_to_string(file).unwrap());
+            self.execute(text).await.unwrap();
+            let row = format!("INSERT INTO authfort_migrations VALUES ({}, '{name}', '')", index + 1);
+            self.execute(row).await.unwrap();
+        }
+    }
+
     pub async fn tables(&self) -> Vec<String> {
         self.texts(match self {
             Self::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",

@@ -50,31 +50,6 @@ fn give(raw: &Raw, n: u128, role: &str) -> String {
     )
 }
 
-/// A database as the first three migrations left it.
-async fn old_schema(raw: &Raw) {
-    let files = match raw {
-        Raw::Sqlite(_) => [
-            include_str!("../../migrations/sqlite/0001_users.sql"),
-            include_str!("../../migrations/sqlite/0002_sessions.sql"),
-            include_str!("../../migrations/sqlite/0003_events.sql"),
-        ],
-        Raw::Postgres(_) => [
-            include_str!("../../migrations/postgres/0001_users.sql"),
-            include_str!("../../migrations/postgres/0002_sessions.sql"),
-            include_str!("../../migrations/postgres/0003_events.sql"),
-        ],
-    };
-    for file in files {
-        raw.execute(file).await.unwrap();
-    }
-    raw.execute(
-        "CREATE TABLE authfort_migrations (version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied_at text NOT NULL);
-         INSERT INTO authfort_migrations VALUES (1, '0001_users', ''), (2, '0002_sessions', ''), (3, '0003_events', '')",
-    )
-    .await
-    .unwrap();
-}
-
 both_engines! {
     async fn a_role_without_a_name_cannot_be_given_by_plain_sql(db: TestDatabase) {
         let (auth, _) = service(&db).await;
@@ -250,7 +225,7 @@ both_engines! {
 
     async fn a_database_with_users_from_before_has_its_totals_after_the_migration(db: TestDatabase) {
         let raw = Raw::open(&db, 1).await;
-        old_schema(&raw).await;
+        raw.migrate_to(3).await;
         for n in 1..=40 {
             let more: &[(&str, &str)] = match n % 5 {
                 0 => &[("banned", "TRUE")],

@@ -1,0 +1,1 @@
+-- For SQLite only: here, events get their positions after the commit. The versions of both engines go together.
